@@ -1,0 +1,1 @@
+"""The service: mammography studies are received, analyzed, reported and delivered."""

@@ -1,0 +1,1 @@
+"""REPORTED -> DELIVERED: every destination gets the objects it asked for."""

@@ -1,0 +1,1 @@
+"""The truth: what came in, what was done with it, and by whom."""

@@ -1,0 +1,63 @@
+"""The life of a case, as data.
+
+A state in -ING is held by a process under a lease; a state in -ED is at rest. The way back
+from a lost lease is always the same: to the state at rest before it.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class State(StrEnum):
+    """Where a case is."""
+
+    RECEIVING = "RECEIVING"
+    RECEIVED = "RECEIVED"
+    ANALYZING = "ANALYZING"
+    ANALYZED = "ANALYZED"
+    REPORTING = "REPORTING"
+    REPORTED = "REPORTED"
+    DELIVERING = "DELIVERING"
+    DELIVERED = "DELIVERED"
+    DECLINED = "DECLINED"
+    FAILED = "FAILED"
+
+
+MOVES: dict[State, frozenset[State]] = {
+    State.RECEIVING: frozenset({State.RECEIVED, State.DECLINED, State.FAILED}),
+    State.RECEIVED: frozenset({State.ANALYZING, State.RECEIVING}),
+    State.ANALYZING: frozenset({State.ANALYZED, State.RECEIVED, State.DECLINED, State.FAILED}),
+    State.ANALYZED: frozenset({State.REPORTING}),
+    State.REPORTING: frozenset({State.REPORTED, State.ANALYZED, State.FAILED}),
+    State.REPORTED: frozenset({State.DELIVERING}),
+    State.DELIVERING: frozenset({State.DELIVERED, State.REPORTED, State.FAILED}),
+    State.FAILED: frozenset({State.RECEIVED, State.ANALYZED, State.REPORTED}),
+    State.DELIVERED: frozenset(),
+    State.DECLINED: frozenset(),
+}
+
+
+class Verb(NamedTuple):
+    """One kind of work on a case: where it starts, where it is meanwhile, where it ends."""
+
+    name: str
+    before: State
+    during: State
+    after: State
+
+
+ANALYZE = Verb("analyze", State.RECEIVED, State.ANALYZING, State.ANALYZED)
+REPORT = Verb("report", State.ANALYZED, State.REPORTING, State.REPORTED)
+DELIVER = Verb("deliver", State.REPORTED, State.DELIVERING, State.DELIVERED)
+VERBS: tuple[Verb, ...] = (ANALYZE, REPORT, DELIVER)
+
+HELD: frozenset[State] = frozenset(verb.during for verb in VERBS)
+"""States that a process holds under a lease."""
+
+WAITING: dict[State, Verb] = {verb.before: verb for verb in VERBS}
+"""States at rest from which work goes on, and the work."""
+
+
+def may_move(start: State, end: State) -> bool:
+    """Say whether a case may go from one state to the other."""
+    return end in MOVES[start]

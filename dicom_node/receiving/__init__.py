@@ -1,0 +1,1 @@
+"""RECEIVING -> RECEIVED: images come in and are kept; a study is settled when it is complete."""

@@ -1,0 +1,1 @@
+"""ANALYZED -> REPORTED: findings become DICOM objects, each proved before it may leave."""

@@ -1,0 +1,14 @@
+"""What can be wrong in the reading room.
+
+Exception
+├── Unreadable    this image cannot be turned into a mammogram
+└── BadBundle     this bundle must not be served
+"""
+
+
+class Unreadable(Exception):
+    """Say why an image cannot be read."""
+
+
+class BadBundle(Exception):
+    """Say why a bundle is refused."""

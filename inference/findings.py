@@ -1,0 +1,91 @@
+"""What a system saw. Every coordinate is in pixels of the source image.
+
+Boxes are (left, top, right, bottom), half open: the box of the single pixel in the corner is
+(0, 0, 1, 1). So DICOM's 0\0, the outer corner of the first pixel, needs no half-pixel shift.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.mammogram import Projection, Side
+
+
+class Kind(StrEnum):
+    """What kind of lesion."""
+
+    MASS = "mass"
+    CALCIFICATION = "calcification"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in source pixels, half open."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """Return (column, row) of the middle."""
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """The pixels of one finding: a crop and where it lies."""
+
+    left: int
+    top: int
+    pixels: NDArray[np.bool_]  # (row, column)
+
+    def on(self, rows: int, columns: int) -> NDArray[np.bool_]:
+        """Lay the mask on an empty image of the source's size."""
+        full = np.zeros((rows, columns), dtype=np.bool_)
+        height, width = self.pixels.shape
+        full[self.top : self.top + height, self.left : self.left + width] = self.pixels
+        return full
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """One lesion in one view."""
+
+    kind: Kind
+    box: Box
+    score: float  # how certain the system is that this is a lesion, 0 to 1
+    cancer_score: float | None  # how likely it is malignant, where the system can tell
+    mask: Mask | None
+    systems: tuple[str, ...]  # who saw it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewFindings:
+    """What was seen in one view; no findings is an answer too."""
+
+    sop_instance_uid: str
+    side: Side
+    projection: Projection
+    cancer_score: float | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExamFindings:
+    """What was seen in one exam, and by which bundle."""
+
+    system: str  # one of the five names
+    version: str  # of the bundle
+    digest: str  # SHA-256 of the bundle's weights
+    operating_point: str  # the named thresholds that decided which findings stand here
+    cancer_score: float  # the exam's, 0 to 1
+    views: tuple[ViewFindings, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return the findings of all views."""
+        return tuple(finding for view in self.views for finding in view.findings)

@@ -1,0 +1,1 @@
+"""The networks of the papers, and the single ideas that they share."""

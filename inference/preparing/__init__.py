@@ -1,0 +1,1 @@
+"""From stored pixels to the picture a network reads, and back again."""

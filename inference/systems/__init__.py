@@ -1,0 +1,1 @@
+"""One system a paper: preparation, network and decision under one name."""

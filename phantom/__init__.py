@@ -1,0 +1,1 @@
+"""Synthetic mammography patients: four consistent views, known lesions, proper DICOM."""

@@ -1,0 +1,1 @@
+"""The workshop: data, losses and recipes; its only product is a bundle."""
