@@ -1,4 +1,4 @@
-"""What a system saw. Every coordinate is in pixels of the source image.
+r"""What a system saw. Every coordinate is in pixels of the source image.
 
 Boxes are (left, top, right, bottom), half open: the box of the single pixel in the corner is
 (0, 0, 1, 1). So DICOM's 0\0, the outer corner of the first pixel, needs no half-pixel shift.

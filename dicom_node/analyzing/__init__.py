@@ -1,1 +1,1 @@
-"""RECEIVED -> ANALYZED: the study is judged acceptable, read by a network, and the findings are kept."""
+"""RECEIVED -> ANALYZED: the study is judged acceptable and read by a network."""
