@@ -3,6 +3,7 @@
     Exception
     ├── Misconfigured    the administrator: the node does not start (exit 78)
     ├── Declined         nobody: the study is not for this node (case DECLINED)
+    ├── Refused          a destination's administrator: it will not take this (case FAILED)
     ├── Busy             time: tried again later (case goes back one step, exit 75)
     └── NotYourTurn      nobody: another process was first (exit 1)
 
@@ -10,6 +11,7 @@ Anything else is a fault: a developer acts, the case is FAILED and keeps the rea
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 
 class Misconfigured(Exception):
@@ -29,8 +31,16 @@ class Declined(Exception):
         self.sentence = sentence
 
 
+class Refused(Exception):
+    """Say what a destination will not take, and why trying again is no use."""
+
+
 class Busy(Exception):
-    """Say what has to pass before the same step can be tried again."""
+    """Say what has to pass before the same step can be tried again, and when that may be."""
+
+    def __init__(self, reason: str, due_at: datetime | None = None) -> None:
+        super().__init__(reason)
+        self.due_at = due_at
 
 
 class NotYourTurn(Exception):

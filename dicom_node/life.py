@@ -61,3 +61,11 @@ WAITING: dict[State, Verb] = {verb.before: verb for verb in VERBS}
 def may_move(start: State, end: State) -> bool:
     """Say whether a case may go from one state to the other."""
     return end in MOVES[start]
+
+
+class Receipt(StrEnum):
+    """Where one object is on its way to one destination."""
+
+    OWED = "OWED"
+    DELIVERED = "DELIVERED"
+    REFUSED = "REFUSED"

@@ -1,0 +1,138 @@
+"""What comes in: associations and images, and the round that each image belongs to."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from dicom_node.ledger.ledger import Ledger, now
+from dicom_node.ledger.tables import Association, Case, Instance
+from dicom_node.life import State
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One image as it came in, lying in the spool's incoming folder."""
+
+    association_id: int | None
+    caller: str
+    address: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    view: str
+    size_bytes: int
+    sha256: str
+
+
+def open_association(ledger: Ledger, listener: str, caller: str, called: str, address: str) -> int:
+    """Write down that a sender was let in."""
+    with ledger.writing() as session:
+        row = Association(
+            listener=listener, caller=caller, called=called, address=address, opened_at=now()
+        )
+        session.add(row)
+        session.flush()
+        ledger.note(
+            session,
+            "association accepted",
+            details={"caller": caller, "address": address, "association": row.id},
+        )
+        return row.id
+
+
+def close_association(ledger: Ledger, association_id: int, how: str) -> None:
+    """Write down that a sender has gone, and how."""
+    with ledger.writing() as session:
+        row = session.get_one(Association, association_id)
+        row.closed_at = now()
+        ledger.note(
+            session,
+            f"association {how}",
+            details={"caller": row.caller, "address": row.address, "association": row.id},
+        )
+
+
+def close_left_open(ledger: Ledger, listener: str) -> None:
+    """Close what an earlier run of this listener left open: those senders are gone."""
+    with ledger.writing() as session:
+        session.execute(
+            update(Association)
+            .where(Association.listener == listener, Association.closed_at.is_(None))
+            .values(closed_at=now())
+        )
+
+
+def known_digest(ledger: Ledger, sop_uid: str) -> str | None:
+    """Return the digest of an image that is already kept."""
+    with Session(ledger.engine) as session:
+        return session.scalar(select(Instance.sha256).where(Instance.sop_uid == sop_uid))
+
+
+def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> Case:
+    """Add one image to the open round of its study, or open the next round."""
+    at = now()
+    case = _open_round(ledger, session, arrival.study_uid)
+    case.last_image_at = at
+    session.add(
+        Instance(
+            case_id=case.id,
+            path=path,
+            received_at=at,
+            association_id=arrival.association_id,
+            caller=arrival.caller,
+            address=arrival.address,
+            study_uid=arrival.study_uid,
+            series_uid=arrival.series_uid,
+            sop_uid=arrival.sop_uid,
+            sop_class_uid=arrival.sop_class_uid,
+            transfer_syntax_uid=arrival.transfer_syntax_uid,
+            view=arrival.view,
+            size_bytes=arrival.size_bytes,
+            sha256=arrival.sha256,
+        )
+    )
+    ledger.note(
+        session,
+        "image received",
+        case=case,
+        details={"sop_uid": arrival.sop_uid, "view": arrival.view, "caller": arrival.caller},
+    )
+    return case
+
+
+def _open_round(ledger: Ledger, session: Session, study_uid: str) -> Case:
+    """Find the round that still takes images, or open one.
+
+    A late image joins a round that nobody holds yet; once a round is being read it is what it
+    is, and the next one supersedes it.
+    """
+    last = session.scalars(
+        select(Case)
+        .where(Case.study_uid == study_uid)
+        .order_by(Case.round.desc())
+        .limit(1)
+        .with_for_update()
+    ).one_or_none()
+    if last is not None and last.state == State.RECEIVED:
+        ledger.moving(session, last.id, State.RECEIVED, State.RECEIVING, "a late image came in")
+    if last is not None and last.state == State.RECEIVING:
+        return last
+    at = now()
+    case = Case(
+        study_uid=study_uid,
+        round=1 if last is None else last.round + 1,
+        state=State.RECEIVING,
+        reason="",
+        opened_at=at,
+        moved_at=at,
+        last_image_at=at,
+        due_at=at,
+        attempts=0,
+    )
+    session.add(case)
+    session.flush()
+    ledger.note(session, "round opened", f"round {case.round}", case=case, end=State.RECEIVING)
+    return case

@@ -1,0 +1,257 @@
+"""The only writer of the ledger.
+
+Every change and its line in the audit trail are one transaction. States change by
+compare-and-swap: who loses gets NotYourTurn and walks away.
+"""
+
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from dicom_node.errors import Busy, Declined, NotYourTurn
+from dicom_node.ledger.tables import Base, Case, Event
+from dicom_node.life import HELD, VERBS, WAITING, State, Verb, may_move
+
+LEASE_SECONDS = 20.0
+STRIKES = 3  # a case that lost its worker so often is FAILED, not tried for ever
+
+
+def now() -> datetime:
+    """Tell the time as the ledger keeps it."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Turn:
+    """One process's hold on one case, and the rows it leaves if it ends well."""
+
+    case_id: int
+    study_uid: str
+    round: int
+    lease: str
+    rows: list[Base] = field(default_factory=list)
+    remark: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def leave(self, *rows: Base) -> None:
+        """Keep rows for the ledger: they are written with the move that ends the turn."""
+        self.rows.extend(rows)
+
+
+class Ledger:
+    """What happened, and what is."""
+
+    def __init__(self, engine: Engine, actor: str, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.engine = engine
+        self.actor = actor
+        self.lease_seconds = lease_seconds
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Open one transaction; it commits when the block ends well."""
+        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    # --- the life of a case -----------------------------------------------------------------
+
+    def move(
+        self,
+        case_id: int,
+        start: State,
+        end: State,
+        reason: str = "",
+        *,
+        lease: str | None = None,
+        due_at: datetime | None = None,
+    ) -> None:
+        """Move a case that is at rest, or one's own held one, and write it down."""
+        with self.writing() as session:
+            self.moving(session, case_id, start, end, reason, lease=lease, due_at=due_at)
+
+    def moving(  # noqa: PLR0913 - the one place where a state changes
+        self,
+        session: Session,
+        case_id: int,
+        start: State,
+        end: State,
+        reason: str = "",
+        *,
+        lease: str | None = None,
+        due_at: datetime | None = None,
+        details: dict[str, Any] | None = None,
+        forgive: bool = False,
+    ) -> None:
+        """Move a case within an open transaction."""
+        if not may_move(start, end):
+            raise NotYourTurn(f"a case does not go from {start} to {end}")
+        at = now()
+        change = update(Case).where(Case.id == case_id, Case.state == start)
+        change = change.values(state=end, reason=reason, moved_at=at, due_at=due_at or at)
+        if start in HELD:  # only the holder ends a turn
+            change = change.where(Case.lease == lease)
+            change = change.values(lease=None, lease_until=None, holder=None)
+        if end in HELD:  # the attempt is counted before the work starts
+            change = change.values(lease=lease, lease_until=self._until(at), holder=self.actor)
+            change = change.values(attempts=Case.attempts + 1)
+        elif forgive:
+            change = change.values(attempts=0)
+        if session.connection().execute(change).rowcount != 1:
+            raise NotYourTurn(f"case {case_id} is not {start} in this process's hands")
+        case = session.get_one(Case, case_id, populate_existing=True)
+        self.note(session, "moved", reason, case=case, start=start, end=end, details=details)
+
+    @contextmanager
+    def turn(self, case_id: int, verb: Verb) -> Iterator[Turn]:
+        """Hold a case while the block works on it, and record how the block ended."""
+        turn = self._begin(case_id, verb)
+        stop = threading.Event()
+        heart = threading.Thread(
+            target=self._keep_lease, args=(turn, stop), name=f"lease-{case_id}", daemon=True
+        )
+        heart.start()
+        try:
+            yield turn
+        except Busy as trouble:
+            stop.set()
+            self._end(turn, verb.during, verb.before, str(trouble), due_at=trouble.due_at)
+            raise
+        except Declined as answer:
+            stop.set()
+            self._end(turn, verb.during, State.DECLINED, str(answer), rows=turn.rows)
+        except Exception as fault:
+            stop.set()
+            self._end(turn, verb.during, State.FAILED, f"{type(fault).__name__}: {fault}")
+            raise
+        else:
+            stop.set()
+            self._end(turn, verb.during, verb.after, turn.remark, rows=turn.rows)
+        finally:
+            stop.set()
+
+    def _begin(self, case_id: int, verb: Verb) -> Turn:
+        lease = uuid.uuid4().hex
+        with self.writing() as session:
+            self.moving(session, case_id, verb.before, verb.during, lease=lease)
+            case = session.get_one(Case, case_id)
+            return Turn(case_id, case.study_uid, case.round, lease)
+
+    def _end(
+        self,
+        turn: Turn,
+        start: State,
+        end: State,
+        reason: str,
+        *,
+        rows: Sequence[Base] = (),
+        due_at: datetime | None = None,
+    ) -> None:
+        with self.writing() as session:
+            self.moving(
+                session,
+                turn.case_id,
+                start,
+                end,
+                reason,
+                lease=turn.lease,
+                due_at=due_at,
+                details=turn.details,
+                forgive=True,
+            )
+            session.add_all(rows)
+
+    def _until(self, at: datetime) -> datetime:
+        return at + timedelta(seconds=self.lease_seconds)
+
+    def _keep_lease(self, turn: Turn, stop: threading.Event) -> None:
+        """Renew the lease while its holder lives; a killed process stops renewing by itself."""
+        while not stop.wait(self.lease_seconds / 4):
+            try:
+                with self.writing() as session:
+                    session.execute(
+                        update(Case)
+                        .where(Case.id == turn.case_id, Case.lease == turn.lease)
+                        .values(lease_until=self._until(now()))
+                    )
+            except SQLAlchemyError:  # the next beat tries again; a lease that runs out harms nobody
+                continue
+
+    def sweep(self) -> list[tuple[int, Verb]]:
+        """Take back what lost its worker, and list what should be rung."""
+        at = now()
+        with Session(self.engine) as session:
+            lost = session.scalars(select(Case).where(Case.state.in_(HELD), Case.lease_until < at))
+            lost_cases = lost.all()
+        for case in lost_cases:
+            with suppress(NotYourTurn):  # another sweep was first, or the holder ended in time
+                self._take_back(case)
+        with Session(self.engine) as session:
+            waiting = session.execute(
+                select(Case.id, Case.state)
+                .where(Case.state.in_(WAITING), Case.due_at <= at)
+                .order_by(Case.id)
+            )
+            return [(case_id, WAITING[state]) for case_id, state in waiting]
+
+    def _take_back(self, case: Case) -> None:
+        verb = next(verb for verb in VERBS if verb.during == case.state)
+        end = verb.before if case.attempts < STRIKES else State.FAILED
+        sentence = f"lost {case.holder} while {case.state} (attempt {case.attempts} of {STRIKES})"
+        with self.writing() as session:
+            self.moving(session, case.id, verb.during, end, sentence, lease=case.lease)
+
+    def retry(self, case_id: int) -> State:
+        """Send a FAILED case back to where it failed, with its strikes forgiven."""
+        with self.writing() as session:
+            last = session.scalars(
+                select(Event)
+                .where(Event.case_id == case_id, Event.end == State.FAILED)
+                .order_by(Event.id.desc())
+            ).first()
+            if last is None:
+                raise NotYourTurn(f"case {case_id} has not failed: there is nothing to retry")
+            verb = next((verb for verb in VERBS if verb.during == last.start), VERBS[0])
+            self.moving(session, case_id, State.FAILED, verb.before, "retried by hand")
+            session.execute(update(Case).where(Case.id == case_id).values(attempts=0))
+            return verb.before
+
+    # --- the audit trail --------------------------------------------------------------------
+
+    def record(self, what: str, sentence: str, **details: Any) -> None:  # noqa: ANN401 - JSON
+        """Write one line of the audit trail that changes nothing else."""
+        with self.writing() as session:
+            self.note(session, what, sentence, details=details)
+
+    def note(  # noqa: PLR0913 - the columns of an event
+        self,
+        session: Session,
+        what: str,
+        sentence: str = "",
+        *,
+        case: Case | None = None,
+        study_uid: str | None = None,
+        start: State | None = None,
+        end: State | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        """Write one line of the audit trail within an open transaction."""
+        session.add(
+            Event(
+                at=now(),
+                actor=self.actor,
+                what=what,
+                study_uid=case.study_uid if case else study_uid,
+                case_id=case.id if case else None,
+                start=start,
+                end=end,
+                sentence=sentence,
+                details=details or {},
+            )
+        )

@@ -1,0 +1,104 @@
+"""What is owed to whom: one row per object and destination."""
+
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from dicom_node.ledger.ledger import Ledger, now
+from dicom_node.ledger.tables import Case, Delivery, Product, Road
+from dicom_node.life import Receipt
+
+
+def record_receipt(ledger: Ledger, delivery_id: int, status: int) -> None:
+    """Write down that a destination has an object."""
+    with ledger.writing() as session:
+        row, product, case = _owed(session, delivery_id)
+        row.receipt, row.status, row.delivered_at, row.last_error = (
+            Receipt.DELIVERED,
+            status,
+            now(),
+            "",
+        )
+        row.attempts += 1
+        ledger.note(
+            session,
+            "delivered",
+            f"{row.destination} has the {product.kind}",
+            case=case,
+            details={"sop_uid": product.sop_uid, "status": f"{status:04X}"},
+        )
+
+
+def record_refusal(ledger: Ledger, delivery_id: int, status: int | None, sentence: str) -> None:
+    """Write down that a destination will not take an object, so that nobody asks again."""
+    with ledger.writing() as session:
+        row, product, case = _owed(session, delivery_id)
+        row.receipt, row.status, row.last_error = Receipt.REFUSED, status, sentence
+        row.attempts += 1
+        ledger.note(
+            session,
+            "refused",
+            f"{row.destination}: {sentence}",
+            case=case,
+            details={"sop_uid": product.sop_uid},
+        )
+
+
+def record_delay(
+    ledger: Ledger, delivery_id: int, status: int | None, sentence: str, due_at: datetime
+) -> None:
+    """Write down that an object could not be delivered this time."""
+    with ledger.writing() as session:
+        row, _, case = _owed(session, delivery_id)
+        row.status, row.last_error, row.due_at = status, sentence, due_at
+        row.attempts += 1
+        ledger.note(session, "delayed", f"{row.destination}: {sentence}", case=case)
+
+
+def record_road(ledger: Ledger, road: str, sentence: str, due_at: datetime | None) -> None:
+    """Write down whether a destination can be reached, for all cases at once."""
+    with ledger.writing() as session:
+        row = session.get(Road, road)
+        if row is None:
+            row = Road(destination=road, failures=0, due_at=now(), last_error="")
+            session.add(row)
+        if due_at is None:
+            if row.failures:
+                ledger.note(session, "destination back", road)
+            row.failures, row.due_at, row.last_error = 0, now(), ""
+        else:
+            row.failures, row.due_at, row.last_error = row.failures + 1, due_at, sentence
+            ledger.note(session, "destination unreachable", f"{road}: {sentence}")
+
+
+def owe_again(ledger: Ledger, case_id: int) -> None:
+    """Ask once more for what was refused: the administrator says that the cause is mended."""
+    with ledger.writing() as session:
+        session.execute(
+            update(Delivery)
+            .where(Delivery.case_id == case_id, Delivery.receipt == Receipt.REFUSED)
+            .values(receipt=Receipt.OWED, due_at=now(), owed_since=now())
+        )
+
+
+def hurry(ledger: Ledger, case_id: int) -> None:
+    """Do not wait for the back-off of what this case still owes."""
+    with ledger.writing() as session:
+        session.execute(
+            update(Delivery)
+            .where(Delivery.case_id == case_id, Delivery.receipt == Receipt.OWED)
+            .values(due_at=now())
+        )
+        session.execute(update(Road).values(due_at=now()))
+        session.execute(update(Case).where(Case.id == case_id).values(due_at=now()))
+
+
+def _owed(session: Session, delivery_id: int) -> tuple[Delivery, Product, Case]:
+    row = session.execute(
+        select(Delivery, Product, Case)
+        .join(Product, Delivery.product_id == Product.id)
+        .join(Case, Delivery.case_id == Case.id)
+        .where(Delivery.id == delivery_id)
+    ).one()
+    return row[0], row[1], row[2]

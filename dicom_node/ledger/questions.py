@@ -1,0 +1,203 @@
+"""What people and the other rooms may ask the ledger. Reads only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from dicom_node.ledger.tables import (
+    Association,
+    Case,
+    Delivery,
+    Event,
+    Instance,
+    ModelRun,
+    Product,
+    Road,
+    Verdict,
+)
+from dicom_node.life import Receipt, State
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """A round that still takes images, as far as completeness is concerned."""
+
+    case: Case
+    views: frozenset[str]
+    callers: frozenset[str]
+    sender_is_connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Debt:
+    """One object owed to one destination."""
+
+    delivery: Delivery
+    product: Product
+
+
+class Questions:
+    """Answers from the ledger."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine.execution_options(reads_only=True)
+
+    def _session(self) -> Session:
+        return Session(self.engine, expire_on_commit=False)
+
+    def case(self, case_id: int) -> Case | None:
+        """Return one case."""
+        with self._session() as session:
+            return session.get(Case, case_id)
+
+    def cases_of(self, study_uid: str) -> Sequence[Case]:
+        """Return the rounds of a study, first to last."""
+        with self._session() as session:
+            return session.scalars(
+                select(Case).where(Case.study_uid == study_uid).order_by(Case.round)
+            ).all()
+
+    def cases(self, states: Sequence[State] = (), limit: int = 20) -> Sequence[Case]:
+        """Return the cases that moved last, newest first."""
+        with self._session() as session:
+            query = select(Case).order_by(Case.moved_at.desc(), Case.id.desc()).limit(limit)
+            if states:
+                query = query.where(Case.state.in_(states))
+            return session.scalars(query).all()
+
+    def count_by_state(self) -> dict[State, int]:
+        """Count the cases in each state."""
+        with self._session() as session:
+            rows = session.execute(select(Case.state, func.count()).group_by(Case.state))
+            return {state: count for state, count in rows}  # noqa: C416 - a Row is no tuple to mypy
+
+    def arriving(self) -> list[Arriving]:
+        """List the rounds that still take images."""
+        with self._session() as session:
+            found = []
+            for case in session.scalars(select(Case).where(Case.state == State.RECEIVING)):
+                rows = session.execute(
+                    select(Instance.view, Instance.caller, Association.closed_at)
+                    .outerjoin(Association, Instance.association_id == Association.id)
+                    .where(Instance.study_uid == case.study_uid)
+                    .where(Instance.case_id <= case.id)
+                ).all()
+                open_now = session.scalar(
+                    select(func.count())
+                    .select_from(Instance)
+                    .join(Association, Instance.association_id == Association.id)
+                    .where(Instance.study_uid == case.study_uid, Association.closed_at.is_(None))
+                )
+                found.append(
+                    Arriving(
+                        case,
+                        frozenset(view for view, _, _ in rows if view),
+                        frozenset(caller for _, caller, _ in rows),
+                        bool(open_now),
+                    )
+                )
+            return found
+
+    def images_of(self, case: Case) -> Sequence[Instance]:
+        """Return all images that a round reads: its own and those of the rounds before it."""
+        with self._session() as session:
+            return session.scalars(
+                select(Instance)
+                .where(Instance.study_uid == case.study_uid, Instance.case_id <= case.id)
+                .order_by(Instance.id)
+            ).all()
+
+    def verdicts_of(self, case_id: int) -> dict[int, Verdict]:
+        """Return what a round thought of each image, by the image's id."""
+        with self._session() as session:
+            rows = session.scalars(select(Verdict).where(Verdict.case_id == case_id))
+            return {row.instance_id: row for row in rows}
+
+    def run_of(self, case_id: int) -> ModelRun | None:
+        """Return the reading of a case."""
+        with self._session() as session:
+            return session.scalars(
+                select(ModelRun).where(ModelRun.case_id == case_id).order_by(ModelRun.id)
+            ).first()
+
+    def products_of(self, case_id: int) -> Sequence[Product]:
+        """Return the objects that a case made."""
+        with self._session() as session:
+            return session.scalars(
+                select(Product).where(Product.case_id == case_id).order_by(Product.id)
+            ).all()
+
+    def predecessor_of(self, case: Case, kind: str) -> Product | None:
+        """Return the last object of this kind that an earlier round of the study made."""
+        with self._session() as session:
+            return session.scalars(
+                select(Product)
+                .join(Case, Product.case_id == Case.id)
+                .where(Case.study_uid == case.study_uid, Case.round < case.round)
+                .where(Product.kind == kind)
+                .order_by(Case.round.desc(), Product.id.desc())
+            ).first()
+
+    def debts_of(self, case_id: int) -> list[Debt]:
+        """Return what a case has owed, and still owes, to whom."""
+        with self._session() as session:
+            rows = session.execute(
+                select(Delivery, Product)
+                .join(Product, Delivery.product_id == Product.id)
+                .where(Delivery.case_id == case_id)
+                .order_by(Delivery.id)
+            )
+            return [Debt(delivery, product) for delivery, product in rows]
+
+    def road(self, destination: str) -> Road | None:
+        """Return whether a destination could be reached last time."""
+        with self._session() as session:
+            return session.get(Road, destination)
+
+    def roads_down(self) -> Sequence[Road]:
+        """Return the destinations that cannot be reached."""
+        with self._session() as session:
+            return session.scalars(select(Road).where(Road.failures > 0)).all()
+
+    def owed_by_destination(self) -> dict[str, int]:
+        """Count what is still owed to each destination."""
+        with self._session() as session:
+            rows = session.execute(
+                select(Delivery.destination, func.count())
+                .where(Delivery.receipt == Receipt.OWED)
+                .group_by(Delivery.destination)
+            )
+            return {name: count for name, count in rows}  # noqa: C416 - a Row is no tuple to mypy
+
+    def events(
+        self,
+        *,
+        study_uid: str | None = None,
+        case_id: int | None = None,
+        after_id: int = 0,
+        limit: int | None = None,
+    ) -> Sequence[Event]:
+        """Return lines of the audit trail in the order in which they were written."""
+        query = select(Event).where(Event.id > after_id).order_by(Event.id)
+        if study_uid is not None:
+            query = query.where(Event.study_uid == study_uid)
+        if case_id is not None:
+            query = query.where(Event.case_id == case_id)
+        if limit is not None:
+            query = query.limit(limit)
+        with self._session() as session:
+            return session.scalars(query).all()
+
+    def last_events(self, limit: int) -> Sequence[Event]:
+        """Return the newest lines of the audit trail, oldest of them first."""
+        with self._session() as session:
+            rows = session.scalars(select(Event).order_by(Event.id.desc()).limit(limit)).all()
+            return rows[::-1]
+
+    def last_image_at(self) -> datetime | None:
+        """Tell when the last image came in."""
+        with self._session() as session:
+            return session.scalar(select(func.max(Instance.received_at)))

@@ -1,0 +1,244 @@
+"""The tables of the ledger.
+
+Rows hold UIDs, codes and times, never a name or a birth date: the audit trail can be shown to
+anyone who may see that a study exists.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import JSON, TypeDecorator
+
+from dicom_node.life import Receipt, State
+
+UID_LENGTH = 64
+NAME_LENGTH = 64
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time, UTC in every database; SQLite alone would forget the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC."""
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return aware UTC."""
+        del dialect
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+# SQLite counts rows only in an INTEGER key; elsewhere a ledger of ten years wants 64 bits.
+Key = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class Base(DeclarativeBase):
+    """What all tables share: names of constraints that migrations can rely on."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_N_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: Moment, dict[str, Any]: JSON, str: Text}  # noqa: RUF012 - SQLAlchemy reads it from the class
+
+
+class Association(Base):
+    """One connection of a sender: who, when, and why not."""
+
+    __tablename__ = "association"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    listener: Mapped[str] = mapped_column(String(NAME_LENGTH), index=True)
+    caller: Mapped[str] = mapped_column(String(16))
+    called: Mapped[str] = mapped_column(String(16))
+    address: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None] = mapped_column(index=True)
+
+
+class Case(Base):
+    """One round of one study."""
+
+    __tablename__ = "case"
+    __table_args__ = (UniqueConstraint("study_uid", "round"), Index(None, "state", "due_at"))
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    study_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    round: Mapped[int]
+    state: Mapped[State] = mapped_column(Enum(State, native_enum=False, length=16))
+    reason: Mapped[str] = mapped_column(default="")
+    opened_at: Mapped[datetime]
+    moved_at: Mapped[datetime]
+    last_image_at: Mapped[datetime]
+    due_at: Mapped[datetime]  # not rung before
+    attempts: Mapped[int] = mapped_column(default=0)
+    holder: Mapped[str | None] = mapped_column(String(NAME_LENGTH))  # who holds the lease
+    lease: Mapped[str | None] = mapped_column(String(32))  # which lease: one a turn
+    lease_until: Mapped[datetime | None]
+
+
+class Instance(Base):
+    """One image that was received and is kept."""
+
+    __tablename__ = "instance"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"), index=True)
+    association_id: Mapped[int | None] = mapped_column(ForeignKey("association.id"), index=True)
+    study_uid: Mapped[str] = mapped_column(String(UID_LENGTH), index=True)
+    series_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    sop_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
+    sop_class_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    view: Mapped[str] = mapped_column(String(16), default="")  # LCC, RMLO; empty: not one of these
+    caller: Mapped[str] = mapped_column(String(16))
+    address: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str]  # in the spool
+    received_at: Mapped[datetime]
+
+
+class Verdict(Base):
+    """What a round thought of one image: accepted, or why not."""
+
+    __tablename__ = "verdict"
+    __table_args__ = (UniqueConstraint("case_id", "instance_id"),)
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"))
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"))
+    code: Mapped[str] = mapped_column(String(8))  # empty: accepted
+    sentence: Mapped[str] = mapped_column(default="")
+
+
+class ModelRun(Base):
+    """One reading of one case by one bundle, with all that is needed to repeat it."""
+
+    __tablename__ = "model_run"
+    __table_args__ = (UniqueConstraint("case_id", "digest"),)
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"))
+    system: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    bundle: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    version: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    digest: Mapped[str] = mapped_column(String(64))
+    operating_point: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    code_version: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    settings_digest: Mapped[str] = mapped_column(String(64))
+    device: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    seconds: Mapped[float]
+    cancer_score: Mapped[float]
+    findings_count: Mapped[int]
+    findings_path: Mapped[str]  # in the spool
+    findings_sha256: Mapped[str] = mapped_column(String(64))
+    made_at: Mapped[datetime]
+
+
+class Finding(Base):
+    """One finding of one reading, for questions in SQL; its mask lies in the spool."""
+
+    __tablename__ = "finding"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"), index=True)
+    sop_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    view: Mapped[str] = mapped_column(String(16))
+    kind: Mapped[str] = mapped_column(String(16))
+    left: Mapped[float]
+    top: Mapped[float]
+    right: Mapped[float]
+    bottom: Mapped[float]
+    score: Mapped[float]
+    cancer_score: Mapped[float | None]
+    systems: Mapped[str]
+
+
+class Product(Base):
+    """One DICOM object that was built, proved and written; it is never altered."""
+
+    __tablename__ = "product"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    sop_class_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    sop_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
+    series_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64))
+    path: Mapped[str]  # in the spool
+    made_at: Mapped[datetime]
+
+
+class Delivery(Base):
+    """One object that one destination is owed."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (UniqueConstraint("product_id", "destination"),)
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
+    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"), index=True)
+    destination: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    target: Mapped[str] = mapped_column(default="")  # AE@host:port, where the sender is the target
+    receipt: Mapped[Receipt] = mapped_column(Enum(Receipt, native_enum=False, length=16))
+    status: Mapped[int | None]  # the last DIMSE status
+    attempts: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime]
+    owed_since: Mapped[datetime]
+    last_error: Mapped[str] = mapped_column(default="")
+    delivered_at: Mapped[datetime | None]
+
+
+class Road(Base):
+    """Whether a destination can be reached: one row each, so that all cases learn from one."""
+
+    __tablename__ = "road"
+
+    destination: Mapped[str] = mapped_column(String(160), primary_key=True)
+    failures: Mapped[int] = mapped_column(default=0)  # in a row
+    due_at: Mapped[datetime]  # not tried before
+    last_error: Mapped[str] = mapped_column(default="")
+
+
+class Event(Base):
+    """One line of the audit trail; never changed, never deleted by the node."""
+
+    __tablename__ = "event"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    what: Mapped[str] = mapped_column(String(32), index=True)
+    study_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH), index=True)
+    case_id: Mapped[int | None] = mapped_column(Key, index=True)
+    start: Mapped[str | None] = mapped_column(String(16))
+    end: Mapped[str | None] = mapped_column(String(16))
+    sentence: Mapped[str] = mapped_column(default="")
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)

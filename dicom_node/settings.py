@@ -1,0 +1,279 @@
+"""Every decision an administrator may take, one field a line; the tables are the four verbs.
+
+`config/node.toml` holds the same fields with their defaults and says what each is for.
+"""
+
+import difflib
+import hashlib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dicom_node.errors import Misconfigured
+from dicom_node.shipped import shipped
+
+ENVIRONMENT_VARIABLE = "FOURVIEWS_CONFIG"
+AE_TITLE_LENGTH = 16
+
+ObjectKind = Literal["cad_sr", "measurement_report", "segmentation"]
+
+
+def _ae_title(value: str) -> str:
+    if not value.strip() or len(value) > AE_TITLE_LENGTH or not value.isascii() or "\\" in value:
+        raise ValueError(r"an AE title has 1 to 16 ASCII characters and no backslash")
+    return value.strip()
+
+
+def _secret(value: str) -> str:
+    """Take a value from the environment (env:NAME) or a file (file:/path), so none stands here."""
+    scheme, _, rest = value.partition(":")
+    if scheme == "env":
+        if rest not in os.environ:
+            raise ValueError(f"the environment variable {rest} is not set")
+        return os.environ[rest]
+    if scheme == "file" and not rest.startswith("//"):
+        try:
+            return Path(rest).read_text(encoding="utf-8").strip()
+        except OSError as trouble:
+            raise ValueError(f"the file {rest} cannot be read: {trouble.strerror}") from trouble
+    return value
+
+
+AETitle = Annotated[str, AfterValidator(_ae_title)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+Secret = Annotated[str, AfterValidator(_secret)]
+View = Literal["LCC", "RCC", "LMLO", "RMLO"]
+
+
+class Table(BaseModel):
+    """One table of the file: nothing unknown, nothing changed later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NodeTable(Table):
+    """Where the node keeps things."""
+
+    data: Path = Path("var")
+    database: Secret = ""
+    broker: Secret = ""
+    log_format: Literal["plain", "json"] = "plain"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Caller(Table):
+    """Who may send."""
+
+    ae_title: AETitle
+    addresses: tuple[str, ...] = ()
+    return_port: Port = 104
+
+
+class Receiving(Table):
+    """How images come in, and when a study is complete."""
+
+    ae_title: AETitle = "FOURVIEWS"
+    address: str = "127.0.0.1"
+    port: Port = 11112
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 25
+    idle_seconds: Seconds = 60.0
+    reserve_megabytes: Annotated[int, Field(ge=0)] = 5000
+    max_object_megabytes: Annotated[int, Field(ge=1)] = 2048
+    any_caller: bool = False
+    callers: tuple[Caller, ...] = ()
+    required_views: tuple[View, ...] = ("RCC", "LCC", "RMLO", "LMLO")
+    grace_seconds: Annotated[float, Field(ge=0)] = 10.0
+    quiet_seconds: Seconds = 60.0
+    cap_seconds: Seconds = 1800.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.grace_seconds <= self.quiet_seconds <= self.cap_seconds:
+            raise ValueError("wanted: grace_seconds <= quiet_seconds <= cap_seconds")
+        return self
+
+
+class Accept(Table):
+    """Which images and studies the bundle may read."""
+
+    synthetic_2d: bool = False
+    implant_displaced: bool = False
+    partial_views: bool = False
+    lossy: bool = False
+    incomplete_studies: bool = True
+    rows_min: Annotated[int, Field(ge=1)] = 1750
+    rows_max: Annotated[int, Field(ge=1)] = 6000
+    age_min: Annotated[int, Field(ge=0)] = 0
+    age_max: Annotated[int, Field(ge=0)] = 150
+    sexes: tuple[Literal["F", "M", "O", ""], ...] = ("F", "M", "O", "")
+
+
+class Analyzing(Table):
+    """Which bundle reads the studies, and which studies."""
+
+    bundle: str = "shared_trunk_phantom"
+    bundles: Path | None = None
+    operating_point: str = ""
+    device: str = "cpu"
+    threads: Annotated[int, Field(ge=0)] = 0
+    accept: Accept = Accept()
+
+
+class Reporting(Table):
+    """Who the results say made them."""
+
+    manufacturer: Annotated[str, Field(min_length=1, max_length=64)] = "Four Views"
+    model: Annotated[str, Field(min_length=1, max_length=64)] = "fourviews"
+    serial_number: Annotated[str, Field(min_length=1, max_length=64)] = "1"
+    research_statement: Annotated[str, Field(min_length=20)] = (
+        "For research use only. Not for diagnosis."
+    )
+
+
+class Destination(Table):
+    """Where results go."""
+
+    name: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.-]+$")]
+    ae_title: AETitle | None = None
+    host: str | None = None
+    port: Port | None = None
+    return_to_sender: bool = False
+    calling_ae_title: AETitle | None = None
+    objects: tuple[ObjectKind, ...] = get_args(ObjectKind)
+    timeout_seconds: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        given = [key for key in ("ae_title", "host", "port") if getattr(self, key) is not None]
+        if self.return_to_sender and given:
+            raise ValueError(f"return_to_sender finds its own way: remove {', '.join(given)}")
+        if not self.return_to_sender and len(given) < 3:  # noqa: PLR2004 - the three above
+            raise ValueError("a destination needs ae_title, host and port, or return_to_sender")
+        return self
+
+
+class Delivering(Table):
+    """Who gets the results, and how patiently."""
+
+    retry_seconds: tuple[Seconds, ...] = (30.0, 120.0, 600.0, 1800.0, 3600.0)
+    give_up_hours: Seconds = 72.0
+    destinations: tuple[Destination, ...] = ()
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        names = [destination.name for destination in self.destinations]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"each destination needs a name of its own; twice: {', '.join(twice)}")
+        if not self.retry_seconds:
+            raise ValueError("retry_seconds needs at least one waiting time")
+        return self
+
+
+class Watching(Table):
+    """How the node looks after itself."""
+
+    sweep_seconds: Seconds = 15.0
+    lease_seconds: Annotated[float, Field(ge=2)] = 20.0
+
+
+class Settings(Table):
+    """The whole file."""
+
+    node: NodeTable = NodeTable()
+    receiving: Receiving = Receiving()
+    analyzing: Analyzing = Analyzing()
+    reporting: Reporting = Reporting()
+    delivering: Delivering = Delivering()
+    watching: Watching = Watching()
+
+    @property
+    def data(self) -> Path:
+        """Return the data folder, absolute."""
+        return self.node.data.expanduser().absolute()
+
+    @property
+    def database_url(self) -> str:
+        """Return where the ledger is."""
+        return self.node.database or f"sqlite:///{self.data / 'ledger.sqlite'}"
+
+    @property
+    def bundle_folder(self) -> Path:
+        """Return where the active bundle lies."""
+        home = self.analyzing.bundles
+        return (home.expanduser() if home else shipped("bundles")) / self.analyzing.bundle
+
+    @property
+    def digest(self) -> str:
+        """Name these settings by their content, without the secrets of the first table."""
+        content = self.model_dump_json(exclude={"node"})
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def settings_path(given: Path | None = None) -> Path:
+    """Find the file: as given, by the environment, in ./config, or the one that is shipped."""
+    named = given or (Path(os.environ[ENVIRONMENT_VARIABLE]) if _named() else None)
+    if named is not None:
+        return named
+    here = Path("config/node.toml")
+    return here if here.exists() else shipped("config") / "node.toml"
+
+
+def _named() -> bool:
+    return bool(os.environ.get(ENVIRONMENT_VARIABLE))
+
+
+def load_settings(given: Path | None = None) -> Settings:
+    """Read the settings, or say every fault of the file at once."""
+    path = settings_path(given)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as trouble:
+        raise Misconfigured([f"{path}: cannot be read: {trouble.strerror}"]) from trouble
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise Misconfigured([f"{path}: is no valid TOML: {fault}"]) from fault
+    try:
+        return Settings.model_validate(table)
+    except ValidationError as faults:
+        raise Misconfigured(_sentences(path, faults)) from faults
+
+
+def _sentences(path: Path, faults: ValidationError) -> list[str]:
+    """Write each fault as `file: key.path: what is wrong`."""
+    sentences = []
+    for fault in faults.errors(include_url=False):
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            sentences.append(f"{path}: {key}: there is no such key{_meant(fault['loc'])}")
+        elif fault["type"] == "missing":
+            sentences.append(f"{path}: {key}: is missing")
+        else:
+            said = fault["msg"].removeprefix("Value error, ")
+            said = said[:1].lower() + said[1:]
+            shown = "" if isinstance(fault["input"], dict) else f" (it is {fault['input']!r})"
+            sentences.append(f"{path}: {key}: {said}{shown}")
+    return sentences
+
+
+def _meant(where: tuple[str | int, ...]) -> str:
+    """Guess which key was meant."""
+    model: type[BaseModel] = Settings
+    for part in where[:-1]:
+        if isinstance(part, int):
+            continue
+        found = _model_in(model.model_fields[part].annotation)
+        if found is None:
+            return ""
+        model = found
+    close = difflib.get_close_matches(str(where[-1]), list(model.model_fields), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        return annotation if issubclass(annotation, BaseModel) else None
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
