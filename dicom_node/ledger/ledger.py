@@ -212,12 +212,12 @@ class Ledger:
         with self.writing() as session:
             last = session.scalars(
                 select(Event)
-                .where(Event.case_id == case_id, Event.end == State.FAILED)
+                .where(Event.case_id == case_id, Event.to_state == State.FAILED)
                 .order_by(Event.id.desc())
             ).first()
             if last is None:
                 raise NotYourTurn(f"case {case_id} has not failed: there is nothing to retry")
-            verb = next((verb for verb in VERBS if verb.during == last.start), VERBS[0])
+            verb = next((verb for verb in VERBS if verb.during == last.from_state), VERBS[0])
             self.moving(session, case_id, State.FAILED, verb.before, "retried by hand")
             session.execute(update(Case).where(Case.id == case_id).values(attempts=0))
             return verb.before
@@ -249,8 +249,8 @@ class Ledger:
                 what=what,
                 study_uid=case.study_uid if case else study_uid,
                 case_id=case.id if case else None,
-                start=start,
-                end=end,
+                from_state=start,
+                to_state=end,
                 sentence=sentence,
                 details=details or {},
             )

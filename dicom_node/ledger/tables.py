@@ -69,7 +69,7 @@ class Base(DeclarativeBase):
 class Association(Base):
     """One connection of a sender: who, when, and why not."""
 
-    __tablename__ = "association"
+    __tablename__ = "associations"
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     listener: Mapped[str] = mapped_column(String(NAME_LENGTH), index=True)
@@ -83,7 +83,7 @@ class Association(Base):
 class Case(Base):
     """One round of one study."""
 
-    __tablename__ = "case"
+    __tablename__ = "cases"
     __table_args__ = (UniqueConstraint("study_uid", "round"), Index(None, "state", "due_at"))
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
@@ -104,11 +104,11 @@ class Case(Base):
 class Instance(Base):
     """One image that was received and is kept."""
 
-    __tablename__ = "instance"
+    __tablename__ = "instances"
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"), index=True)
-    association_id: Mapped[int | None] = mapped_column(ForeignKey("association.id"), index=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    association_id: Mapped[int | None] = mapped_column(ForeignKey("associations.id"), index=True)
     study_uid: Mapped[str] = mapped_column(String(UID_LENGTH), index=True)
     series_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
     sop_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
@@ -126,12 +126,12 @@ class Instance(Base):
 class Verdict(Base):
     """What a round thought of one image: accepted, or why not."""
 
-    __tablename__ = "verdict"
+    __tablename__ = "verdicts"
     __table_args__ = (UniqueConstraint("case_id", "instance_id"),)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"))
-    instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"))
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"))
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instances.id"))
     code: Mapped[str] = mapped_column(String(8))  # empty: accepted
     sentence: Mapped[str] = mapped_column(default="")
 
@@ -139,11 +139,11 @@ class Verdict(Base):
 class ModelRun(Base):
     """One reading of one case by one bundle, with all that is needed to repeat it."""
 
-    __tablename__ = "model_run"
+    __tablename__ = "model_runs"
     __table_args__ = (UniqueConstraint("case_id", "digest"),)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"))
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"))
     system: Mapped[str] = mapped_column(String(NAME_LENGTH))
     bundle: Mapped[str] = mapped_column(String(NAME_LENGTH))
     version: Mapped[str] = mapped_column(String(NAME_LENGTH))
@@ -163,17 +163,17 @@ class ModelRun(Base):
 class Finding(Base):
     """One finding of one reading, for questions in SQL; its mask lies in the spool."""
 
-    __tablename__ = "finding"
+    __tablename__ = "findings"
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"), index=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
     sop_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
     view: Mapped[str] = mapped_column(String(16))
     kind: Mapped[str] = mapped_column(String(16))
-    left: Mapped[float]
-    top: Mapped[float]
-    right: Mapped[float]
-    bottom: Mapped[float]
+    box_left: Mapped[float]
+    box_top: Mapped[float]
+    box_right: Mapped[float]
+    box_bottom: Mapped[float]
     score: Mapped[float]
     cancer_score: Mapped[float | None]
     systems: Mapped[str]
@@ -182,10 +182,10 @@ class Finding(Base):
 class Product(Base):
     """One DICOM object that was built, proved and written; it is never altered."""
 
-    __tablename__ = "product"
+    __tablename__ = "products"
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"), index=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
     kind: Mapped[str] = mapped_column(String(32))
     sop_class_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
     sop_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
@@ -199,12 +199,12 @@ class Product(Base):
 class Delivery(Base):
     """One object that one destination is owed."""
 
-    __tablename__ = "delivery"
+    __tablename__ = "deliveries"
     __table_args__ = (UniqueConstraint("product_id", "destination"),)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
-    product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
-    case_id: Mapped[int] = mapped_column(ForeignKey("case.id"), index=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
     destination: Mapped[str] = mapped_column(String(NAME_LENGTH))
     target: Mapped[str] = mapped_column(default="")  # AE@host:port, where the sender is the target
     receipt: Mapped[Receipt] = mapped_column(Enum(Receipt, native_enum=False, length=16))
@@ -219,7 +219,7 @@ class Delivery(Base):
 class Road(Base):
     """Whether a destination can be reached: one row each, so that all cases learn from one."""
 
-    __tablename__ = "road"
+    __tablename__ = "roads"
 
     destination: Mapped[str] = mapped_column(String(160), primary_key=True)
     failures: Mapped[int] = mapped_column(default=0)  # in a row
@@ -230,7 +230,7 @@ class Road(Base):
 class Event(Base):
     """One line of the audit trail; never changed, never deleted by the node."""
 
-    __tablename__ = "event"
+    __tablename__ = "events"
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     at: Mapped[datetime]
@@ -238,7 +238,7 @@ class Event(Base):
     what: Mapped[str] = mapped_column(String(32), index=True)
     study_uid: Mapped[str | None] = mapped_column(String(UID_LENGTH), index=True)
     case_id: Mapped[int | None] = mapped_column(Key, index=True)
-    start: Mapped[str | None] = mapped_column(String(16))
-    end: Mapped[str | None] = mapped_column(String(16))
+    from_state: Mapped[str | None] = mapped_column(String(16))
+    to_state: Mapped[str | None] = mapped_column(String(16))
     sentence: Mapped[str] = mapped_column(default="")
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)

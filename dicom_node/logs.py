@@ -1,0 +1,56 @@
+"""Logs for people and collectors, without patient data.
+
+Lines carry UIDs, case numbers and AE titles. pydicom quotes element values in its warnings and
+pynetdicom prints whole headers, so theirs never reach a handler.
+"""
+
+import logging
+import sys
+import warnings
+from typing import Literal
+
+import structlog
+
+_SILENT = ("pydicom", "pynetdicom", "highdicom", "PIL", "kombu", "amqp")
+
+
+def set_up(how: Literal["plain", "json"], level: str) -> None:
+    """Send every line to standard error, in one form."""
+    for name in _SILENT:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.addHandler(logging.NullHandler())
+        logger.setLevel(logging.CRITICAL + 1)
+        logger.propagate = False
+    warnings.simplefilter("ignore")
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if how == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), sort_keys=False)
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def log(room: str) -> structlog.stdlib.BoundLogger:
+    """Return the logger of a room."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger(room)
+    return logger

@@ -1,0 +1,122 @@
+"""Files written whole or not at all.
+
+    incoming/    what is still arriving; nothing in it was ever acknowledged
+    images/      received images, each under the hash of its SOP Instance UID
+    cases/       findings and objects, a folder a case
+    quarantine/  what came in and could not be kept, for people to look at
+
+A name from outside never becomes a path: files are named by hashes and case numbers.
+"""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+BLOCK = 1 << 20
+
+
+class Spool:
+    """The node's folder of files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.incoming = folder / "incoming"
+        self.quarantine = folder / "quarantine"
+
+    def prepare(self) -> None:
+        """Make the folders."""
+        for name in ("incoming", "images", "cases", "quarantine"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+
+    def forget_incoming(self) -> int:
+        """Remove what an earlier run left half received, and count it."""
+        left = list(self.incoming.iterdir())
+        for path in left:
+            path.unlink()
+        return len(left)
+
+    def image_name(self, sop_uid: str) -> str:
+        """Name the place of an image within the spool."""
+        digest = hashlib.sha256(sop_uid.encode()).hexdigest()
+        return f"images/{digest[:2]}/{digest}.dcm"
+
+    def case_name(self, case_id: int, lease: str, name: str) -> str:
+        """Name the place of something a turn made; two holders never write the same file."""
+        return f"cases/{case_id}/{lease[:12]}/{name}"
+
+    def path(self, name: str) -> Path:
+        """Return where a name lies on the disk."""
+        path = self.folder / name
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise ValueError(f"{name} lies outside the spool")
+        return path
+
+    def take(self, arrived: Path, name: str) -> None:
+        """Move an arrived file, already synced, to its place for good."""
+        place = self.path(name)
+        new_folder = not place.parent.exists()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if new_folder:
+            sync_folder(place.parent.parent)
+        arrived.replace(place)
+        sync_folder(place.parent)
+
+    def set_aside(self, arrived: Path, sop_uid: str) -> Path:
+        """Keep a file that cannot be accepted, for people to look at."""
+        digest = hashlib.sha256(sop_uid.encode()).hexdigest()
+        place = self.quarantine / f"{digest[:32]}-{arrived.stem}.dcm"
+        arrived.replace(place)
+        return place
+
+    def write(self, name: str, content: bytes) -> str:
+        """Write a file whole, durably, and return its SHA-256."""
+        place = self.path(name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = place.with_name(f".{place.name}.{os.getpid()}")
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(place)
+        sync_folder(place.parent)
+        return hashlib.sha256(content).hexdigest()
+
+    def read(self, name: str, sha256: str) -> bytes:
+        """Read a file, and refuse bytes that are not those that were written."""
+        content = self.path(name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ValueError(f"{name} in the spool is not the file that the ledger describes")
+        return content
+
+    def free_bytes(self) -> int:
+        """Say how much room is left."""
+        return shutil.disk_usage(self.folder).free
+
+
+def sync_file(path: Path) -> None:
+    """Bring a file's bytes to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(path: Path) -> None:
+    """Bring a folder's names to the disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def digest_of(path: Path, skip: int = 0) -> str:
+    """Hash a file without holding it in memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(skip)
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,136 @@
+"""Settings become a node: the one composition root.
+
+Everything is made when it is first asked for. The analyzer is the only way to torch, so a
+process that never analyzes never loads it.
+"""
+
+import os
+import socket
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script, ScriptDirectory
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from dicom_node.errors import Misconfigured
+from dicom_node.ledger.engine import open_engine
+from dicom_node.ledger.ledger import Ledger
+from dicom_node.ledger.questions import Questions
+from dicom_node.settings import Settings
+from dicom_node.shipped import shipped
+from dicom_node.spool import Spool
+
+if TYPE_CHECKING:
+    from inference.analyzer import Analyzer
+
+CODE_VERSION = version("fourviews")
+
+
+@dataclass(frozen=True)
+class Node:
+    """All that a process of the node works with."""
+
+    settings: Settings
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Open the database."""
+        self.settings.data.mkdir(parents=True, exist_ok=True)
+        return open_engine(self.settings.database_url)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Open the ledger for writing, under this process's name."""
+        actor = f"{socket.gethostname()[:48]}:{os.getpid()}"
+        return Ledger(self.engine, actor, self.settings.watching.lease_seconds)
+
+    @cached_property
+    def questions(self) -> Questions:
+        """Open the ledger for reading."""
+        return Questions(self.engine)
+
+    @cached_property
+    def spool(self) -> Spool:
+        """Open the spool."""
+        spool = Spool(self.settings.data / "spool")
+        spool.prepare()
+        return spool
+
+    @cached_property
+    def analyzer(self) -> "Analyzer":
+        """Open the active bundle; this is where torch comes in."""
+        from inference.analyzer import open_bundle
+
+        analyzing = self.settings.analyzing
+        if analyzing.threads:
+            import torch
+
+            torch.set_num_threads(analyzing.threads)
+        return open_bundle(
+            self.settings.bundle_folder,
+            device=analyzing.device,
+            operating_point=analyzing.operating_point or None,
+        )
+
+
+def _alembic(node: Node) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(shipped("alembic")))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    config.attributes["engine"] = node.engine
+    return config
+
+
+def migrate(node: Node) -> tuple[str | None, str]:
+    """Bring the ledger's tables up to date, and say from which to which revision."""
+    before = revision(node)
+    command.upgrade(_alembic(node), "head")
+    return before, newest_revision(node)
+
+
+def revision(node: Node) -> str | None:
+    """Say at which revision the ledger is; None for an empty database."""
+    with node.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest_revision(node: Node) -> str:
+    """Say at which revision this code wants the ledger to be."""
+    head = ScriptDirectory.from_config(_alembic(node)).get_current_head()
+    assert head is not None
+    return head
+
+
+def ready(node: Node) -> Node:
+    """Let a process start only on a ledger of its own revision; make a new one where none is."""
+    try:
+        have = revision(node)
+    except SQLAlchemyError as trouble:
+        where = node.engine.url.render_as_string(hide_password=True)
+        raise Misconfigured([f"node.database: {where} cannot be opened: {trouble}"]) from trouble
+    want = newest_revision(node)
+    if have is None and node.engine.dialect.name == "sqlite":
+        migrate(node)
+    elif have != want:
+        known = {script.revision for script in _scripts(node)}
+        raise Misconfigured(
+            [
+                f"node.database: the ledger is at revision {have}, this node wants {want}: "
+                + (
+                    "run `dicom-node migrate`"
+                    if have is None or have in known
+                    else "it belongs to a newer node; install that version"
+                )
+            ]
+        )
+    return node
+
+
+def _scripts(node: Node) -> list[Script]:
+    return list(ScriptDirectory.from_config(_alembic(node)).walk_revisions())
