@@ -1,0 +1,237 @@
+"""Mammography CAD SR (PS3.16, TID 4000), the object mammography workstations draw.
+
+highdicom cannot hold items by reference, which this template requires, so the tree is our own.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from pydicom.dataset import Dataset
+from pydicom.uid import MammographyCADSRStorage
+
+from dicom_node.reporting import codes, content, frame, naming
+from dicom_node.reporting.circumstances import Circumstances
+from dicom_node.reporting.codes import STANDARD, Concept, Dialect
+from dicom_node.reporting.content import Item, Reference
+from dicom_node.reporting.maker import Maker
+from dicom_node.reporting.sources import Lesion, Source, bundle_words
+from inference.findings import ExamFindings
+
+KIND = "cad_sr"
+MICROMETERS = 1000
+
+
+def cad_sr(
+    sources: Sequence[Source],
+    exam: ExamFindings,
+    maker: Maker,
+    circumstances: Circumstances,
+    dialect: Dialect = STANDARD,
+) -> Dataset:
+    """Report the findings of an exam; no findings is a report too."""
+    first = sources[0].header
+    dataset = Dataset()
+    names = (KIND, first.StudyInstanceUID, circumstances.round, bundle_words(exam))
+    dataset.SOPClassUID = MammographyCADSRStorage
+    dataset.SOPInstanceUID = naming.instance_uid(*names)
+    frame.copy_patient_and_study(first, dataset)
+    frame.sign(dataset, maker)
+    dataset.Modality = "SR"
+    dataset.SeriesInstanceUID = naming.series_uid(*names)
+    dataset.SeriesNumber = frame.series_number(frame.CAD_SR_NUMBER, circumstances.round)
+    dataset.SeriesDescription = frame.series_description("CAD SR", circumstances.round)
+    dataset.InstanceNumber = circumstances.round
+    dataset.CompletionFlag = "COMPLETE"
+    dataset.VerificationFlag = "UNVERIFIED"
+    dataset.ReferencedPerformedProcedureStepSequence = []
+    dataset.PerformedProcedureCodeSequence = []
+    dataset.CurrentRequestedProcedureEvidenceSequence = frame.evidence(sources)
+    if asked := frame.requests(first):
+        dataset.ReferencedRequestSequence = asked
+    frame.name_predecessor(dataset, circumstances)
+    tree = _report(sources, exam, impression(sources, exam, maker, circumstances))
+    tree.number()
+    tree.write(dataset, dialect)
+    dataset.ContentTemplateSequence = [_template()]
+    frame.stamp(dataset, circumstances.made_at)
+    frame.seal(dataset)
+    return dataset
+
+
+def impression(
+    sources: Sequence[Source], exam: ExamFindings, maker: Maker, circumstances: Circumstances
+) -> str:
+    """Say in words what was read, what came out, and what it must not be used for."""
+    count = len(exam.findings)
+    views = ", ".join(_view_words(source) for source in sources)
+    read = f"{exam.system} {exam.version} at operating point {exam.operating_point}"
+    sentences = [
+        maker.research_statement,
+        f"{read}: {count or 'no'} finding{'' if count == 1 else 's'} in {views}.",
+        f"Cancer score of the exam: {100 * exam.cancer_score:.1f} %.",
+        circumstances.change,
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _view_words(source: Source) -> str:
+    score = source.view.cancer_score
+    return source.name if score is None else f"{source.name} ({100 * score:.1f} %)"
+
+
+def _template() -> Dataset:
+    template = Dataset()
+    template.MappingResource = "DCMR"
+    template.TemplateIdentifier = "4000"
+    return template
+
+
+def _report(sources: Sequence[Source], exam: ExamFindings, words: str) -> Item:
+    library = [_library_entry(source) for source in sources]
+    tree = content.container(codes.MAMMOGRAPHY_CAD_REPORT)
+    tree.add(content.HAS_CONCEPT_MOD, content.code(codes.LANGUAGE, codes.ENGLISH))
+    tree.add(
+        content.CONTAINS,
+        content.container(codes.IMAGE_LIBRARY).add(content.CONTAINS, *library),
+        _summary(sources, library, exam, words),
+        _detections(library, exam),
+        _analyses(library, exam),
+    )
+    return tree
+
+
+def _library_entry(source: Source) -> Item:
+    """Describe an image once; findings and algorithms point here (TID 4020)."""
+    header, view = source.header, source.view
+    entry = content.image(header.SOPClassUID, header.SOPInstanceUID)
+    seen = content.code(codes.IMAGE_VIEW, codes.VIEWS[view.projection])
+    seen.add(content.HAS_CONCEPT_MOD, *_modifiers(header))
+    entry.add(
+        content.HAS_ACQ_CONTEXT,
+        content.code(codes.IMAGE_LATERALITY, codes.BREASTS[view.side]),
+        seen,
+        *_orientation(header),
+        *_moments(header),
+        *_spacing(header),
+    )
+    return entry
+
+
+def _modifiers(header: Dataset) -> Iterable[Item]:
+    for view in header.get("ViewCodeSequence", []):
+        for code in view.get("ViewModifierCodeSequence", []):
+            words = (code.get("CodeValue"), code.get("CodingSchemeDesignator"))
+            if all(words) and code.get("CodeMeaning"):
+                concept = Concept(*words, code.CodeMeaning)
+                yield content.code(codes.IMAGE_VIEW_MODIFIER, concept)
+
+
+def _orientation(header: Dataset) -> Iterable[Item]:
+    if header.get("PatientOrientation"):
+        row, column = header.PatientOrientation
+        yield content.text(codes.PATIENT_ORIENTATION_ROW, row)
+        yield content.text(codes.PATIENT_ORIENTATION_COLUMN, column)
+
+
+def _moments(header: Dataset) -> Iterable[Item]:
+    if header.get("StudyDate"):
+        yield content.date(codes.STUDY_DATE, header.StudyDate)
+    if header.get("StudyTime"):
+        yield content.time(codes.STUDY_TIME, header.StudyTime)
+    if header.get("ContentDate"):
+        yield content.date(codes.CONTENT_DATE, header.ContentDate)
+    if header.get("ContentTime"):
+        yield content.time(codes.CONTENT_TIME, header.ContentTime)
+
+
+def _spacing(header: Dataset) -> Iterable[Item]:
+    if spacing := header.get("ImagerPixelSpacing"):
+        # The first value is between rows, so vertical (PS3.3, 10.7.1.3).
+        vertical, horizontal = (MICROMETERS * float(value) for value in spacing)
+        yield content.number(codes.HORIZONTAL_PIXEL_SPACING, horizontal, codes.MICROMETER)
+        yield content.number(codes.VERTICAL_PIXEL_SPACING, vertical, codes.MICROMETER)
+
+
+def _summary(
+    sources: Sequence[Source], library: Sequence[Item], exam: ExamFindings, words: str
+) -> Item:
+    """Give the answer in one code, the exam's score, and the findings (TID 4001 to 4003)."""
+    answer = (
+        codes.ALL_SUCCEEDED_WITH_FINDINGS if exam.findings else codes.ALL_SUCCEEDED_WITHOUT_FINDINGS
+    )
+    summary = content.code(codes.FINDINGS_SUMMARY, answer)
+    summary.add(
+        content.HAS_PROPERTIES,
+        content.text(codes.IMPRESSION_DESCRIPTION, words),
+        _percent(codes.CERTAINTY_OF_IMPRESSION, exam.cancer_score),
+        *_algorithm(exam),
+    )
+    for source, entry in zip(sources, library, strict=True):
+        for lesion in source.lesions:
+            opinion = content.container(codes.INDIVIDUAL_IMPRESSION)
+            opinion.add(content.HAS_CONCEPT_MOD, _to_be_shown())
+            opinion.add(content.CONTAINS, _finding(lesion, entry, exam))
+            summary.add(content.INFERRED_FROM, opinion)
+    return summary
+
+
+def _finding(lesion: Lesion, entry: Item, exam: ExamFindings) -> Item:
+    """Describe one lesion in one image (TID 4006)."""
+    finding = lesion.finding
+    properties = [*_algorithm(exam), _percent(codes.CERTAINTY_OF_FINDING, finding.score)]
+    if finding.cancer_score is not None:
+        properties.append(_percent(codes.PROBABILITY_OF_CANCER, finding.cancer_score))
+    for name, shape, points in (
+        (codes.CENTER, "POINT", (lesion.center,)),
+        (codes.OUTLINE, "POLYLINE", lesion.outline),
+    ):
+        drawn = content.coordinates(name, shape, points)
+        properties.append(drawn.add(content.SELECTED_FROM, Reference(entry)))
+    if lesion.area_mm2 is not None:
+        properties.append(content.number(codes.AREA, lesion.area_mm2, codes.SQUARE_MILLIMETER))
+    item = content.code(codes.SINGLE_IMAGE_FINDING, codes.DETECTIONS[finding.kind])
+    item.add(content.HAS_CONCEPT_MOD, _to_be_shown())
+    item.add(
+        content.HAS_OBS_CONTEXT,
+        content.text(codes.TRACKING_IDENTIFIER, lesion.name),
+        content.uid_reference(codes.TRACKING_UNIQUE_IDENTIFIER, lesion.uid),
+    )
+    return item.add(content.HAS_PROPERTIES, *properties)
+
+
+def _detections(library: Sequence[Item], exam: ExamFindings) -> Item:
+    """Say what was looked for, and in which images (TID 4015)."""
+    successful = content.container(codes.SUCCESSFUL_DETECTIONS)
+    for target in codes.DETECTIONS.values():
+        looked = content.code(codes.DETECTION_PERFORMED, target)
+        looked.add(content.HAS_PROPERTIES, *_algorithm(exam), *map(Reference, library))
+        successful.add(content.CONTAINS, looked)
+    status = content.code(codes.SUMMARY_OF_DETECTIONS, codes.SUCCEEDED)
+    return status.add(content.INFERRED_FROM, successful)
+
+
+def _analyses(library: Sequence[Item], exam: ExamFindings) -> Item:
+    """Say that the exam as a whole was judged, which its score stands for (TID 4016)."""
+    judged = content.code(codes.ANALYSIS_PERFORMED, codes.OVERALL_IMPRESSION_ANALYSIS)
+    judged.add(content.HAS_PROPERTIES, *_algorithm(exam), *map(Reference, library))
+    successful = content.container(codes.SUCCESSFUL_ANALYSES).add(content.CONTAINS, judged)
+    status = content.code(codes.SUMMARY_OF_ANALYSES, codes.SUCCEEDED)
+    return status.add(content.INFERRED_FROM, successful)
+
+
+def _algorithm(exam: ExamFindings) -> Iterable[Item]:
+    yield content.text(codes.ALGORITHM_NAME, exam.system)
+    yield content.text(codes.ALGORITHM_VERSION, exam.version)
+    yield from (content.text(codes.ALGORITHM_PARAMETERS, words) for words in parameters(exam))
+
+
+def parameters(exam: ExamFindings) -> tuple[str, ...]:
+    """Name the exact weights and thresholds behind a result."""
+    return f"bundle sha256 {exam.digest}", f"operating point {exam.operating_point}"
+
+
+def _to_be_shown() -> Item:
+    return content.code(codes.RENDERING_INTENT, codes.PRESENTATION_REQUIRED)
+
+
+def _percent(name: Concept, share: float) -> Item:
+    return content.number(name, round(100 * share, 1), codes.PERCENT)

@@ -1,0 +1,148 @@
+"""What every object has in common: whose it is, who made it, when, and how it is encoded."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from io import BytesIO
+
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filewriter import dcmwrite
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicom_node.reporting.circumstances import Circumstances
+from dicom_node.reporting.maker import Maker
+from dicom_node.reporting.naming import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
+from dicom_node.reporting.sources import Source
+from dicom_node.reporting.tidy import PATIENT_AND_STUDY
+
+OPTIONAL = (  # type 3 of the patient and the study: copied where the source has them
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "OtherPatientIDsSequence",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "PatientComments",
+    "StudyDescription",
+    "IssuerOfAccessionNumberSequence",
+    "ProcedureCodeSequence",
+    "TimezoneOffsetFromUTC",
+)
+
+CAD_SR_NUMBER = 9001  # series numbers from 9000 on sort behind the images
+MEASUREMENT_REPORT_NUMBER = 9002
+SEGMENTATION_NUMBER = 9100
+ROUND_STEP = 1000
+
+
+def series_number(first: int, round_: int) -> int:
+    """Give a series its number; later rounds sort behind earlier ones."""
+    return first + ROUND_STEP * (round_ - 1)
+
+
+def series_description(words: str, round_: int) -> str:
+    """Describe a series in a viewer's list."""
+    again = f" (round {round_})" if round_ > 1 else ""
+    return f"AI {words}, research use only{again}"
+
+
+def copy_patient_and_study(source: Dataset, target: Dataset) -> None:
+    """Copy whose object this is, and of which study, word for word."""
+    target.SpecificCharacterSet = source.SpecificCharacterSet
+    target.StudyInstanceUID = source.StudyInstanceUID
+    for keyword in (*PATIENT_AND_STUDY, *OPTIONAL):
+        if keyword in source:
+            target[keyword] = source[keyword]
+
+
+def sign(target: Dataset, maker: Maker) -> None:
+    """Name the device as the maker."""
+    target.Manufacturer = maker.manufacturer
+    target.ManufacturerModelName = maker.model
+    target.SoftwareVersions = maker.software_version
+    target.DeviceSerialNumber = maker.serial_number
+
+
+def stamp(target: Dataset, made_at: datetime) -> None:
+    """Write one moment wherever the object says when it was made.
+
+    highdicom reads the clock; an object must follow from its inputs alone.
+    """
+    day, time = made_at.strftime("%Y%m%d"), made_at.strftime("%H%M%S")
+    for what in ("InstanceCreation", "Series", "Content"):
+        setattr(target, f"{what}Date", day)
+        setattr(target, f"{what}Time", time)
+    for equipment in target.get("ContributingEquipmentSequence", []):
+        if equipment.get("ManufacturerModelName") == "highdicom":
+            equipment.ContributionDateTime = day + time
+
+
+def seal(target: Dataset) -> None:
+    """Give the object its file meta information: explicit VR little endian, written by us."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = target.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = target.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = IMPLEMENTATION_UID
+    meta.ImplementationVersionName = IMPLEMENTATION_NAME
+    target.file_meta = meta
+    target.preamble = b"\0" * 128
+
+
+def encoded(dataset: Dataset) -> bytes:
+    """Write an object as a file would hold it."""
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def references(study_uid: str, series: dict[str, list[tuple[str, str]]]) -> Dataset:
+    """Make a hierarchical reference: study, series, (SOP class, SOP instance) (PS3.3, C.17-3)."""
+    study = Dataset()
+    study.StudyInstanceUID = study_uid
+    study.ReferencedSeriesSequence = []
+    for series_uid, objects in series.items():
+        item = Dataset()
+        item.SeriesInstanceUID = series_uid
+        item.ReferencedSOPSequence = []
+        for sop_class_uid, sop_instance_uid in objects:
+            reference = Dataset()
+            reference.ReferencedSOPClassUID = sop_class_uid
+            reference.ReferencedSOPInstanceUID = sop_instance_uid
+            item.ReferencedSOPSequence.append(reference)
+        study.ReferencedSeriesSequence.append(item)
+    return study
+
+
+def evidence(sources: Sequence[Source]) -> list[Dataset]:
+    """List every image a report speaks of, grouped by series."""
+    series: dict[str, list[tuple[str, str]]] = {}
+    for source in sources:
+        header = source.header
+        reference = (header.SOPClassUID, header.SOPInstanceUID)
+        series.setdefault(header.SeriesInstanceUID, []).append(reference)
+    return [references(sources[0].header.StudyInstanceUID, series)]
+
+
+def name_predecessor(target: Dataset, circumstances: Circumstances) -> None:
+    """Say which object this one replaces, where that one is of the same kind."""
+    before = circumstances.predecessor
+    if before is not None and before.sop_class_uid == target.SOPClassUID:
+        objects = {before.series_uid: [(before.sop_class_uid, before.sop_instance_uid)]}
+        target.PredecessorDocumentsSequence = [references(target.StudyInstanceUID, objects)]
+
+
+def requests(header: Dataset) -> list[Dataset]:
+    """Repeat what was requested, where the images say it (PS3.3, C.17.2)."""
+    found = []
+    for asked in header.get("RequestAttributesSequence", []):
+        request = Dataset()
+        request.StudyInstanceUID = header.StudyInstanceUID
+        request.ReferencedStudySequence = []
+        request.AccessionNumber = header.AccessionNumber
+        request.PlacerOrderNumberImagingServiceRequest = ""
+        request.FillerOrderNumberImagingServiceRequest = ""
+        request.RequestedProcedureID = asked.get("RequestedProcedureID", "")
+        request.RequestedProcedureDescription = asked.get("RequestedProcedureDescription", "")
+        request.RequestedProcedureCodeSequence = asked.get("RequestedProcedureCodeSequence", [])
+        found.append(request)
+    return found

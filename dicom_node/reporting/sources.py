@@ -1,0 +1,131 @@
+"""The images a report speaks of, each with its lesions, named and drawn once for all objects."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from dicom_node.reporting import naming
+from dicom_node.reporting.outline import Point, outline
+from inference.findings import ExamFindings, Finding, ViewFindings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesion:
+    """A finding with the name, the UID and the outline that every object gives it."""
+
+    finding: Finding
+    name: str  # "LCC mass 1"
+    uid: UID
+    center: Point
+    outline: tuple[Point, ...]
+    area_mm2: float | None  # at the detector; only where a mask and a spacing are known
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """An image that was read, by its header, and the lesions in it."""
+
+    header: Dataset
+    view: ViewFindings
+    lesions: tuple[Lesion, ...]
+
+    @property
+    def name(self) -> str:
+        """Name the view as radiologists do: LCC, RMLO."""
+        return f"{self.view.side}{self.view.projection}"
+
+
+def bundle_words(exam: ExamFindings) -> str:
+    """Name the bundle and how it was set, for UIDs."""
+    return f"{exam.system}/{exam.digest}/{exam.operating_point}"
+
+
+def sources(headers: Sequence[Dataset], exam: ExamFindings) -> tuple[Source, ...]:
+    """Put headers and findings together, in the order of the exam's views."""
+    _same_study(headers)
+    _proper_score("the exam", exam.cancer_score)
+    by_uid = {str(header.SOPInstanceUID): header for header in headers}
+    found = []
+    for view in exam.views:
+        name = f"{view.side}{view.projection}"
+        header = by_uid.get(view.sop_instance_uid)
+        if header is None:
+            raise ValueError(
+                f"{name} was read from {view.sop_instance_uid}; no header came with it"
+            )
+        if view.cancer_score is not None:
+            _proper_score(name, view.cancer_score)
+        lesions = tuple(_lesions(view, header, exam))
+        found.append(Source(header, view, lesions))
+    if not found:
+        raise ValueError("the exam has no views; there is nothing to report on")
+    return tuple(found)
+
+
+def _same_study(headers: Sequence[Dataset]) -> None:
+    studies = {str(header.StudyInstanceUID) for header in headers}
+    if len(studies) > 1:
+        raise ValueError(f"the headers are of {len(studies)} studies; report one at a time")
+
+
+def _lesions(view: ViewFindings, header: Dataset, exam: ExamFindings) -> Iterator[Lesion]:
+    rows, columns = int(header.Rows), int(header.Columns)
+    kinds: Counter[str] = Counter()
+    places: Counter[tuple[str, ...]] = Counter()
+    for finding in view.findings:
+        kinds[finding.kind] += 1
+        name = f"{view.side}{view.projection} {finding.kind} {kinds[finding.kind]}"
+        _proper_finding(name, finding, rows, columns)
+        box = finding.box
+        edges = (box.left, box.top, box.right, box.bottom)
+        place = (str(finding.kind), *(f"{edge:.1f}" for edge in edges))
+        places[place] += 1
+        yield Lesion(
+            finding=finding,
+            name=name,
+            uid=naming.tracking_uid(
+                bundle_words(exam), view.sop_instance_uid, *place, str(places[place])
+            ),
+            center=_center(finding, rows, columns),
+            outline=outline(finding, rows, columns),
+            area_mm2=_area_mm2(finding, header),
+        )
+
+
+def _center(finding: Finding, rows: int, columns: int) -> Point:
+    column, row = finding.box.center
+    return round(min(max(column, 0.0), columns), 2), round(min(max(row, 0.0), rows), 2)
+
+
+def _area_mm2(finding: Finding, header: Dataset) -> float | None:
+    spacing = header.get("ImagerPixelSpacing")
+    if finding.mask is None or not spacing:
+        return None
+    return round(int(finding.mask.pixels.sum()) * float(spacing[0]) * float(spacing[1]), 2)
+
+
+def _proper_finding(name: str, finding: Finding, rows: int, columns: int) -> None:
+    _proper_score(name, finding.score)
+    if finding.cancer_score is not None:
+        _proper_score(name, finding.cancer_score)
+    box = finding.box
+    inside = box.left < columns and box.top < rows and box.right > 0 and box.bottom > 0
+    if not (inside and box.left < box.right and box.top < box.bottom):
+        raise ValueError(f"{name} lies at {box}; the image has {rows} rows, {columns} columns")
+    if finding.mask is not None:
+        height, width = finding.mask.pixels.shape
+        left, top = finding.mask.left, finding.mask.top
+        if left < 0 or top < 0 or left + width > columns or top + height > rows:
+            raise ValueError(
+                f"the mask of {name} is {height} x {width} pixels at row {top}, column {left}; "
+                f"the image has {rows} rows, {columns} columns"
+            )
+
+
+def _proper_score(name: str, score: float) -> None:
+    if not (math.isfinite(score) and 0 <= score <= 1):
+        raise ValueError(f"the score of {name} is {score}; scores go from 0 to 1")

@@ -1,0 +1,138 @@
+"""An exam of four mammograms, as headers and findings, small enough to build in milliseconds."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
+
+from dicom_node.reporting.circumstances import Circumstances
+from dicom_node.reporting.maker import Maker
+from dicom_node.reporting.naming import uid
+from inference.findings import Box, ExamFindings, Finding, Kind, Mask, ViewFindings
+from inference.mammogram import Projection, Side
+
+ROWS, COLUMNS = 640, 512
+VIEWS = [(side, projection) for projection in Projection for side in (Side.RIGHT, Side.LEFT)]
+CODES = {
+    Projection.CC: ("399162004", "SCT", "cranio-caudal"),
+    Projection.MLO: ("399368009", "SCT", "medio-lateral oblique"),
+}
+
+
+def header(side: Side, projection: Projection) -> Dataset:
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
+    dataset.SOPInstanceUID = uid("image", side, projection)
+    dataset.PatientName, dataset.PatientID = "Ĝarcía^Zoë", "SYN001"
+    dataset.PatientBirthDate, dataset.PatientSex, dataset.PatientAge = "19650412", "F", "060Y"
+    dataset.StudyInstanceUID = uid("study")
+    dataset.StudyDate, dataset.StudyTime = "20250901", "101500"
+    dataset.StudyID, dataset.AccessionNumber = "1", "ACC1"
+    dataset.StudyDescription, dataset.ReferringPhysicianName = "MAMMO SCREENING", ""
+    dataset.Modality, dataset.SeriesNumber = "MG", 1 + VIEWS.index((side, projection))
+    dataset.SeriesInstanceUID = uid("series", side, projection)
+    dataset.Manufacturer, dataset.ManufacturerModelName = "Phantom", "Mammomat of paper"
+    dataset.DeviceSerialNumber, dataset.SoftwareVersions = "1", "1.0"
+    dataset.AcquisitionDate = dataset.ContentDate = "20250901"
+    dataset.AcquisitionTime = dataset.ContentTime = "101600"
+    dataset.PresentationIntentType = "FOR PRESENTATION"
+    dataset.ImageType = ["DERIVED", "PRIMARY"]
+    left = side == Side.LEFT
+    rows = "A" if left else "P"
+    dataset.PatientOrientation = [
+        rows,
+        ("R" if left else "L") if projection == Projection.CC else ("FR" if left else "FL"),
+    ]
+    dataset.Rows, dataset.Columns = ROWS, COLUMNS
+    dataset.ImageLaterality = side.value
+    dataset.ImagerPixelSpacing = [0.07, 0.07]
+    view = Dataset()
+    view.CodeValue, view.CodingSchemeDesignator, view.CodeMeaning = CODES[projection]
+    dataset.ViewCodeSequence = [view]
+    step = Dataset()
+    step.RequestedProcedureID, step.ScheduledProcedureStepID = "RP1", "SPS1"
+    dataset.RequestAttributesSequence = [step]
+    dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
+    return dataset
+
+
+def disk(column: int, row: int, radius: int) -> Mask:
+    across, down = np.meshgrid(np.arange(-radius, radius + 1), np.arange(-radius, radius + 1))
+    return Mask(column - radius, row - radius, across**2 + down**2 <= radius**2)
+
+
+def specks(left: int, top: int) -> Mask:
+    pixels = np.zeros((40, 60), dtype=np.bool_)
+    for row, column in ((2, 30), (10, 5), (12, 50), (20, 28), (33, 12), (35, 44)):
+        pixels[row : row + 4, column : column + 4] = True
+    return Mask(left, top, pixels)
+
+
+def around(mask: Mask) -> Box:
+    height, width = mask.pixels.shape
+    return Box(mask.left, mask.top, mask.left + width, mask.top + height)
+
+
+def finding(kind: Kind, mask: Mask, score: float, cancer_score: float | None) -> Finding:
+    return Finding(kind, around(mask), score, cancer_score, mask, ("shared_trunk",))
+
+
+def exam_of(findings: dict[tuple[Side, Projection], tuple[Finding, ...]]) -> ExamFindings:
+    views = tuple(
+        ViewFindings(
+            sop_instance_uid=uid("image", side, projection),
+            side=side,
+            projection=projection,
+            cancer_score=0.8 if (side, projection) in findings else 0.03,
+            findings=findings.get((side, projection), ()),
+        )
+        for side, projection in VIEWS
+    )
+    return ExamFindings("shared_trunk", "1.2.0", "ab" * 32, "screening", 0.825, views)
+
+
+@pytest.fixture
+def headers() -> list[Dataset]:
+    return [header(side, projection) for side, projection in VIEWS]
+
+
+@pytest.fixture
+def exam() -> ExamFindings:
+    boxed = Finding(Kind.MASS, Box(100.5, 60, 180.25, 130), 0.31, None, None, ("shared_trunk",))
+    return exam_of(
+        {
+            (Side.LEFT, Projection.CC): (
+                finding(Kind.MASS, disk(200, 300, 40), 0.913, 0.83),
+                finding(Kind.CALCIFICATION, specks(90, 200), 0.6, None),
+            ),
+            (Side.LEFT, Projection.MLO): (
+                finding(Kind.MASS, disk(210, 320, 35), 0.8, 0.71),
+                finding(Kind.MASS, disk(260, 120, 20), 0.5, 0.2),
+                boxed,
+            ),
+        }
+    )
+
+
+@pytest.fixture
+def clear_exam() -> ExamFindings:
+    return exam_of({})
+
+
+@pytest.fixture
+def maker() -> Maker:
+    return Maker("Nobody", "Four Views", "0.1.0", "SN-1", "For research use only.")
+
+
+@pytest.fixture
+def first_round() -> Circumstances:
+    return Circumstances(1, datetime(2025, 9, 1, 10, 30, tzinfo=UTC), None, 0)
+
+
+@pytest.fixture
+def make_header() -> Callable[[Side, Projection], Dataset]:
+    return header
