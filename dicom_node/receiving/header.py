@@ -1,0 +1,58 @@
+"""Read what an arriving image says of itself, without its pixels."""
+
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+from pydicom import Dataset, dcmread
+from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+IDENTIFIERS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
+VIEW_ATTRIBUTES = ("ImageLaterality", "Laterality", "ViewPosition", "ViewCodeSequence")
+PROJECTIONS = {
+    "399162004": "CC",
+    "R-10242": "CC",
+    "399368009": "MLO",
+    "R-10226": "MLO",
+    "CC": "CC",
+    "MLO": "MLO",
+}
+HEADER_BYTES = 4 << 20  # of a deflated data set, inflated: far more than a header needs
+PREFIX = 132  # preamble and DICM
+GROUP_LENGTH_BYTES = 12  # the element that says how long the rest of the file meta is
+
+
+def read_header(path: Path) -> Dataset:
+    """Read the elements that a newcomer is judged and filed by."""
+    if read_file_meta_info(path).TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+        return _inflated_start(path)
+    return dcmread(path, stop_before_pixels=True, specific_tags=[*IDENTIFIERS, *VIEW_ATTRIBUTES])
+
+
+def data_set_offset(path: Path) -> int:
+    """Say where the data set begins: what stands before it was written by this node."""
+    meta = read_file_meta_info(path)
+    return PREFIX + GROUP_LENGTH_BYTES + int(meta.FileMetaInformationGroupLength)
+
+
+def _inflated_start(path: Path) -> Dataset:
+    """Inflate only the start: a small deflated file may hold gigabytes."""
+    with path.open("rb") as file:
+        file.seek(data_set_offset(path))
+        start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), HEADER_BYTES)
+    return read_dataset(
+        BytesIO(start),
+        is_implicit_VR=False,
+        is_little_endian=True,
+        stop_when=lambda tag, _vr, _length: tag >= 0x7FE00000,  # noqa: PLR2004 - group 7FE0, pixels
+    )
+
+
+def view_of(header: Dataset) -> str:
+    """Name the screening view, or return an empty text where it is none of the four."""
+    side = header.get("ImageLaterality") or header.get("Laterality") or ""
+    codes = header.get("ViewCodeSequence") or []
+    said = str(codes[0].get("CodeValue", "")) if codes else str(header.get("ViewPosition") or "")
+    projection = PROJECTIONS.get(said, "")
+    return f"{side}{projection}" if side in {"L", "R"} and projection else ""

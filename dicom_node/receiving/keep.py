@@ -1,0 +1,103 @@
+"""One arriving image becomes a file and a row, durably, before anybody says Success."""
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.uid import UID
+
+from dicom_node.errors import Declined
+from dicom_node.ledger.arrivals import Arrival, keep_row, known_digest
+from dicom_node.ledger.ledger import Ledger
+from dicom_node.receiving.header import IDENTIFIERS, data_set_offset, read_header, view_of
+from dicom_node.spool import Spool, digest_of, sync_file
+
+_LOCKS = tuple(threading.Lock() for _ in range(64))
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the network said of an image, before the image itself was read."""
+
+    association_id: int | None
+    caller: str
+    address: str
+    sop_class_uid: str
+    sop_uid: str
+    transfer_syntax_uid: str
+
+
+class Collision(Declined):
+    """Say that another image already has this UID."""
+
+
+class Unintelligible(Declined):
+    """Say that what came in is no data set that can be filed."""
+
+
+def keep(ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope) -> bool:
+    """Keep an arrived image; return False where it was here already.
+
+    The order is the promise: bytes to the disk, row, rename, folder to the disk, commit. Killed
+    anywhere in between, the sender has no Success and sends again.
+    """
+    header = _checked(arrived, envelope)
+    size, digest = arrived.stat().st_size, digest_of(arrived, skip=data_set_offset(arrived))
+    with _LOCKS[hash(envelope.sop_uid) % len(_LOCKS)]:
+        known = known_digest(ledger, envelope.sop_uid)
+        if known is not None:
+            return _already_known(ledger, spool, arrived, envelope, same=known == digest)
+        sync_file(arrived)
+        name = spool.image_name(envelope.sop_uid)
+        with ledger.writing() as session:
+            arrival = Arrival(
+                association_id=envelope.association_id,
+                caller=envelope.caller,
+                address=envelope.address,
+                study_uid=str(header.StudyInstanceUID),
+                series_uid=str(header.SeriesInstanceUID),
+                sop_uid=envelope.sop_uid,
+                sop_class_uid=envelope.sop_class_uid,
+                transfer_syntax_uid=envelope.transfer_syntax_uid,
+                view=view_of(header),
+                size_bytes=size,
+                sha256=digest,
+            )
+            keep_row(ledger, session, arrival, name)
+            session.flush()
+            spool.take(arrived, name)
+    return True
+
+
+def _checked(arrived: Path, envelope: Envelope) -> Dataset:
+    """Refuse what cannot be filed, or is not what the network announced."""
+    try:
+        header = read_header(arrived)
+        values = {keyword: str(header.get(keyword) or "") for keyword in IDENTIFIERS}
+    except Exception as fault:
+        sentence = f"the data set cannot be parsed ({type(fault).__name__})"
+        raise Unintelligible("C000", sentence) from fault
+    for keyword, value in values.items():
+        if not value:
+            raise Unintelligible("C002", f"{keyword} is missing")
+        if not UID(value).is_valid:
+            raise Unintelligible("C002", f"{keyword} is no valid UID")
+    announced = (envelope.sop_uid, envelope.sop_class_uid)
+    if (values["SOPInstanceUID"], values["SOPClassUID"]) != announced:
+        raise Declined("A900", "the data set is not the object that the request announced")
+    return header
+
+
+def _already_known(
+    ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope, *, same: bool
+) -> bool:
+    """Let an exact duplicate pass; set a different object of the same UID aside."""
+    about = {"sop_uid": envelope.sop_uid, "caller": envelope.caller}
+    if same:
+        arrived.unlink()
+        ledger.record("duplicate received", "the same image is already here", **about)
+        return False
+    place = spool.set_aside(arrived, envelope.sop_uid)
+    sentence = f"another image with this UID is already here; kept aside as {place.name}"
+    raise Collision("A901", sentence)
