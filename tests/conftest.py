@@ -1,0 +1,74 @@
+"""What all tests share: the private servers, and the rule that nothing is skipped unseen."""
+
+import os
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import pytest
+from orthanc_server import OrthancServer, orthanc_server
+from postgres_server import PostgresServer, postgres_server
+from redis_server import RedisServer, redis_server
+
+# Two test processes that each compute with every core are slower than with one each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def orthanc() -> Iterator[OrthancServer]:
+    """Lend the PACS of this test process; it keeps what earlier tests sent."""
+    with orthanc_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def private_redis() -> Iterator[RedisServer]:
+    """Lend the Redis of this test process; it keeps what earlier tests left."""
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url(private_redis: RedisServer) -> str:
+    """Say where the Redis of this test process is."""
+    return private_redis.url
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Lend the PostgreSQL of this test process; each test makes databases of its own in it."""
+    with postgres_server() as server:
+        yield server
+
+
+def _skips_fail() -> bool:
+    return os.environ.get("FOURVIEWS_NO_SKIPS") == "1" or os.environ.get("CI") == "true"
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    # An expected failure is reported as skipped as well, and is none.
+    if report.outcome == "skipped" and not hasattr(report, "wasxfail") and _skips_fail():
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"no test may be skipped in this run, but this one was: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,  # noqa: ARG001 - named by pytest
+    call: pytest.CallInfo[Any],  # noqa: ARG001 - named by pytest
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skipped test into a failed one where every test has to run."""
+    report = yield
+    _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,  # noqa: ARG001 - named by pytest
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Turn a skipped test module into a failed one where every test has to run."""
+    report = yield
+    _fail_if_skipped(report)
+    return report
