@@ -1,0 +1,99 @@
+"""Findings as JSON: how they travel from the reading of a study to its report.
+
+Masks are packed bits in base 64. Floats keep every digit, so what is reported is what was seen.
+"""
+
+import base64
+import json
+from typing import Any
+
+import numpy as np
+
+from inference.findings import Box, ExamFindings, Finding, Kind, Mask, ViewFindings
+from inference.mammogram import Projection, Side
+
+FORMAT = 1
+
+
+def pack(exam: ExamFindings) -> bytes:
+    """Write findings as JSON."""
+    content = {
+        "format": FORMAT,
+        "system": exam.system,
+        "version": exam.version,
+        "digest": exam.digest,
+        "operating_point": exam.operating_point,
+        "cancer_score": exam.cancer_score,
+        "views": [
+            {
+                "sop_instance_uid": view.sop_instance_uid,
+                "side": view.side,
+                "projection": view.projection,
+                "cancer_score": view.cancer_score,
+                "findings": [_packed(finding) for finding in view.findings],
+            }
+            for view in exam.views
+        ],
+    }
+    return json.dumps(content, indent=1, allow_nan=False).encode()
+
+
+def _packed(finding: Finding) -> dict[str, Any]:
+    box, mask = finding.box, finding.mask
+    return {
+        "kind": finding.kind,
+        "box": [box.left, box.top, box.right, box.bottom],
+        "score": finding.score,
+        "cancer_score": finding.cancer_score,
+        "systems": list(finding.systems),
+        "mask": None
+        if mask is None
+        else {
+            "left": mask.left,
+            "top": mask.top,
+            "shape": list(mask.pixels.shape),
+            "bits": base64.b64encode(np.packbits(mask.pixels).tobytes()).decode(),
+        },
+    }
+
+
+def unpack(content: bytes) -> ExamFindings:
+    """Read findings back."""
+    told = json.loads(content)
+    if told["format"] != FORMAT:
+        raise ValueError(f"findings of format {told['format']} are not understood")
+    return ExamFindings(
+        system=told["system"],
+        version=told["version"],
+        digest=told["digest"],
+        operating_point=told["operating_point"],
+        cancer_score=told["cancer_score"],
+        views=tuple(
+            ViewFindings(
+                sop_instance_uid=view["sop_instance_uid"],
+                side=Side(view["side"]),
+                projection=Projection(view["projection"]),
+                cancer_score=view["cancer_score"],
+                findings=tuple(_unpacked(finding) for finding in view["findings"]),
+            )
+            for view in told["views"]
+        ),
+    )
+
+
+def _unpacked(told: dict[str, Any]) -> Finding:
+    mask = told["mask"]
+    return Finding(
+        kind=Kind(told["kind"]),
+        box=Box(*told["box"]),
+        score=told["score"],
+        cancer_score=told["cancer_score"],
+        mask=None if mask is None else Mask(mask["left"], mask["top"], _bits(mask)),
+        systems=tuple(told["systems"]),
+    )
+
+
+def _bits(mask: dict[str, Any]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    rows, columns = mask["shape"]
+    packed = np.frombuffer(base64.b64decode(mask["bits"]), dtype=np.uint8)
+    return np.unpackbits(packed, count=rows * columns).reshape(rows, columns).astype(np.bool_)

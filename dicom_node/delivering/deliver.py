@@ -1,0 +1,160 @@
+"""Which object still owes which destination a receipt.
+
+One row per object and destination; one association per destination and turn. A destination that
+cannot be reached is left alone for a while, by all cases, and holds up none of the others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from dicom_node.delivering.sender import Parcel, Peer, connected, send
+from dicom_node.delivering.statuses import Meaning, meaning
+from dicom_node.errors import Busy, Refused
+from dicom_node.ledger.ledger import Ledger, now
+from dicom_node.ledger.outbox import record_delay, record_receipt, record_refusal, record_road
+from dicom_node.ledger.questions import Debt, Questions
+from dicom_node.life import DELIVER, Receipt
+from dicom_node.settings import Destination, Settings
+from dicom_node.spool import Spool
+
+EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What deliveries need."""
+
+    ledger: Ledger
+    questions: Questions
+    spool: Spool
+    settings: Settings
+
+
+def deliver(office: Office, case_id: int) -> None:
+    """Take a case's turn: send what is owed and due."""
+    with office.ledger.turn(case_id, DELIVER) as turn:
+        debts = office.questions.debts_of(case_id)
+        owed = [debt for debt in debts if debt.delivery.receipt == Receipt.OWED]
+        owed.sort(key=_destination)
+        for _, group in groupby(owed, key=_destination):
+            _pay(office, list(group))
+        _conclude(office, case_id)
+        names = sorted({debt.delivery.destination for debt in debts})
+        turn.remark = f"{len(debts)} objects at {', '.join(names) or 'no destination'}"
+
+
+def _destination(debt: Debt) -> str:
+    return debt.delivery.destination
+
+
+def _pay(office: Office, debts: Sequence[Debt]) -> None:
+    """Send what one destination is owed, unless its time has not come."""
+    first = debts[0].delivery
+    peer = peer_of(office.settings, first.destination, first.target)
+    if peer is None:
+        for debt in debts:
+            sentence = "there is no such destination in the settings any more"
+            record_refusal(office.ledger, debt.delivery.id, None, sentence)
+        return
+    at = now()
+    road = office.questions.road(str(peer))
+    if road is not None and road.failures and road.due_at > at:
+        return
+    due = [debt for debt in debts if debt.delivery.due_at <= at]
+    if not due:
+        return
+    kinds = [(debt.product.sop_class_uid, EXPLICIT_LITTLE_ENDIAN) for debt in due]
+    try:
+        with connected(peer, kinds) as association:
+            record_road(office.ledger, str(peer), "", None)
+            for debt in due:
+                content = office.spool.read(debt.product.path, debt.product.sha256)
+                parcel = Parcel(debt.product.sop_class_uid, EXPLICIT_LITTLE_ENDIAN, content)
+                _note(office, debt, send(association, parcel))
+    except Busy as trouble:
+        failures = road.failures if road is not None else 0
+        record_road(office.ledger, str(peer), str(trouble), at + _patience(office, failures))
+        for debt in due:
+            if _is_too_old(office, debt):
+                _give_up(office, debt, str(trouble))
+
+
+def _patience(office: Office, failures: int) -> timedelta:
+    """Wait longer after each failure in a row."""
+    waits = office.settings.delivering.retry_seconds
+    return timedelta(seconds=waits[min(failures, len(waits) - 1)])
+
+
+def _note(office: Office, debt: Debt, status: int | None) -> None:
+    """Write down one answer."""
+    said = "no answer" if status is None else f"status {status:04X}"
+    match meaning(status):
+        case Meaning.ARRIVED:
+            assert status is not None
+            record_receipt(office.ledger, debt.delivery.id, status)
+        case Meaning.NEVER:
+            sentence = f"will not take the {debt.product.kind} ({said})"
+            record_refusal(office.ledger, debt.delivery.id, status, sentence)
+        case Meaning.LATER if _is_too_old(office, debt):
+            _give_up(office, debt, said)
+        case Meaning.LATER:
+            due_at = now() + _patience(office, debt.delivery.attempts)
+            record_delay(office.ledger, debt.delivery.id, status, said, due_at)
+
+
+def _is_too_old(office: Office, debt: Debt) -> bool:
+    age = now() - debt.delivery.owed_since
+    return age > timedelta(hours=office.settings.delivering.give_up_hours)
+
+
+def _give_up(office: Office, debt: Debt, said: str) -> None:
+    hours = office.settings.delivering.give_up_hours
+    sentence = f"given up after {hours:g} hours: {said}"
+    record_refusal(office.ledger, debt.delivery.id, debt.delivery.status, sentence)
+
+
+def _conclude(office: Office, case_id: int) -> None:
+    """End the turn well, later (Busy) or badly (Refused), by what is still owed."""
+    debts = office.questions.debts_of(case_id)
+    owed = [debt.delivery for debt in debts if debt.delivery.receipt == Receipt.OWED]
+    if owed:
+        due_at = min(
+            max(row.due_at, _road_due(office, row.destination, row.target)) for row in owed
+        )
+        names = ", ".join(sorted({row.destination for row in owed}))
+        raise Busy(f"{len(owed)} objects still owed to {names}", due_at)
+    refused = [debt.delivery for debt in debts if debt.delivery.receipt == Receipt.REFUSED]
+    if refused:
+        raise Refused(
+            "; ".join(sorted({f"{row.destination}: {row.last_error}" for row in refused}))
+        )
+
+
+def _road_due(office: Office, destination: str, target: str) -> datetime:
+    peer = peer_of(office.settings, destination, target)
+    road = office.questions.road(str(peer))
+    return road.due_at if road is not None and road.failures else now()
+
+
+def peer_of(settings: Settings, name: str, target: str) -> Peer | None:
+    """Find out whom to call for a destination; `target` is a sender's AE@host:port."""
+    destination = next((one for one in settings.delivering.destinations if one.name == name), None)
+    if destination is None:
+        return None
+    if destination.return_to_sender:
+        ae_title, _, place = target.rpartition("@")
+        host, _, port = place.rpartition(":")
+        return _peer(settings, destination, ae_title, host, int(port))
+    assert destination.ae_title is not None
+    assert destination.host is not None
+    assert destination.port is not None
+    return _peer(settings, destination, destination.ae_title, destination.host, destination.port)
+
+
+def _peer(
+    settings: Settings, destination: Destination, ae_title: str, host: str, port: int
+) -> Peer:
+    calling = destination.calling_ae_title or settings.receiving.ae_title
+    return Peer(ae_title, host, port, calling, destination.timeout_seconds)

@@ -1,0 +1,84 @@
+"""The C-STORE client: one association, many objects, one answer each."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+
+from pydicom import dcmread
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.presentation import build_context
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from dicom_node.errors import Busy
+
+MAXIMUM_PDU_BYTES = 128 << 10
+NO_CONTEXT = 0x0122  # SOP class not supported (PS3.7 C.5.6); the peer did not accept its context
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Whom to call, and as whom."""
+
+    ae_title: str
+    host: str
+    port: int
+    calling_ae_title: str
+    timeout_seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.ae_title}@{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One object as bytes, and what it must be negotiated as."""
+
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    content: bytes
+
+
+@contextmanager
+def connected(peer: Peer, kinds: Sequence[tuple[str, str]]) -> Iterator[Association]:
+    """Open one association for (SOP class, transfer syntax) pairs, and release it."""
+    ae = AE(ae_title=peer.calling_ae_title)
+    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
+    ae.connection_timeout = peer.timeout_seconds
+    wanted = [build_context(sop_class, syntax) for sop_class, syntax in dict.fromkeys(kinds)]
+    association = ae.associate(
+        peer.host,
+        peer.port,
+        contexts=wanted,
+        ae_title=peer.ae_title,
+        max_pdu=MAXIMUM_PDU_BYTES,
+    )
+    if association.is_rejected:
+        raise Busy(f"{peer} refuses the association: does it know {peer.calling_ae_title}?")
+    if not association.is_established:
+        raise Busy(f"{peer} cannot be reached")
+    try:
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def echo(peer: Peer) -> None:
+    """Ask whether anybody is there, and raise Busy with the reason if not."""
+    with connected(peer, [(str(Verification), "1.2.840.10008.1.2")]) as association:
+        answer = association.send_c_echo()
+        if not answer or answer.Status != 0:
+            raise Busy(f"{peer} does not answer C-ECHO")
+
+
+def send(association: Association, parcel: Parcel) -> int | None:
+    """Send one object as it is, and return the status, or None where no answer came."""
+    if not association.is_established:
+        return None
+    accepted = {context.abstract_syntax for context in association.accepted_contexts}
+    if parcel.sop_class_uid not in accepted:
+        return NO_CONTEXT
+    answer = association.send_c_store(dcmread(BytesIO(parcel.content)))
+    return int(answer.Status) if "Status" in answer else None
