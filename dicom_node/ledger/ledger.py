@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,7 @@ from dicom_node.ledger.tables import Base, Case, Event
 from dicom_node.life import HELD, VERBS, WAITING, State, Verb, may_move
 
 LEASE_SECONDS = 20.0
+RING_AGAIN = timedelta(seconds=60)
 STRIKES = 3  # a case that lost its worker so often is FAILED, not tried for ever
 
 
@@ -94,17 +95,20 @@ class Ledger:
             raise NotYourTurn(f"a case does not go from {start} to {end}")
         at = now()
         change = update(Case).where(Case.id == case_id, Case.state == start)
-        change = change.values(state=end, reason=reason, moved_at=at, due_at=due_at or at)
+        change = change.values(
+            state=end, reason=reason, moved_at=at, due_at=due_at or at, rung_at=None
+        )
         if start in HELD:  # only the holder ends a turn
             change = change.where(Case.lease == lease)
             change = change.values(lease=None, lease_until=None, holder=None)
         if end in HELD:  # the attempt is counted before the work starts
+            change = change.where(Case.due_at <= at)
             change = change.values(lease=lease, lease_until=self._until(at), holder=self.actor)
             change = change.values(attempts=Case.attempts + 1)
         elif forgive:
             change = change.values(attempts=0)
         if session.connection().execute(change).rowcount != 1:
-            raise NotYourTurn(f"case {case_id} is not {start} in this process's hands")
+            raise NotYourTurn(f"case {case_id} is not {start} and due in this process's hands")
         case = session.get_one(Case, case_id, populate_existing=True)
         self.note(session, "moved", reason, case=case, start=start, end=end, details=details)
 
@@ -192,13 +196,20 @@ class Ledger:
         for case in lost_cases:
             with suppress(NotYourTurn):  # another sweep was first, or the holder ended in time
                 self._take_back(case)
-        with Session(self.engine) as session:
-            waiting = session.execute(
-                select(Case.id, Case.state)
+        return self._to_ring(at)
+
+    def _to_ring(self, at: datetime) -> list[tuple[int, Verb]]:
+        """List what is due, but each only once a while: a long queue is no reason to ring more."""
+        with self.writing() as session:
+            waiting = session.scalars(
+                select(Case)
                 .where(Case.state.in_(WAITING), Case.due_at <= at)
+                .where(or_(Case.rung_at.is_(None), Case.rung_at < at - RING_AGAIN))
                 .order_by(Case.id)
-            )
-            return [(case_id, WAITING[state]) for case_id, state in waiting]
+            ).all()
+            for case in waiting:
+                case.rung_at = at
+            return [(case.id, WAITING[case.state]) for case in waiting]
 
     def _take_back(self, case: Case) -> None:
         verb = next(verb for verb in VERBS if verb.during == case.state)

@@ -94,7 +94,8 @@ class Case(Base):
     opened_at: Mapped[datetime]
     moved_at: Mapped[datetime]
     last_image_at: Mapped[datetime]
-    due_at: Mapped[datetime]  # not rung before
+    due_at: Mapped[datetime]  # nobody takes it before
+    rung_at: Mapped[datetime | None]  # when the sweep last rang for it in this state
     attempts: Mapped[int] = mapped_column(default=0)
     holder: Mapped[str | None] = mapped_column(String(NAME_LENGTH))  # who holds the lease
     lease: Mapped[str | None] = mapped_column(String(32))  # which lease: one a turn
