@@ -1,0 +1,65 @@
+# What a newcomer and a developer type. `make help` lists it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Test processes at a time. Each test process starts servers of its own.
+JOBS ?= 2
+TESTS := $(BIN)/python -m pytest
+IN_PARALLEL := -n $(JOBS) --dist loadfile
+
+.PHONY: help
+help: ## List these commands
+	@awk -F ':.*## ' '/^[.a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: system-demo .venv ## Send a phantom study the whole way (SYSTEM=name chooses the network)
+	$(BIN)/dicom-node demo $(if $(SYSTEM),--system "$(SYSTEM)")
+
+.PHONY: test
+test: system .venv ## Run the whole suite, the journeys with real servers included
+	FOURVIEWS_NO_SKIPS=1 $(TESTS) $(IN_PARALLEL) -m "not slow"
+
+.PHONY: journeys
+journeys: system .venv ## Run only the journeys: real sockets, real Orthanc, Redis and PostgreSQL
+	FOURVIEWS_NO_SKIPS=1 $(TESTS) $(IN_PARALLEL) -m "journey and not slow"
+
+.PHONY: test-slow
+test-slow: system .venv ## Run only the tests that take minutes each
+	FOURVIEWS_NO_SKIPS=1 $(TESTS) -m slow --timeout 3600
+
+.PHONY: check
+check: .venv ## Check style, types, import contracts, and run the quick tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(TESTS) $(IN_PARALLEL) -m "not slow and not journey"
+
+.PHONY: .venv
+.venv: $(INSTALLED) ## Make the Python environment from the lock file
+
+$(INSTALLED): requirements.lock pyproject.toml scripts/make-venv
+	@scripts/make-venv $(VENV)
+	@touch $@
+
+.PHONY: system
+system: ## Add the system packages that the tests need (as root; otherwise say which)
+	@scripts/add-system-packages test
+
+.PHONY: system-demo
+system-demo:
+	@scripts/add-system-packages demo
+
+.PHONY: lock
+lock: ## Choose the newest fitting versions again and write requirements.lock
+	@scripts/lock
+
+.PHONY: clean
+clean: ## Remove the Python environment, caches, and what the demo left
+	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
