@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from pydicom import Dataset, dcmread
 
 from dicom_node.analyzing.accept import Judged, judge_images, judge_study
-from dicom_node.analyzing.store import pack
 from dicom_node.errors import Declined
 from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import Questions
@@ -19,6 +18,7 @@ from dicom_node.spool import Spool
 from inference.errors import Unreadable
 from inference.findings import ExamFindings
 from inference.mammogram import Exam, Mammogram
+from inference.transcript import pack
 
 if TYPE_CHECKING:
     from inference.analyzer import Analyzer

@@ -20,7 +20,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON, TypeDecorator
 
 from dicom_node.life import Receipt, State
@@ -215,6 +215,8 @@ class Delivery(Base):
     owed_since: Mapped[datetime]
     last_error: Mapped[str] = mapped_column(default="")
     delivered_at: Mapped[datetime | None]
+
+    product: Mapped[Product] = relationship()
 
 
 class Road(Base):
