@@ -20,6 +20,7 @@ Curve = NDArray[np.float64]
 
 DETECTOR_MM = (239.0, 192.0)  # (down, across): 2390 x 1920 pixels of 0.1 mm
 _NIPPLE_DOWN_MM: dict[Projection, float] = {"CC": 119.5, "MLO": 143.0}
+_THIN_MM = 2.0  # less breast than this is none
 _WAVES_MM = (170.0, 95.0, 61.0, 43.0)
 
 
@@ -52,7 +53,7 @@ class Breast:
             tail = self.tail + (1 - self.tail) * (1 - height**1.5)
             part = np.where(above_mm < 0, below, tail)
         skin = self.depth_mm * part
-        return np.where(skin > 2, skin + self._waves_mm(projection, above_mm), 0.0)
+        return np.where(skin > _THIN_MM, skin + self._waves_mm(projection, above_mm), 0.0)
 
     def pectoral_edge_mm(self, above_mm: Curve) -> Curve:
         """Return the distance from the chest wall to the muscle's edge in MLO, 0 where none."""

@@ -14,6 +14,9 @@ from phantom.patient import Lesion
 
 _MASS_MM, _CALCIFICATION_MM = 0.1, 0.05  # pitch of the grids
 _MARGIN_MM = 1.5  # of nothing around each stamp, so that it may be laid on any pixel grid
+_DEPOSITED = 0.75  # of an artery's wall
+_TRACE = 0.1  # less calcium than this is blur
+_REACHED_MM, _RIM_MM = 2.2, 0.6  # spots nearer than twice the first share an outline
 # Waves around a mass's contour, and how strong they are.
 _CONTOURS: dict[str, tuple[tuple[int, ...], float]] = {
     "round": ((2, 3), 0.03),
@@ -35,7 +38,7 @@ class Stamp:
     @property
     def half_mm(self) -> float:
         """Return the distance from the middle to the edge of the stamp."""
-        return self.body.shape[0] * self.pitch_mm / 2
+        return len(self.body) * self.pitch_mm / 2
 
 
 def stamp(lesion: Lesion, projection: Projection) -> Stamp:
@@ -66,7 +69,7 @@ def _mass(lesion: Lesion, rng: np.random.Generator) -> Stamp:
     if spiculated:
         lines = _spicules(side_px, size, rng)
         soft = ndimage.gaussian_filter(lines, 0.2 / _MASS_MM)
-        body = np.maximum(body, 0.75 * body + 0.75 * soft)
+        body = np.maximum(body, 0.75 * body + 0.65 * soft)
         # Blurring drops the thin ends, and keeps the thick roots, as readers outline them.
         mask = ndimage.gaussian_filter(np.maximum(core, lines), 0.6 / _MASS_MM)
     body = np.clip(body, 0, None) * np.float32(lesion.contrast)
@@ -80,7 +83,10 @@ def _polar(axis: Field, rng: np.random.Generator, shape: str) -> tuple[Field, Fi
     across, down = axis[None, :], axis[:, None]
     along = across * np.float32(math.cos(turn)) + down * np.float32(math.sin(turn))
     athwart = (down * np.float32(math.cos(turn)) - across * np.float32(math.sin(turn))) / ratio
-    return np.hypot(along, athwart), np.arctan2(athwart, along)
+    return (
+        np.hypot(along, athwart).astype(np.float32),
+        np.arctan2(athwart, along).astype(np.float32),
+    )
 
 
 def _contour(angle: Field, rng: np.random.Generator, shape: str) -> Field:
@@ -115,7 +121,7 @@ def _spicules(side_px: int, size_mm: float, rng: np.random.Generator) -> Field:
                 width=max(1, round(width * (0.4 + 0.6 * left))),
             )
             across, down = ends
-    return np.asarray(picture, dtype=np.float32) / 255
+    return np.asarray(picture, dtype=np.float32) / np.float32(255)
 
 
 class _Deposits:
@@ -146,7 +152,7 @@ class _Deposits:
 
     def calcium(self) -> Field:
         """Return what was laid, 0 to 1."""
-        return np.asarray(self.picture, dtype=np.float32) / 255
+        return np.asarray(self.picture, dtype=np.float32) / np.float32(255)
 
 
 def _calcification(lesion: Lesion, rng: np.random.Generator) -> Stamp:
@@ -160,16 +166,17 @@ def _calcification(lesion: Lesion, rng: np.random.Generator) -> Stamp:
     }[lesion.shape](sheet, lesion.size_mm, rng)
     calcium = ndimage.gaussian_filter(sheet.calcium(), 0.04 / _CALCIFICATION_MM)
     body = calcium * np.float32(2.2 * lesion.contrast)
-    return Stamp(body, _embraced(calcium > 0.1), _CALCIFICATION_MM)
+    return Stamp(body, _embraced(calcium > _TRACE), _CALCIFICATION_MM)
 
 
 def _embraced(spots: NDArray[np.bool_]) -> Field:
     """Draw one outline around spots that lie together, as readers outline a cluster."""
     coarse = spots[::2, ::2] | spots[1::2, ::2] | spots[::2, 1::2] | spots[1::2, 1::2]
-    pitch = 2 * _CALCIFICATION_MM
-    near = ndimage.distance_transform_edt(np.pad(~coarse, 16, constant_values=True)) * pitch < 1.6
-    within = ndimage.distance_transform_edt(near)[16:-16, 16:-16] * pitch > 1.1
-    return np.repeat(np.repeat(within.astype(np.float32), 2, axis=0), 2, axis=1)
+    pitch, pad = 2 * _CALCIFICATION_MM, math.ceil(_REACHED_MM / _CALCIFICATION_MM / 2) + 1
+    apart = ndimage.distance_transform_edt(np.pad(~coarse, pad, constant_values=True))
+    around = ndimage.distance_transform_edt(apart * pitch < _REACHED_MM)[pad:-pad, pad:-pad]
+    held = ndimage.binary_fill_holes(around * pitch > _REACHED_MM - _RIM_MM).astype(np.float32)
+    return np.repeat(np.repeat(held, 2, axis=0), 2, axis=1)
 
 
 def _round_cluster(sheet: _Deposits, size: float, rng: np.random.Generator) -> None:
@@ -193,7 +200,7 @@ def _vascular(sheet: _Deposits, size: float, rng: np.random.Generator) -> None:
         angle += rng.normal(0, 0.09)
         across, down = across + 0.45 * math.cos(angle), down + 0.45 * math.sin(angle)
         for wall in (-0.7, 0.7):
-            if rng.random() < 0.75:
+            if rng.random() < _DEPOSITED:
                 middle = (across - wall * math.sin(angle), down + wall * math.cos(angle))
                 sheet.spot(middle, (0.34, 0.16), rng.uniform(0.47, 0.82), angle)
 

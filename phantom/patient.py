@@ -31,11 +31,13 @@ _SIZES: dict[tuple[Kind, bool], tuple[float, float]] = {
 }
 _CONTRASTS: dict[tuple[Kind, bool], tuple[float, float]] = {
     ("mass", False): (0.40, 0.75),
-    ("mass", True): (0.85, 1.45),
+    ("mass", True): (0.85, 1.25),
     ("calcification", False): (0.80, 1.60),
     ("calcification", True): (0.80, 1.50),
 }
 _CANCER, _BENIGN = 0.35, 0.45  # chance of a cancer; of each further benign lesion
+_MASSES = {True: 0.60, False: 0.55}  # the rest are calcifications
+_MOST = 3  # lesions in a drawn patient
 _SKIN_MM, _CHEST_MM, _APART_MM = 5.0, 4.0, 3.0  # room that a lesion keeps around itself
 
 
@@ -120,11 +122,12 @@ def patient(
 
 
 def _sampled(rng: np.random.Generator) -> tuple[Wanted, ...]:
-    wanted: list[Wanted] = []
-    if rng.random() < _CANCER:
-        wanted.append(Wanted("mass" if rng.random() < 0.6 else "calcification", malignant=True))
-    while rng.random() < _BENIGN and len(wanted) < 3:
-        wanted.append(Wanted("mass" if rng.random() < 0.55 else "calcification", malignant=False))
+    def one(*, malignant: bool) -> Wanted:
+        return Wanted("mass" if rng.random() < _MASSES[malignant] else "calcification", malignant)
+
+    wanted = [one(malignant=True)] if rng.random() < _CANCER else []
+    while rng.random() < _BENIGN and len(wanted) < _MOST:
+        wanted.append(one(malignant=False))
     return tuple(wanted)
 
 

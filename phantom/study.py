@@ -10,6 +10,8 @@ from phantom.view import SeenLesion, View, view
 
 __all__ = ["SeenLesion", "Study", "View", "study"]
 
+_PITCHES_MM = (0.025, 1.0)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Study:
@@ -24,7 +26,7 @@ class Study:
         return self.patient.cancer
 
 
-def study(  # noqa: PLR0913 - what one may ask for, each by its name
+def study(
     seed: int,
     *,
     pitch_mm: float = 0.1,
@@ -37,8 +39,9 @@ def study(  # noqa: PLR0913 - what one may ask for, each by its name
 
     The patient does not depend on the pitch: a study at 0.2 mm shows what one at 0.1 mm shows.
     """
-    if not 0.03 <= pitch_mm <= 2:
-        raise ValueError(f"a pitch of {pitch_mm} mm is none of a mammogram: ask for 0.03 to 2 mm")
+    finest, coarsest = _PITCHES_MM
+    if not finest <= pitch_mm <= coarsest:
+        raise ValueError(f"pixels of {pitch_mm} mm: ask for a pitch of {finest} to {coarsest} mm")
     woman = patient(seed, lesions=lesions, difficulty=difficulty)
     volumes = {side: glands(woman, woman.breasts[side]) for side in sides}
     return Study(

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage, sparse
 
-from phantom.breast import Breast, Projection
+from phantom.breast import Breast, Curve, Projection
 from phantom.fields import Field, power_law, ridges, spread, stream
 from phantom.patient import Density, Patient
 
@@ -15,6 +15,13 @@ GRID_SHAPE = (600, 300)  # 240 x 120 mm: the part of the detector that a breast 
 _HALF = (GRID_SHAPE[0] // 2, GRID_SHAPE[1] // 2)  # twice as coarse, for what is smooth
 _VOXELS = (40, 56, 56)  # from the chest wall, lateral, superior
 _THRESHOLDS: dict[Density, float] = {"A": 1.25, "B": 0.65, "C": 0.05, "D": -0.70}
+_WIDTHS: dict[Density, float] = {"A": 0.95, "B": 1.0, "C": 1.08, "D": 1.22}
+
+
+def axes_mm(breast: Breast, projection: Projection) -> tuple[Curve, Curve]:
+    """Return how far above the nipple each row of the grid lies, and each column from the chest."""
+    down, across = ((np.arange(count, dtype=np.float64) + 0.5) * GRID_MM for count in GRID_SHAPE)
+    return breast.nipple_down_mm(projection) - down, across
 
 
 def glands(woman: Patient, breast: Breast) -> Field:
@@ -27,8 +34,9 @@ def glands(woman: Patient, breast: Breast) -> Field:
     deep = np.linspace(0, 1, _VOXELS[0], dtype=np.float32)[:, None, None]
     lateral = np.linspace(-1, 1, _VOXELS[1], dtype=np.float32)[None, :, None]
     superior = np.linspace(-1, 1, _VOXELS[2], dtype=np.float32)[None, None, :]
+    wide = _WIDTHS[woman.density]
     envelope = np.exp(
-        -(((deep - 0.52) / 0.33) ** 2) - (lateral / 0.62) ** 2 - (superior / 0.62) ** 2
+        -(((deep - 0.52) / (0.33 * wide)) ** 2) - (lateral**2 + superior**2) / (0.62 * wide) ** 2
     )
     field = 0.75 * common + 0.66 * own + 1.9 * envelope - 1.0 - _THRESHOLDS[woman.density]
     density = (0.12 + 0.88 * envelope) / (1 + np.exp(-3.0 * field))
@@ -94,9 +102,10 @@ def muscle(woman: Patient, breast: Breast, inside_mm: Field) -> Field:
     """Return how glandular the pectoral muscle looks; fibers run along its edge."""
     rng = stream(woman.seed, "muscle", breast.side)
     fibers = power_law(rng, GRID_SHAPE, GRID_MM, 2.4, low=0.02)
-    part = 0.80 + 0.30 * np.clip(inside_mm / 22, 0, 1) + 0.07 * fibers
+    strength = rng.uniform(0.20, 0.29)
+    part = 0.85 + 0.35 * np.clip(inside_mm / 25, 0, 1) + 0.07 * fibers
     ramp = np.clip((inside_mm + 0.8) / 2.6, 0, 1)
-    return np.asarray(0.31 * part * ramp, dtype=np.float32)
+    return np.asarray(strength * part * ramp, dtype=np.float32)
 
 
 def _laid_out(flat: Field, breast: Breast, projection: Projection) -> Field:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import ndimage
 
 from phantom.breast import DETECTOR_MM, Projection, Side
@@ -21,7 +22,8 @@ _MASS, _CALCIUM = 0.30, 0.22  # a contrast of 1: in parts of gland, in attenuati
 _QUANTA_PER_MM2 = 5.0e5
 _BLUR_MM = 0.08
 _TAIL = 0.12  # what a 1/f^3 texture holds beyond the limit of the coarse grid
-_TILE_PX = 512
+_TILE_PX, _OCTAVES = 512, 4  # of the texture's finest octaves, down to 0.025 mm
+_HALF = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,22 +56,34 @@ class View:
         return f"{self.side}{self.projection}"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scene:
+    """What one radiograph is drawn from; a right breast is drawn like a left one."""
+
+    woman: Patient
+    side: Side
+    projection: Projection
+    exposure: Exposure
+    window: Window
+
+    def stream(self, word: str) -> np.random.Generator:
+        """Open this view's own stream of random numbers for a purpose."""
+        return stream(self.woman.seed, word, self.side, self.projection)
+
+
 def view(
     woman: Patient, side: Side, projection: Projection, volume: Field, pitch_mm: float
 ) -> View:
-    """Take one radiograph; a right breast is drawn like a left one, and mirrored."""
+    """Take one radiograph."""
     breast = woman.breasts[side]
     exposure = exposed(woman, breast, projection, volume)
     rows, columns = (round(extent / pitch_mm) for extent in DETECTOR_MM)
     window = _covering(exposure.skin_mm > 0, rows, pitch_mm)
+    scene = _Scene(woman, side, projection, exposure, window)
     skin, flat = window.of(exposure.skin_mm), window.of(exposure.flat)
-    flat += _grain(woman, side, projection, window) * window.of(exposure.gland * exposure.roughness)
-    seen = [
-        _laid(lesion, woman, projection, exposure, window, flat, skin)
-        for lesion in woman.lesions
-        if lesion.side == side
-    ]
-    flat += _noise(woman, side, projection, window) * window.of(_quantum(exposure, pitch_mm))
+    flat += _grain(scene)
+    seen = [_laid(scene, lesion, flat, skin > 0) for lesion in woman.lesions if lesion.side == side]
+    flat += _noise(scene)
     part = np.s_[window.top : window.bottom, : window.right]
     pixels, mask = np.zeros((rows, columns), np.uint16), np.zeros((rows, columns), np.bool_)
     pixels[part], mask[part] = _presented(flat, skin, exposure), skin > 0
@@ -95,40 +109,34 @@ def _covering(body: NDArray[np.bool_], rows: int, pitch_mm: float) -> Window:
     )
 
 
-def _grain(woman: Patient, side: Side, projection: Projection, window: Window) -> Field:
+def _grain(scene: _Scene) -> Field:
     """Continue the texture beyond the coarse grid, octave by octave, as far as pixels can show."""
+    window = scene.window
     grain = np.zeros(window.shape, np.float32)
-    for level in range(1, 5):
+    for level in range(1, _OCTAVES + 1):
         pitch = GRID_MM / 2**level
         if pitch < window.pitch_mm * 0.9:
             break
-        rng = stream(woman.seed, "grain", side, projection, level)
-        tile = octave(rng, _TILE_PX, pitch, 3.0)
+        tile = octave(scene.stream(f"grain {level}"), _TILE_PX, pitch, 3.0)
+        tile *= np.float32(_TAIL * 0.5 ** (level / 2))
         high = math.ceil(window.bottom * window.pitch_mm / pitch / _TILE_PX)
         wide = math.ceil(window.right * window.pitch_mm / pitch / _TILE_PX)
         field = np.tile(tile, (high, wide))
-        exact = math.isclose(pitch, window.pitch_mm)
-        grain += np.float32(_TAIL * 0.5 ** (level / 2)) * (
-            field[window.top : window.bottom, : window.right]
-            if exact
-            else window.sampled(field, pitch, (0.0, 0.0))
-        )
+        if math.isclose(pitch, window.pitch_mm):
+            grain += field[window.top : window.bottom, : window.right]
+        else:
+            grain += window.sampled(field, pitch, (0.0, 0.0), Image.Resampling.BICUBIC)
+    if grain.any():
+        grain *= window.of(scene.exposure.gland * scene.exposure.roughness)
     return grain
 
 
-def _laid(
-    lesion: Lesion,
-    woman: Patient,
-    projection: Projection,
-    exposure: Exposure,
-    window: Window,
-    flat: Field,
-    skin: Field,
-) -> SeenLesion:
+def _laid(scene: _Scene, lesion: Lesion, flat: Field, body: NDArray[np.bool_]) -> SeenLesion:
     """Lay a lesion on the picture, and tell where it is seen."""
-    across, above = woman.seen_at_mm(lesion, projection)
-    down = woman.breasts[lesion.side].nipple_down_mm(projection) - above
-    drawn = stamp(lesion, projection)
+    exposure, window = scene.exposure, scene.window
+    across, above = scene.woman.seen_at_mm(lesion, scene.projection)
+    down = scene.woman.breasts[lesion.side].nipple_down_mm(scene.projection) - above
+    drawn = stamp(lesion, scene.projection)
     patch = within((across, down), drawn.half_mm, window)
     corner = (across - drawn.half_mm, down - drawn.half_mm)
     here = np.s_[patch.top - window.top : patch.bottom - window.top, patch.left : patch.right]
@@ -137,7 +145,7 @@ def _laid(
     else:
         strength = patch.of(exposure.gain) * _CALCIUM
     flat[here] += strength * patch.sampled(drawn.body, drawn.pitch_mm, corner)
-    mask = (patch.sampled(drawn.mask, drawn.pitch_mm, corner) > 0.5) & (skin[here] > 0)
+    mask = (patch.sampled(drawn.mask, drawn.pitch_mm, corner) > _HALF) & body[here]
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
         raise ValueError(f"{lesion.shape} {lesion.id} is too small for {window.pitch_mm} mm pixels")
@@ -153,27 +161,25 @@ def _laid(
     )
 
 
-def _quantum(exposure: Exposure, pitch_mm: float) -> Field:
-    """Return the standard deviation of the quantum noise, in the unit of `flat`."""
-    quanta = np.float32(_QUANTA_PER_MM2 * pitch_mm**2)
-    return np.asarray(exposure.gain * np.sqrt(np.exp(exposure.attenuation) / quanta))
+def _noise(scene: _Scene) -> Field:
+    """Draw quantum noise as the detector's blur leaves it."""
+    exposure, pitch = scene.exposure, scene.window.pitch_mm
+    deviation = exposure.gain * np.sqrt(np.exp(exposure.attenuation) / (_QUANTA_PER_MM2 * pitch**2))
+    noise = scene.stream("noise").standard_normal(scene.window.shape, dtype=np.float32)
+    blur = _BLUR_MM / pitch
+    if blur > _HALF:  # a smaller blur stays within the pixel
+        noise = ndimage.gaussian_filter(noise, blur, truncate=3)
+    noise *= scene.window.of(deviation)
+    return noise
 
 
-def _noise(woman: Patient, side: Side, projection: Projection, window: Window) -> Field:
-    """Draw noise as the detector's blur leaves it."""
-    rng = stream(woman.seed, "noise", side, projection)
-    white = rng.standard_normal(window.shape, dtype=np.float32)
-    blur = _BLUR_MM / window.pitch_mm
-    return white if blur < 0.5 else np.asarray(ndimage.gaussian_filter(white, blur, truncate=3))
-
-
-def _presented(flat: Field, skin: Field, exposure: Exposure) -> NDArray[np.uint16]:
+def _presented(flat: Field, skin_mm: Field, exposure: Exposure) -> NDArray[np.uint16]:
     """Give the picture its grey scale: a sigmoid, fading at the skin."""
     grey = (flat - np.float32(exposure.black)) * np.float32(1 / (exposure.white - exposure.black))
     grey = 1 / (1 + np.exp(-3.6 * (grey - np.float32(0.5))))
     grey = np.clip((grey - np.float32(0.10)) / np.float32(0.80), 0, 1)
-    grey = (np.float32(0.05) + np.float32(0.90) * grey) * np.sqrt(np.clip(skin / 3, 0, 1))
-    return (grey * TOP).astype(np.uint16)
+    grey = (np.float32(0.05) + np.float32(0.90) * grey) * np.sqrt(np.clip(skin_mm / 3, 0, 1))
+    return np.asarray(grey * TOP, dtype=np.uint16)
 
 
 def _mirrored(seen: SeenLesion, columns: int) -> SeenLesion:
