@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+RESEARCH_USE = "research use"  # the words every object shows, whatever else it says
+
 
 @dataclass(frozen=True, slots=True)
 class Maker:
@@ -15,3 +17,10 @@ class Maker:
     software_version: str
     serial_number: str
     research_statement: str  # shown in every object
+
+    def __post_init__(self) -> None:
+        if RESEARCH_USE not in self.research_statement.lower():
+            raise ValueError(
+                f"the research statement is {self.research_statement!r}; "
+                f"it has to say {RESEARCH_USE!r}, because every object shows it"
+            )

@@ -36,7 +36,7 @@ COLORS = {  # CIELab; told apart by the color-blind too
 
 def has_mask(source: Source) -> bool:
     """Say whether there is anything to paint; viewers have no use for an empty object."""
-    return any(_is_painted(lesion) for lesion in source.lesions)
+    return any(is_painted(lesion) for lesion in source.lesions)
 
 
 def segmentation(
@@ -97,13 +97,14 @@ def painted(source: Source) -> NDArray[np.uint8]:
     return pixels
 
 
-def _is_painted(lesion: Lesion) -> bool:
+def is_painted(lesion: Lesion) -> bool:
+    """Say whether a lesion has pixels of its own; one that is only a box has none."""
     return lesion.finding.mask is not None and bool(lesion.finding.mask.pixels.any())
 
 
 def _segment(kind: Kind, lesions: Sequence[Lesion], exam: ExamFindings) -> SegmentDescription:
     """Describe a segment; it bears a lesion's own name where it holds that lesion alone."""
-    held = [lesion for lesion in lesions if lesion.finding.kind == kind and _is_painted(lesion)]
+    held = [lesion for lesion in lesions if lesion.finding.kind == kind and is_painted(lesion)]
     tracking_id = ", ".join(lesion.name for lesion in held) or None
     uids = [lesion.uid for lesion in held]
     return SegmentDescription(

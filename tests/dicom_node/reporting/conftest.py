@@ -1,6 +1,5 @@
 """An exam of four mammograms, as headers and findings, small enough to build in milliseconds."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -131,8 +130,3 @@ def maker() -> Maker:
 @pytest.fixture
 def first_round() -> Circumstances:
     return Circumstances(1, datetime(2025, 9, 1, 10, 30, tzinfo=UTC), None, 0)
-
-
-@pytest.fixture
-def make_header() -> Callable[[Side, Projection], Dataset]:
-    return header

@@ -1,0 +1,128 @@
+"""What is checked in every object before it may leave, whatever its kind."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from dicom_node.reporting.maker import RESEARCH_USE
+from dicom_node.reporting.sources import Source
+from dicom_node.reporting.tidy import MAX_DS, PATIENT_AND_STUDY
+from inference.findings import ExamFindings
+
+FIRST_SERIES_NUMBER = 9000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Claim:
+    """An object as it was read back, and what it has to agree with."""
+
+    dataset: Dataset
+    headers: dict[str, Dataset]  # tidy, by SOP instance UID
+    sources: tuple[Source, ...]
+    exam: ExamFindings
+
+
+Check = Callable[[Claim], Iterator[str]]
+
+
+def encoding(claim: Claim) -> Iterator[str]:
+    """Check the file meta information and that words are written in UTF-8."""
+    dataset, meta = claim.dataset, claim.dataset.file_meta
+    if meta.TransferSyntaxUID != ExplicitVRLittleEndian:
+        yield f"the transfer syntax is {meta.TransferSyntaxUID}, not explicit VR little endian"
+    if meta.MediaStorageSOPInstanceUID != dataset.SOPInstanceUID:
+        yield "the file meta information names another instance"
+    if meta.MediaStorageSOPClassUID != dataset.SOPClassUID:
+        yield "the file meta information names another SOP class"
+    if dataset.get("SpecificCharacterSet") != "ISO_IR 192":
+        yield f"the character set is {dataset.get('SpecificCharacterSet')}, not ISO_IR 192"
+
+
+def values(claim: Claim) -> Iterator[str]:
+    """Check that UIDs are valid and that numbers are finite and short enough."""
+    for element in claim.dataset.iterall():
+        if element.VR not in ("UI", "DS", "FL", "FD") or element.value in (None, ""):
+            continue
+        many = isinstance(element.value, MultiValue | list)
+        for value in element.value if many else [element.value]:
+            if element.VR == "UI" and not UID(value).is_valid:
+                yield f"{element.keyword} is no valid UID: {value}"
+            if element.VR != "UI" and not math.isfinite(float(value)):
+                yield f"{element.keyword} is {value}"
+            if element.VR == "DS" and len(str(value)) > MAX_DS:
+                yield f"{element.keyword} has more than {MAX_DS} characters: {value}"
+
+
+def ownership(claim: Claim) -> Iterator[str]:
+    """Check that patient and study are the source's, word for word."""
+    source = claim.sources[0].header
+    for keyword in ("StudyInstanceUID", *PATIENT_AND_STUDY):
+        if str(claim.dataset.get(keyword) or "") != str(source.get(keyword) or ""):
+            # The values stay out of the sentence: it goes to logs, and they name a patient.
+            yield f"{keyword} is not the source's"
+
+
+def identity(claim: Claim) -> Iterator[str]:
+    """Check that the object is itself, says who made it, and sorts behind the images."""
+    dataset = claim.dataset
+    if dataset.SOPInstanceUID in claim.headers:
+        yield "the object has the UID of one of its sources"
+    if dataset.SeriesInstanceUID in {h.SeriesInstanceUID for h in claim.headers.values()}:
+        yield "the object lies in a series of its sources"
+    if int(dataset.SeriesNumber) < FIRST_SERIES_NUMBER:
+        yield f"the series number is {dataset.SeriesNumber}, below {FIRST_SERIES_NUMBER}"
+    if not str(dataset.get("SeriesDescription", "")).startswith("AI "):
+        yield "the series description does not begin with 'AI '"
+    if RESEARCH_USE not in str(dataset.get("SeriesDescription", "")).lower():
+        yield f"the series description does not say '{RESEARCH_USE}'"
+    for keyword in (
+        "Manufacturer",
+        "ManufacturerModelName",
+        "SoftwareVersions",
+        "DeviceSerialNumber",
+        "ContentDate",
+        "ContentTime",
+        "InstanceNumber",
+    ):
+        if not dataset.get(keyword):
+            yield f"{keyword} is missing"
+
+
+def referenced(claim: Claim) -> Iterator[str]:
+    """Check that every image referred to is one of the sources, under its own SOP class."""
+    for reference in _references(claim.dataset):
+        uid = str(reference.ReferencedSOPInstanceUID)
+        header = claim.headers.get(uid)
+        if header is None:
+            yield f"an image is referred to that was not among the sources: {uid}"
+        elif reference.get("ReferencedSOPClassUID") != header.SOPClassUID:
+            yield f"the SOP class of {uid} is not the source's"
+
+
+def _references(dataset: Dataset) -> Iterator[Dataset]:
+    """Find every reference to an instance, but for the documents this one replaces."""
+    if "ReferencedSOPInstanceUID" in dataset:
+        yield dataset
+    for element in dataset:
+        if element.VR == "SQ" and element.keyword != "PredecessorDocumentsSequence":
+            for item in element.value:
+                yield from _references(item)
+
+
+def listed(items: list[Dataset]) -> dict[str, set[str]]:
+    """Return the instances of each series that a reference sequence lists."""
+    return {
+        str(series.SeriesInstanceUID): {
+            str(each.get("ReferencedSOPInstanceUID"))
+            for keyword in ("ReferencedSOPSequence", "ReferencedInstanceSequence")
+            for each in series.get(keyword, [])
+        }
+        for series in items
+    }
+
+
+CHECKS: tuple[Check, ...] = (encoding, values, ownership, identity, referenced)

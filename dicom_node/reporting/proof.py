@@ -1,0 +1,70 @@
+"""The proof each object passes before it may leave.
+
+The object is written and read back, and then held against the headers and the findings it was
+made from. It catches what validators do not look at: an outline in the wrong image, a
+reference by value, a segmentation of somebody else's pixels.
+"""
+
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+
+from pydicom import config, dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import SegmentationStorage
+
+from dicom_node.reporting import common_proof, segmentation_proof, sr_proof
+from dicom_node.reporting.common_proof import Check, Claim
+from dicom_node.reporting.frame import encoded
+from dicom_node.reporting.sources import sources
+from dicom_node.reporting.tidy import tidy
+from inference.findings import ExamFindings
+
+KINDS = (*sr_proof.TEMPLATES, SegmentationStorage)
+# What looking for something in an object without it ends in; that is an answer, not a fault.
+NOT_THERE = (AttributeError, KeyError, IndexError, TypeError, ValueError)
+
+
+class Unsound(Exception):
+    """Say every reason why an object must not leave."""
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("\n".join(reasons))
+        self.reasons = tuple(reasons)
+
+
+def prove(dataset: Dataset, headers: Sequence[Dataset], exam: ExamFindings) -> None:
+    """Raise Unsound unless the object says what was found, and nothing else."""
+    tidied = [tidy(header) for header in headers]
+    with config.disable_value_validation():
+        claim = Claim(
+            dataset=_read_back(dataset),
+            headers={str(header.SOPInstanceUID): header for header in tidied},
+            sources=sources(tidied, exam),
+            exam=exam,
+        )
+        reasons = [reason for check in _checks(claim.dataset) for reason in _faults(check, claim)]
+    if reasons:
+        raise Unsound(reasons)
+
+
+def _read_back(dataset: Dataset) -> Dataset:
+    try:
+        return dcmread(BytesIO(encoded(dataset)))
+    except NOT_THERE as fault:
+        raise Unsound([f"the object cannot be written and read back: {fault}"]) from fault
+
+
+def _checks(dataset: Dataset) -> tuple[Check, ...]:
+    if dataset.SOPClassUID not in KINDS:
+        raise Unsound([f"objects of SOP class {dataset.SOPClassUID} are not made here"])
+    own = (
+        segmentation_proof.CHECKS if dataset.SOPClassUID == SegmentationStorage else sr_proof.CHECKS
+    )
+    return (*common_proof.CHECKS, *own)
+
+
+def _faults(check: Check, claim: Claim) -> Iterator[str]:
+    try:
+        yield from check(claim)
+    except NOT_THERE as fault:
+        yield f"{check.__name__} cannot be checked: {fault!r}"
