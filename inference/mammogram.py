@@ -33,6 +33,12 @@ class GreyScale:
     table: NDArray[np.float32]
     assumed: bool = False  # the header had no usable window, and one was made from the pixels
 
+    def of(self, pixels: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return the grey of stored values."""
+        if self.first:
+            pixels = np.subtract(pixels, self.first, dtype=np.int32)
+        return self.table.take(pixels, mode="clip")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mammogram:

@@ -1,0 +1,76 @@
+"""The front door: open a bundle, analyze exams."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from inference.bundle import CARD, Card, faults, load_card, load_weights
+from inference.errors import BadBundle
+from inference.findings import ExamFindings, ViewFindings
+from inference.mammogram import Exam
+from inference.systems import shared_trunk
+
+
+class System(Protocol):
+    """What a paper's system can do with an exam."""
+
+    def read_exam(self, exam: Exam, finding_score: float) -> tuple[float, tuple[ViewFindings, ...]]:
+        """Return the exam's cancer score, and each view's findings at least this certain."""
+
+
+SYSTEMS: dict[str, Callable[[Card, dict[str, Tensor], torch.device], System]] = {
+    shared_trunk.NAME: shared_trunk.SharedTrunk.opened,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analyzer:
+    """An opened bundle at one operating point."""
+
+    card: Card
+    operating_point: str
+    system: System
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the weights."""
+        return self.card.weights_sha256
+
+    def analyze(self, exam: Exam) -> ExamFindings:
+        """Read one exam."""
+        if not exam.views:
+            raise ValueError(f"exam {exam.study_instance_uid} has no view")
+        threshold = self.card.finding_score(self.operating_point)
+        cancer_score, views = self.system.read_exam(exam, threshold)
+        return ExamFindings(
+            system=self.card.system,
+            version=self.card.version,
+            digest=self.digest,
+            operating_point=self.operating_point,
+            cancer_score=cancer_score,
+            views=views,
+        )
+
+
+def open_bundle(
+    folder: Path, *, device: str = "cpu", operating_point: str | None = None
+) -> Analyzer:
+    """Open a bundle; `BadBundle` says why one is refused."""
+    card = load_card(folder)
+    card.finding_score(operating_point)
+    if card.system not in SYSTEMS:
+        raise BadBundle(
+            f"{folder / CARD}: system: there is no system {card.system!r}, "
+            f"only {', '.join(SYSTEMS)}"
+        )
+    weights = load_weights(folder, card)
+    try:
+        system = SYSTEMS[card.system](card, weights, torch.device(device))
+    except ValidationError as error:
+        raise BadBundle("\n".join(faults(str(folder / CARD), error))) from error
+    return Analyzer(card, operating_point or card.default_operating_point, system)

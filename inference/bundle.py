@@ -1,0 +1,215 @@
+"""A model as a folder: `weights.safetensors` and `card.toml`. No pickle, no exported graph.
+
+The card is read without torch, so that the listener can name the model it answers for.
+"""
+
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from inference.errors import BadBundle
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CARD, WEIGHTS = "card.toml", "weights.safetensors"
+Settings = dict[str, Any]  # a table that the system itself checks when the bundle is opened
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Training(_Table):
+    """Where the weights come from."""
+
+    recipe: str
+    recipe_sha256: str
+    data: str
+    studies: int
+    seed: int
+    steps: int
+    parameters: int
+    torch_version: str
+    code_version: str
+
+
+class Calibration(_Table):
+    """Platt's line on the network's logit: probability = sigmoid(slope * logit + intercept)."""
+
+    slope: float = Field(gt=0)
+    intercept: float
+
+    def logit(self, raw: float) -> float:
+        """Return the calibrated logit."""
+        return self.slope * raw + self.intercept
+
+
+class OperatingPoint(_Table):
+    """A named threshold on the score of a finding, and what it was chosen for."""
+
+    finding_score: float = Field(ge=0, le=1)
+    chosen_for: str
+
+
+class Measurement(_Table):
+    """One measured number, with its 95 % interval, and what was counted how."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    on: str  # which studies
+    studies: int
+    images: int
+    rule: str
+
+
+class Card(_Table):
+    """What is known of a model; `network`, `preparation` and `decision` are its system's."""
+
+    format: Literal["fourviews-bundle-1"]
+    system: str
+    name: str
+    version: str
+    license: str
+    intended_use: str
+    created: datetime
+    weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    default_operating_point: str
+    training: Training
+    network: Settings
+    preparation: Settings
+    decision: Settings
+    calibration: Calibration
+    operating_points: dict[str, OperatingPoint]
+    metrics: list[Measurement]
+
+    @model_validator(mode="after")
+    def _default_exists(self) -> Self:
+        if self.default_operating_point not in self.operating_points:
+            raise ValueError(
+                f"default_operating_point is {self.default_operating_point!r}, "
+                f"but operating_points has {', '.join(self.operating_points) or 'none'}"
+            )
+        return self
+
+    def finding_score(self, operating_point: str | None) -> float:
+        """Return the threshold of a named operating point, by default the card's own."""
+        name = operating_point or self.default_operating_point
+        if name not in self.operating_points:
+            raise BadBundle(
+                f"{self.name} {self.version} has no operating point {name!r}: "
+                f"choose one of {', '.join(self.operating_points)}"
+            )
+        return self.operating_points[name].finding_score
+
+
+def load_card(folder: Path) -> Card:
+    """Read and check a bundle's card; no weight is touched."""
+    path = folder / CARD
+    try:
+        return Card.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as fault:
+        raise BadBundle(f"{folder} is no bundle: it has no {CARD}") from fault
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise BadBundle(f"{path} is not TOML: {fault}") from fault
+    except ValidationError as error:
+        raise BadBundle("\n".join(faults(str(path), error))) from error
+
+
+def load_weights(folder: Path, card: Card) -> "dict[str, Tensor]":
+    """Read the weights, once their digest is the card's."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    path = folder / WEIGHTS
+    try:
+        stored = path.read_bytes()
+    except FileNotFoundError as fault:
+        raise BadBundle(f"{folder} is no whole bundle: it has no {WEIGHTS}") from fault
+    digest = hashlib.sha256(stored).hexdigest()
+    if digest != card.weights_sha256:
+        raise BadBundle(
+            f"{path} has the SHA-256 {digest}, but its card says {card.weights_sha256}: "
+            "the files do not belong together, or were damaged; install the bundle again"
+        )
+    try:
+        return load(stored)
+    except SafetensorError as fault:
+        raise BadBundle(f"{path} is not a safetensors file: {fault}") from fault
+
+
+def save_bundle(folder: Path, card: Card, weights: "Mapping[str, Tensor]") -> Card:
+    """Write a bundle; the card that is written, and returned, carries the weights' digest."""
+    from safetensors.torch import save
+
+    stored = save({name: tensor.contiguous() for name, tensor in weights.items()})
+    card = card.model_copy(update={"weights_sha256": hashlib.sha256(stored).hexdigest()})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS).write_bytes(stored)
+    save_card(folder, card)
+    return card
+
+
+def save_card(folder: Path, card: Card) -> None:
+    """Write the card alone, as after a measurement."""
+    text = "".join(_toml(card.model_dump(), ()))
+    (folder / CARD).write_text(text.lstrip("\n"), encoding="utf-8")
+
+
+def faults(where: str, error: ValidationError) -> list[str]:
+    """Say everything that is wrong, one line each: file: key.path: what."""
+    return [
+        f"{where}: {'.'.join(map(str, fault['loc'])) or 'as a whole'}: {fault['msg']}"
+        for fault in error.errors()
+    ]
+
+
+def _toml(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    """Write a table as TOML: its plain values first, then the tables inside it."""
+    if path:
+        yield f"\n[{'.'.join(map(_key, path))}]\n"
+    inner: list[tuple[str, Any]] = []
+    for name, value in table.items():
+        if isinstance(value, Mapping) or (value and _is_tables(value)):
+            inner.append((name, value))
+        elif value is not None:
+            yield f"{_key(name)} = {_value(value)}\n"
+    for name, value in inner:
+        if isinstance(value, Mapping):
+            yield from _toml(value, (*path, name))
+            continue
+        for item in value:
+            yield f"\n[[{'.'.join(map(_key, (*path, name)))}]]\n"
+            for inner_name, inner_value in item.items():
+                yield f"{_key(inner_name)} = {_value(inner_value)}\n"
+
+
+def _is_tables(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, Mapping) for item in value)
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isalnum() else json.dumps(name)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    return json.dumps(str(value), ensure_ascii=False)

@@ -1,0 +1,214 @@
+"""From a DICOM image to a mammogram: the only module of this room that knows pydicom."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.pixels.processing import apply_modality_lut, apply_voi
+
+from inference.errors import Unreadable
+from inference.mammogram import Exam, GreyScale, Mammogram, Projection, Side
+
+# CID 4014 in SNOMED CT, and in the retired SNOMED RT letters that older devices still send.
+_PROJECTIONS = {
+    "399162004": Projection.CC,
+    "R-10242": Projection.CC,
+    "399368009": Projection.MLO,
+    "R-10226": Projection.MLO,
+}
+_ASSUMED_PERCENTILES = (1.0, 99.7)  # of the breast's pixels
+_BITS_STORED = range(8, 17)
+_AIR = 0.04  # of the range between air and the densest tissue
+
+Curve = NDArray[np.float64]
+
+
+def read(dataset: Dataset) -> Mammogram:
+    """Read one view; `Unreadable` says what is missing or broken."""
+    if int(dataset.get("NumberOfFrames") or 1) != 1:
+        raise Unreadable(
+            f"the image has {dataset.NumberOfFrames} frames: send single-frame mammograms"
+        )
+    photometric = str(dataset.get("PhotometricInterpretation") or "")
+    if photometric not in {"MONOCHROME1", "MONOCHROME2"}:
+        raise Unreadable(
+            f"PhotometricInterpretation is {photometric!r}: "
+            "a mammogram is MONOCHROME1 or MONOCHROME2"
+        )
+    side, projection = _side(dataset), _projection(dataset)
+    spacing_mm = _spacing_mm(dataset)
+    pixels = _pixels(dataset)
+    return Mammogram(
+        sop_instance_uid=str(dataset.get("SOPInstanceUID") or ""),
+        side=side,
+        projection=projection,
+        pixels=pixels,
+        grey=grey_scale(dataset, pixels),
+        spacing_mm=spacing_mm,
+    )
+
+
+def exam(study_instance_uid: str, datasets: Iterable[Dataset]) -> Exam:
+    """Read the views of one study."""
+    return Exam(study_instance_uid, tuple(read(dataset) for dataset in datasets))
+
+
+def grey_scale(dataset: Dataset, pixels: NDArray[np.integer]) -> GreyScale:
+    """Tabulate what the header says about grey, for every stored value that can occur."""
+    first, last = _stored_range(dataset)
+    try:
+        values = np.asarray(apply_modality_lut(np.arange(first, last + 1), dataset))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as fault:
+        raise Unreadable(f"the modality transformation cannot be applied: {fault}") from fault
+    grey = _voi_lut(dataset, values)
+    window = None if grey is not None else _window(dataset)
+    if window is not None:
+        grey = window(values.astype(np.float64))
+    # MONOCHROME1 comes with PresentationLUTShape INVERSE (PS3.3 C.8.11.3): one inversion, said
+    # twice. Some devices say it only once.
+    inverse = (
+        dataset.PhotometricInterpretation == "MONOCHROME1"
+        or str(dataset.get("PresentationLUTShape") or "").strip().upper() == "INVERSE"
+    )
+    assumed = grey is None
+    if grey is None:
+        sign = -1.0 if inverse else 1.0
+        stored = pixels[::8, ::8].astype(np.int64).ravel()
+        bright = sign * values.astype(np.float64)
+        low, high = _breast_range(bright[stored - first])
+        grey = np.clip((bright - low) / (high - low), 0.0, 1.0)
+    elif inverse:
+        grey = 1.0 - grey
+    return GreyScale(first, grey.astype(np.float32), assumed)
+
+
+def _stored_range(dataset: Dataset) -> tuple[int, int]:
+    bits = dataset.get("BitsStored")
+    if bits not in _BITS_STORED:
+        raise Unreadable(f"BitsStored is {bits!r}: a mammogram has 8 to 16")
+    if dataset.get("PixelRepresentation") == 1:
+        return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    return 0, (1 << bits) - 1
+
+
+def _pixels(dataset: Dataset) -> NDArray[np.integer]:
+    """Decode the pixels, and make sure that the grey scale's table covers them."""
+    first, last = _stored_range(dataset)
+    if "PixelData" not in dataset:
+        raise Unreadable("the image has no PixelData")
+    try:
+        with warnings.catch_warnings():
+            # Decoders warn about harmless padding, and raise about the rest.
+            warnings.simplefilter("ignore")
+            pixels = dataset.pixel_array
+    except Exception as fault:
+        raise Unreadable(f"the pixels cannot be decoded: {fault}") from fault
+    if pixels.ndim != 2 or min(pixels.shape) < 16:  # noqa: PLR2004 - a picture has two sides
+        raise Unreadable(f"the pixels have the shape {pixels.shape}: expected rows and columns")
+    low, high = int(pixels.min()), int(pixels.max())
+    if low < first or high > last:
+        raise Unreadable(
+            f"the pixels run from {low} to {high}, "
+            f"but BitsStored {dataset.BitsStored} allows {first} to {last}"
+        )
+    if low == high:
+        raise Unreadable(f"every pixel is {low}: there is no picture")
+    return np.ascontiguousarray(pixels)
+
+
+def _voi_lut(dataset: Dataset, values: NDArray[np.generic]) -> Curve | None:
+    """Apply the first VOI LUT, which goes before any window; None where there is none."""
+    if not dataset.get("VOILUTSequence"):
+        return None
+    item = dataset.VOILUTSequence[0]
+    if item.get("LUTDescriptor") is None or item.get("LUTData") is None:
+        return None
+    try:
+        entries = np.asarray(apply_voi(np.rint(values).astype(np.int64), dataset))
+        top = float((1 << int(item.LUTDescriptor[2])) - 1)
+    except Exception as fault:
+        raise Unreadable(f"the VOI LUT Sequence cannot be applied: {fault}") from fault
+    return np.clip(entries.astype(np.float64) / top, 0.0, 1.0)
+
+
+def _window(dataset: Dataset) -> Callable[[Curve], Curve] | None:
+    """Return the first window as a function onto 0 to 1; None where there is no usable one."""
+    center, width = _number(dataset, "WindowCenter"), _number(dataset, "WindowWidth")
+    if center is None or width is None or width <= 0:
+        return None
+    function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
+    if function == "SIGMOID":  # PS3.3 C.11.2.1.3.1
+        return lambda x: 1.0 / (1.0 + np.exp(np.clip(-4.0 * (x - center) / width, -700.0, 700.0)))
+    if function == "LINEAR_EXACT":  # PS3.3 C.11.2.1.3.2
+        return lambda x: _ramp(x, center, width)
+    if function == "LINEAR":  # PS3.3 C.11.2.1.2.1
+        return None if width < 1 else (lambda x: _ramp(x, center - 0.5, width - 1.0))
+    raise Unreadable(
+        f"VOILUTFunction is {function!r}: expected LINEAR, LINEAR_EXACT, SIGMOID or nothing"
+    )
+
+
+def _ramp(x: Curve, center: float, width: float) -> Curve:
+    if width == 0:
+        return (x > center).astype(np.float64)
+    return np.clip((x - center) / width + 0.5, 0.0, 1.0)
+
+
+def _number(dataset: Dataset, keyword: str) -> float | None:
+    """Return the first value of an attribute if it is a finite number."""
+    value = dataset.get(keyword)
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        value = (value,)
+    try:
+        number = float(next(iter(value)))
+    except (StopIteration, TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _breast_range(bright: Curve) -> tuple[float, float]:
+    """Make a window from the breast's pixels, air left aside."""
+    air, dense = np.percentile(bright, (0.5, 99.7))
+    breast = bright[bright > air + _AIR * (dense - air)]
+    if not breast.size:
+        breast = bright
+    low, high = np.percentile(breast, _ASSUMED_PERCENTILES)
+    if high <= low:
+        low, high = float(bright.min()), float(bright.max())
+    return float(low), float(max(high, low + 1))
+
+
+def _side(dataset: Dataset) -> Side:
+    for keyword in ("ImageLaterality", "Laterality"):
+        value = str(dataset.get(keyword) or "").strip().upper()
+        if value in {"L", "R"}:
+            return Side(value)
+    raise Unreadable("neither ImageLaterality nor Laterality says L or R")
+
+
+def _projection(dataset: Dataset) -> Projection:
+    views = dataset.get("ViewCodeSequence") or ()
+    codes = [str(view.get("CodeValue") or "").strip() for view in views]
+    if codes:
+        if len(codes) == 1 and codes[0] in _PROJECTIONS:
+            return _PROJECTIONS[codes[0]]
+        raise Unreadable(f"ViewCodeSequence says {', '.join(codes)}: expected one of CC and MLO")
+    position = str(dataset.get("ViewPosition") or "").strip().upper()
+    if position in {"CC", "MLO"}:
+        return Projection(position)
+    raise Unreadable(
+        f"there is no ViewCodeSequence, and ViewPosition is {position!r}: expected CC or MLO"
+    )
+
+
+def _spacing_mm(dataset: Dataset) -> tuple[float, float]:
+    for keyword in ("ImagerPixelSpacing", "PixelSpacing"):
+        value = dataset.get(keyword)
+        if value is not None and not isinstance(value, str) and len(value) == 2:  # noqa: PLR2004
+            row, column = (float(part) for part in value)
+            if row > 0 and column > 0 and math.isfinite(row * column):
+                return row, column
+    raise Unreadable("neither ImagerPixelSpacing nor PixelSpacing gives the size of a pixel")
