@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 from phantom.breast import Breast, Projection
 from phantom.fields import Field, spread
@@ -16,11 +17,13 @@ from phantom.patient import Patient
 from phantom.tissue import GRID_MM, GRID_SHAPE, axes_mm, fraction, muscle
 
 FAT_PER_MM, GLAND_PER_MM = 0.046, 0.080  # attenuation, about 20 keV
+_LEAST = 0.36  # of a breast's thickness: the gland that the grey scale spans at least
 _FAR_MM = 10.0
+_RIM_MM = 4.0  # within it, the depth below the skin is exact
 _SKIN_MM, _SKIN = 1.6, 0.035  # how thick the skin is, and what it adds
 _NIPPLE_MM = (4.2, 4.5)  # half its height, and how far it reaches
 _SUNK_MM = 1.5  # how far its middle lies below the skin line
-_BUMP_MM = 14.0  # of tissue in the beam
+_BUMP = 0.15  # of the compressed thickness
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +44,11 @@ def exposed(woman: Patient, breast: Breast, projection: Projection, volume: Fiel
     """Expose one breast in one projection."""
     skin = _depth_mm(breast, projection)
     tip = _nipple(breast, projection)
-    bump = np.sqrt(np.clip(tip, 0, None))
+    bump = np.sqrt(np.clip(1.5 * tip, 0, 1))
     full = np.float32(woman.thickness_mm)
     # Flat between the paddles, rounded within about half a thickness of the skin.
     part = 1 - np.clip(skin / (full * 0.42), 0, 1)
-    thickness = np.maximum(full * np.sqrt(1 - part**2), _BUMP_MM * bump)
+    thickness = np.maximum(full * np.sqrt(1 - part**2), _BUMP * full * bump)
     deep = np.maximum(skin, tip * _NIPPLE_MM[0])
     gland, roughness = fraction(volume, woman, breast, projection, deep)
     inner = skin > _FAR_MM
@@ -62,6 +65,10 @@ def exposed(woman: Patient, breast: Breast, projection: Projection, volume: Fiel
     gain = np.asarray(1 + 0.75 * (even - 1), dtype=np.float32)
     flat = attenuation * gain
     black, white = np.percentile(flat[inner], (1, 99.7))
+    # A fatty breast has little to show; stretching it fully would only show noise.
+    white = max(white, black + _LEAST * more * full)
+    # In profile the nipple is a thin cone of skin and duct, as grey as the skin beside it.
+    flat += np.clip(2 * tip, 0, 1) * np.clip(black + 0.13 * (white - black) - flat, 0, None)
     return Exposure(
         skin_mm=deep,
         flat=flat,
@@ -70,8 +77,7 @@ def exposed(woman: Patient, breast: Breast, projection: Projection, volume: Fiel
         gland=thickness * gain * np.float32(more),
         roughness=roughness,
         black=float(black),
-        # A fatty breast has little to show; stretching it fully would only show noise.
-        white=float(max(white, black + 0.36 * more * full)),
+        white=float(white),
     )
 
 
@@ -86,9 +92,30 @@ def _depth_mm(breast: Breast, projection: Projection) -> Field:
     above, across = axes_mm(breast, projection)
     body = across[None, :] < breast.skin_mm(projection, above)[:, None]
     # The chest wall and the upper edge of the detector cut the breast; there is no skin there.
-    depth = _distance(np.pad(body, 1, mode="edge"))[1:-1, 1:-1]
-    smooth = ndimage.gaussian_filter(depth, 1.2, truncate=3) * np.float32(GRID_MM)
-    return np.asarray(smooth, dtype=np.float32)
+    padded = np.pad(body, 1, mode="edge")
+    depth = np.asarray(ndimage.distance_transform_edt(padded)[1:-1, 1:-1] * GRID_MM, np.float32)
+    rim = body & (depth < _RIM_MM)
+    near = (rim | ndimage.binary_dilation(rim, iterations=3)) & ((depth < _RIM_MM) | ~body)
+    depth -= np.float32(GRID_MM / 2)
+    depth[~body] = -3 * GRID_MM
+    # Near the skin the curve itself is asked: the grid alone would leave steps along it.
+    rows, columns = np.nonzero(near)
+    exact, _ = KDTree(_skin_line(breast, projection)).query(
+        np.stack([across[columns], above[rows]], axis=1)
+    )
+    depth[rows, columns] = np.where(body[rows, columns], exact, -exact)
+    return depth
+
+
+def _skin_line(breast: Breast, projection: Projection) -> NDArray[np.float64]:
+    """Return points of the skin line, (across, above), a quarter of a grid step apart."""
+    above = breast.nipple_down_mm(projection) - np.linspace(-5, GRID_SHAPE[0] * GRID_MM + 5, 2500)
+    across = breast.skin_mm(projection, above)
+    along = np.cumsum(
+        np.hypot(np.diff(across, prepend=across[0]), np.diff(above, prepend=above[0]))
+    )
+    even = np.arange(0, along[-1], GRID_MM / 4)
+    return np.stack([np.interp(even, along, across), np.interp(even, along, above)], axis=1)
 
 
 def _nipple(breast: Breast, projection: Projection) -> Field:
@@ -97,15 +124,6 @@ def _nipple(breast: Breast, projection: Projection) -> Field:
     tip = breast.skin_mm(projection, np.zeros(1))[0] - _SUNK_MM
     radius = np.hypot(above[:, None] / _NIPPLE_MM[0], (across - tip)[None, :] / _NIPPLE_MM[1])
     return np.asarray(1 - radius, dtype=np.float32)
-
-
-def _distance(region: NDArray[np.bool_]) -> Field:
-    """Return the signed distance to the rim in grid points, exact inside, cut off outside."""
-    distance = np.asarray(ndimage.distance_transform_edt(region), dtype=np.float32)
-    rim = ndimage.binary_dilation(region) & ~region
-    return np.where(region, distance - np.float32(0.5), np.where(rim, -0.5, -1.5)).astype(
-        np.float32
-    )
 
 
 def _muscle_depth_mm(breast: Breast) -> Field:
