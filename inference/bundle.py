@@ -125,11 +125,8 @@ def load_card(folder: Path) -> Card:
         raise BadBundle("\n".join(faults(str(path), error))) from error
 
 
-def load_weights(folder: Path, card: Card) -> "dict[str, Tensor]":
-    """Read the weights, once their digest is the card's."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
+def verified_weights(folder: Path, card: Card) -> bytes:
+    """Return the weights' file, once its digest is the card's; no torch is needed."""
     path = folder / WEIGHTS
     try:
         stored = path.read_bytes()
@@ -141,10 +138,19 @@ def load_weights(folder: Path, card: Card) -> "dict[str, Tensor]":
             f"{path} has the SHA-256 {digest}, but its card says {card.weights_sha256}: "
             "the files do not belong together, or were damaged; install the bundle again"
         )
+    return stored
+
+
+def load_weights(folder: Path, card: Card) -> "dict[str, Tensor]":
+    """Read the weights, once they are verified."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    stored = verified_weights(folder, card)
     try:
         return load(stored)
     except SafetensorError as fault:
-        raise BadBundle(f"{path} is not a safetensors file: {fault}") from fault
+        raise BadBundle(f"{folder / WEIGHTS} is not a safetensors file: {fault}") from fault
 
 
 def save_bundle(folder: Path, card: Card, weights: "Mapping[str, Tensor]") -> Card:

@@ -151,6 +151,8 @@ def _scores(holder: Dataset) -> Iterator[tuple[str, float]]:
 
 def plain_text(dataset: Dataset) -> str:
     """Write the content tree of an SR as indented lines."""
+    if "ValueType" not in dataset:
+        raise ValueError(f"an object of SOP class {dataset.SOPClassUID} has no text to read")
     items = dict(walk(dataset))
     return "\n".join(
         "  " * (len(position) - 1) + _line(item, items) for position, item in items.items()

@@ -5,6 +5,7 @@ made from. It catches what validators do not look at: an outline in the wrong im
 reference by value, a segmentation of somebody else's pixels.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 
@@ -21,7 +22,7 @@ from inference.findings import ExamFindings
 
 KINDS = (*sr_proof.TEMPLATES, SegmentationStorage)
 # What looking for something in an object without it ends in; that is an answer, not a fault.
-NOT_THERE = (AttributeError, KeyError, IndexError, TypeError, ValueError)
+NOT_THERE = (AttributeError, KeyError, IndexError, TypeError, ValueError, UserWarning)
 
 
 class Unsound(Exception):
@@ -35,7 +36,8 @@ class Unsound(Exception):
 def prove(dataset: Dataset, headers: Sequence[Dataset], exam: ExamFindings) -> None:
     """Raise Unsound unless the object says what was found, and nothing else."""
     tidied = [tidy(header) for header in headers]
-    with config.disable_value_validation():
+    with config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("error")  # pydicom only warns of words that cannot be decoded
         claim = Claim(
             dataset=_read_back(dataset),
             headers={str(header.SOPInstanceUID): header for header in tidied},

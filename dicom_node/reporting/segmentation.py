@@ -80,6 +80,7 @@ def segmentation(
     )
     _tell_the_side(dataset, source)
     _orient(dataset, header)
+    _name_dimensions(dataset)
     frame.copy_patient_and_study(header, dataset)
     frame.stamp(dataset, circumstances.made_at)
     frame.seal(dataset)
@@ -160,3 +161,10 @@ def _orient(dataset: Dataset, header: Dataset) -> None:
     plane = Dataset()
     plane.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
     dataset.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = [plane]
+
+
+def _name_dimensions(dataset: Dataset) -> None:
+    """Replace the random name of the dimensions by one that follows from the object's own."""
+    organization = naming.uid("dimensions", dataset.SOPInstanceUID)
+    for item in (*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence):
+        item.DimensionOrganizationUID = organization

@@ -6,6 +6,7 @@ never changed in meaning.
 """
 
 import re
+import warnings
 from datetime import datetime
 
 from pydicom import config
@@ -42,7 +43,8 @@ UNREADABLE = (ValueError, TypeError, AttributeError, NotImplementedError)
 def tidy(header: Dataset) -> Dataset:
     """Return a repaired copy: readable, in UTF-8, without pixels and private elements."""
     # Odd values are what this is for: they are repaired here, not warned about.
-    with config.disable_value_validation():
+    with config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         clean = _readable(header)
         clean.SpecificCharacterSet = "ISO_IR 192"
         _shorten_numbers(clean)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
 from pydicom import Dataset, dcmread
 
@@ -12,6 +11,7 @@ from dicom_node.ledger.tables import Base, Case, Delivery, Instance, Product
 from dicom_node.life import REPORT, Receipt
 from dicom_node.reporting import cad_sr
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
+from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.proof import prove
 from dicom_node.reporting.report import KINDS
@@ -86,9 +86,7 @@ def _predecessor(shop: Workshop, case: Case) -> Predecessor | None:
 
 def _kept(shop: Workshop, turn: Turn, kind: str, dataset: Dataset) -> Product:
     """Write an object to the spool and describe it."""
-    buffer = BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    content = buffer.getvalue()
+    content = encoded(dataset)
     number = sum(isinstance(row, Product) for row in turn.rows) + 1
     path = shop.spool.case_name(turn.case_id, turn.lease, f"{number:02d}-{kind}.dcm")
     return Product(

@@ -1,0 +1,46 @@
+"""Send files as a modality would: one association, nothing re-encoded, a progress bar."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydicom.filereader import read_file_meta_info
+from pydicom.misc import is_dicom
+from rich.console import Console
+from rich.progress import Progress
+
+from dicom_node.delivering.sender import NO_CONTEXT, Parcel, Peer, connected, send
+from dicom_node.delivering.statuses import Meaning, meaning
+
+
+def found(files: Sequence[Path]) -> Iterator[Path]:
+    """List DICOM files, looking into folders."""
+    for path in files:
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        yield from (one for one in inside if one.is_file() and is_dicom(one))
+
+
+def post(peer: Peer, files: Sequence[Path], console: Console) -> int:
+    """Send files, say how each fared, and count those that were not taken."""
+    paths = list(found(files))
+    if not paths:
+        console.print(f"no DICOM files in {', '.join(str(path) for path in files)}")
+        return 1
+    kinds = [_kind(path) for path in paths]
+    refused = 0
+    with connected(peer, kinds) as association, Progress(console=console) as progress:
+        for path, kind in progress.track(
+            list(zip(paths, kinds, strict=True)), description=f"to {peer}"
+        ):
+            status = send(association, Parcel(*kind, path.read_bytes()))
+            if meaning(status) is not Meaning.ARRIVED:
+                refused += 1
+                said = "no answer" if status is None else f"status {status:04X}"
+                why = ": it does not accept this kind of object" if status == NO_CONTEXT else ""
+                console.print(f"[red]not taken[/] {path.name}  {said}{why}")
+    console.print(f"{len(paths) - refused} of {len(paths)} taken by {peer}")
+    return refused
+
+
+def _kind(path: Path) -> tuple[str, str]:
+    meta = read_file_meta_info(path)
+    return str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID)

@@ -1,0 +1,82 @@
+"""The doorbell: how cases are rung for. The only module, with the worker, that knows Celery.
+
+A ring that gets lost is no harm: the ledger is the truth, and the sweep rings again.
+"""
+
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from dicom_node.errors import Busy
+from dicom_node.life import Verb
+from dicom_node.logs import log
+from dicom_node.settings import Settings
+
+logger = log("doorbell")
+
+
+def queue(settings: Settings) -> Celery:
+    """Connect to the doorbell: Redis where the settings name one, else a folder."""
+    app = Celery("fourviews", broker=settings.node.broker or "filesystem://")
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=False,  # a lost case comes back by its lease, once
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=3,
+        broker_transport_options=_transport(settings),
+        task_create_missing_queues=True,
+    )
+    return app
+
+
+def _transport(settings: Settings) -> dict[str, Any]:
+    if settings.node.broker:
+        return {
+            "socket_timeout": 5,
+            "socket_connect_timeout": 3,
+            "visibility_timeout": 7200,  # longer than any turn: redelivery is the sweep's business
+        }
+    folders = {name: settings.data / "queue" / name for name in ("messages", "control")}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "data_folder_in": str(folders["messages"]),
+        "data_folder_out": str(folders["messages"]),
+        "control_folder": str(folders["control"]),
+        "polling_interval": 0.1,
+    }
+
+
+class Bell:
+    """Rings for cases; never fails its caller."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._app = queue(settings)
+
+    def ring(self, case_id: int, verb: Verb) -> None:
+        """Put a case number into the queue of its next step."""
+        try:
+            self._app.send_task(verb.name, args=[case_id], queue=verb.name, retry=False)
+        except (OperationalError, OSError) as trouble:
+            logger.warning("nobody hears the bell", case=case_id, why=type(trouble).__name__)
+
+
+def listen_for_answer(settings: Settings) -> str:
+    """Say that the broker answers, or raise Busy with the reason."""
+    if not settings.node.broker:
+        return f"it is the folder {settings.data / 'queue'}; no server needed"
+    connection = queue(settings).connection_for_write()
+    try:
+        connection.ensure_connection(max_retries=1, timeout=3)
+    except (OperationalError, OSError) as trouble:
+        raise Busy(f"node.broker cannot be reached: {type(trouble).__name__}") from trouble
+    finally:
+        connection.release()
+    return "the broker answers"

@@ -1,0 +1,78 @@
+"""The steady care of a node: settle studies, sweep, and ring for what is due."""
+
+import signal
+import threading
+from collections.abc import Iterator
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from dicom_node.doorbell import Bell
+from dicom_node.errors import NotYourTurn
+from dicom_node.ledger.outbox import hurry, owe_again
+from dicom_node.ledger.tables import Case
+from dicom_node.life import ANALYZE, WAITING, State
+from dicom_node.logs import log
+from dicom_node.receiving.settle import settle
+from dicom_node.watching.story import cases_named
+from dicom_node.wiring import Node
+
+SETTLE_SECONDS = 1.0
+
+logger = log("tending")
+
+
+def tend(node: Node, stop: threading.Event) -> None:
+    """Settle studies each second and sweep now and then, until told to stop."""
+    bell = Bell(node.settings)
+    sweep_every = node.settings.watching.sweep_seconds
+    waited = sweep_every
+    while not stop.wait(SETTLE_SECONDS):
+        waited += SETTLE_SECONDS
+        try:
+            for case_id in settle(node.ledger, node.questions, node.settings.receiving):
+                bell.ring(case_id, ANALYZE)
+            if waited >= sweep_every:
+                waited = 0.0
+                _ring_for_all(node, bell)
+        except SQLAlchemyError as trouble:  # the next round finds what this one left
+            logger.warning("the ledger cannot be reached", why=type(trouble).__name__)
+
+
+def sweep_once(node: Node) -> int:
+    """Sweep now, and count the rings."""
+    return _ring_for_all(node, Bell(node.settings))
+
+
+def _ring_for_all(node: Node, bell: Bell) -> int:
+    due = node.ledger.sweep()
+    for case_id, verb in due:
+        bell.ring(case_id, verb)
+    return len(due)
+
+
+def try_again(node: Node, name: str) -> Iterator[str]:
+    """Send failed cases back to where they failed, and let waiting ones wait no longer."""
+    cases = cases_named(node.questions, name)
+    if not cases:
+        raise NotYourTurn(f"the ledger knows no study or case {name}")
+    bell = Bell(node.settings)
+    for case in cases:
+        yield _again(node, bell, case)
+
+
+def _again(node: Node, bell: Bell, case: Case) -> str:
+    state = case.state
+    if state == State.FAILED:
+        owe_again(node.ledger, case.id)
+        state = node.ledger.retry(case.id)
+    if state not in WAITING:
+        return f"case {case.id} is {state}: there is nothing to try again"
+    hurry(node.ledger, case.id)
+    bell.ring(case.id, WAITING[state])
+    return f"case {case.id} goes on from {state}"
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Let SIGTERM and Ctrl-C set the event."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())

@@ -1,0 +1,135 @@
+"""Is everything in place? Each question with its answer and, where it is no, what to do."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+import inference
+import phantom
+import train
+from dicom_node.delivering.deliver import peer_of
+from dicom_node.delivering.sender import echo
+from dicom_node.doorbell import listen_for_answer
+from dicom_node.errors import Busy, Misconfigured
+from dicom_node.settings import Settings
+from dicom_node.wiring import Node, newest_revision, revision
+from inference.bundle import load_card, verified_weights
+from inference.errors import BadBundle
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One question, whether all is well, and a sentence."""
+
+    question: str
+    good: bool
+    sentence: str
+
+
+def checkup(node: Node) -> Iterator[Answer]:
+    """Ask everything, one after the other."""
+    for question, ask in QUESTIONS.items():
+        try:
+            yield Answer(question, True, ask(node))
+        except (Misconfigured, BadBundle, Busy, OSError, SQLAlchemyError) as trouble:
+            yield Answer(question, False, str(trouble))
+    for destination in node.settings.delivering.destinations:
+        yield _destination(node.settings, destination.name)
+
+
+def _packages(_: Node) -> str:
+    """See that another distribution's `inference` does not stand in for ours."""
+    here = Path(__file__).resolve().parents[2]
+    for package in (inference, train, phantom):
+        where = Path(str(package.__file__)).resolve().parents[1]
+        if where != here:
+            raise Misconfigured(
+                [f"{package.__name__} comes from {where}: install the node in a venv of its own"]
+            )
+    return f"the packages lie side by side in {here}"
+
+
+def _data(node: Node) -> str:
+    probe = node.settings.data / ".probe"
+    node.settings.data.mkdir(parents=True, exist_ok=True)
+    probe.write_bytes(b"probe")
+    probe.unlink()
+    free = node.spool.free_bytes() >> 20
+    reserve = node.settings.receiving.reserve_megabytes
+    if free < reserve:
+        sentence = (
+            f"{free} MB are free and receiving.reserve_megabytes is {reserve}: "
+            "every image will be refused (A700); make room or lower the reserve"
+        )
+        raise Misconfigured([sentence])
+    return f"{node.settings.data} can be written, {free} MB free"
+
+
+def _ledger(node: Node) -> str:
+    have, want = revision(node), newest_revision(node)
+    where = node.engine.url.render_as_string(hide_password=True)
+    if have is None:
+        return f"{where} is empty; the first start makes its tables (revision {want})"
+    if have != want:
+        raise Misconfigured(
+            [f"{where} is at revision {have}, not {want}: run `dicom-node migrate`"]
+        )
+    return f"{where} is at revision {have}"
+
+
+def _bell(node: Node) -> str:
+    return listen_for_answer(node.settings)
+
+
+def _bundle(node: Node) -> str:
+    folder = node.settings.bundle_folder
+    card = load_card(folder)
+    verified_weights(folder, card)
+    digest = card.weights_sha256[:12]
+    return f"{card.name} {card.version} ({card.system}), weights {digest} as in its card"
+
+
+def _callers(node: Node) -> str:
+    receiving = node.settings.receiving
+    if receiving.any_caller:
+        return "anybody may send (receiving.any_caller is true)"
+    if not receiving.callers:
+        raise Misconfigured(["nobody may send: add a [[receiving.callers]] table"])
+    return ", ".join(caller.ae_title for caller in receiving.callers)
+
+
+def _destinations(node: Node) -> str:
+    names = [destination.name for destination in node.settings.delivering.destinations]
+    if not names:
+        raise Misconfigured(
+            ["results go nowhere: add a [[delivering.destinations]] table to the settings"]
+        )
+    return ", ".join(names)
+
+
+def _destination(settings: Settings, name: str) -> Answer:
+    """Call one destination."""
+    question = f"does {name} answer?"
+    destination = next(one for one in settings.delivering.destinations if one.name == name)
+    if destination.return_to_sender:
+        return Answer(question, True, "it is whoever sends; known when a study comes")
+    peer = peer_of(settings, name, "")
+    assert peer is not None
+    try:
+        echo(peer)
+    except Busy as trouble:
+        return Answer(question, False, str(trouble))
+    return Answer(question, True, f"{peer} answers C-ECHO")
+
+
+QUESTIONS: dict[str, Callable[[Node], str]] = {
+    "are the packages ours?": _packages,
+    "can data be kept?": _data,
+    "is the ledger up to date?": _ledger,
+    "does the bell ring?": _bell,
+    "is the bundle sound?": _bundle,
+    "who may send?": _callers,
+    "where do results go?": _destinations,
+}

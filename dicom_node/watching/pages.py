@@ -1,0 +1,50 @@
+"""Status and stories on a terminal."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def status_page(console: Console, told: dict[str, Any]) -> None:
+    """Print where everything stands."""
+    counts = "  ".join(f"{state} {count}" for state, count in told["cases"].items())
+    console.print(counts or "no cases yet", highlight=False)
+    console.print(f"last image: {told['last_image_at'] or 'none yet'}", highlight=False)
+    for name, count in told["owed"].items():
+        console.print(f"owed to {name}: {count} objects", highlight=False)
+    for name, why in told["unreachable"].items():
+        console.print(f"[red]cannot reach[/] {name}: {why}", highlight=False)
+    if told["newest"]:
+        console.print(_table(told["newest"], ("case", "round", "state", "since", "reason")))
+
+
+def story_page(console: Console, told: dict[str, Any]) -> None:
+    """Print the story of one case."""
+    console.rule(f"case {told['case']}, round {told['round']}: {told['state']}", align="left")
+    console.print(f"study {told['study_uid']}", highlight=False)
+    if told["reason"]:
+        console.print(told["reason"], highlight=False)
+    console.print(_table(told["images"], ("view", "from", "received_at", "verdict")))
+    reading = told["reading"]
+    if reading is not None:
+        console.print(
+            f"read by {reading['bundle']} ({reading['system']}), weights {reading['digest'][:12]}, "
+            f"operating point {reading['operating_point']}: score {reading['cancer_score']:.3f}, "
+            f"{reading['findings']} findings",
+            highlight=False,
+        )
+    if told["deliveries"]:
+        columns = ("destination", "kind", "receipt", "attempts", "delivered_at", "last_error")
+        console.print(_table(told["deliveries"], columns))
+    for event in told["events"]:
+        console.print(f"[dim]{event['at']}[/]  {event['event']}", highlight=False, soft_wrap=True)
+
+
+def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.replace("_", " "))
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in columns))
+    return table

@@ -1,0 +1,127 @@
+"""The whole story of a study, and where everything stands, as plain values."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from dicom_node.ledger.questions import Questions
+from dicom_node.ledger.tables import Case, Event
+from dicom_node.life import HELD, State
+
+CASE_NUMBER_DIGITS = 12  # longer words without a dot are no case numbers
+
+
+def cases_named(questions: Questions, name: str) -> Sequence[Case]:
+    """Find cases by a case number or a Study Instance UID."""
+    if name.isdigit() and len(name) <= CASE_NUMBER_DIGITS:
+        case = questions.case(int(name))
+        return [case] if case is not None else []
+    return questions.cases_of(name)
+
+
+def moment(at: datetime | None) -> str:
+    """Write a time for people: local, to the second."""
+    return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def line(event: Event) -> str:
+    """Write an event as one line."""
+    moved = f"{event.from_state} -> {event.to_state}" if event.from_state else event.to_state or ""
+    parts = (moved or event.what, event.sentence, _told(event.details) if not moved else "")
+    return "  ".join(part for part in parts if part)
+
+
+def _told(details: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in details.items() if value not in ("", None))
+
+
+def story(questions: Questions, case: Case) -> dict[str, Any]:
+    """Tell all that the ledger knows of a case."""
+    verdicts = questions.verdicts_of(case.id)
+    run = questions.run_of(case.id)
+    return {
+        "case": case.id,
+        "study_uid": case.study_uid,
+        "round": case.round,
+        "state": case.state,
+        "reason": case.reason,
+        "held_by": case.holder,
+        "images": [
+            {
+                "sop_uid": image.sop_uid,
+                "view": image.view,
+                "from": f"{image.caller} at {image.address}",
+                "received_at": moment(image.received_at),
+                "bytes": image.size_bytes,
+                "verdict": _verdict(verdicts.get(image.id)),
+            }
+            for image in questions.images_of(case)
+        ],
+        "reading": None
+        if run is None
+        else {
+            "system": run.system,
+            "bundle": f"{run.bundle} {run.version}",
+            "digest": run.digest,
+            "operating_point": run.operating_point,
+            "cancer_score": run.cancer_score,
+            "findings": run.findings_count,
+            "seconds": run.seconds,
+            "code_version": run.code_version,
+            "settings_digest": run.settings_digest,
+        },
+        "objects": [
+            {"kind": product.kind, "sop_uid": product.sop_uid, "bytes": product.size_bytes}
+            for product in questions.products_of(case.id)
+        ],
+        "deliveries": [
+            {
+                "destination": debt.delivery.destination,
+                "kind": debt.product.kind,
+                "receipt": debt.delivery.receipt,
+                "attempts": debt.delivery.attempts,
+                "last_error": debt.delivery.last_error,
+                "delivered_at": moment(debt.delivery.delivered_at),
+            }
+            for debt in questions.debts_of(case.id)
+        ],
+        "events": [
+            {"at": moment(event.at), "actor": event.actor, "event": line(event)}
+            for event in questions.events(case_id=case.id)
+        ],
+    }
+
+
+def _verdict(row: Any) -> str:  # noqa: ANN401 - a Verdict or nothing yet
+    if row is None:
+        return "not judged yet"
+    return f"{row.code}: {row.sentence}" if row.code else "accepted"
+
+
+def standing(questions: Questions, limit: int) -> dict[str, Any]:
+    """Tell where everything stands now."""
+    counts = questions.count_by_state()
+    return {
+        "cases": {state.value: counts[state] for state in State if state in counts},
+        "last_image_at": moment(questions.last_image_at()),
+        "owed": questions.owed_by_destination(),
+        "unreachable": {
+            road.destination: f"{road.last_error}; next try {moment(road.due_at)}"
+            for road in questions.roads_down()
+        },
+        "working": [
+            {"case": case.id, "state": case.state, "held_by": case.holder}
+            for case in questions.cases(sorted(HELD))
+        ],
+        "newest": [
+            {
+                "case": case.id,
+                "study_uid": case.study_uid,
+                "round": case.round,
+                "state": case.state,
+                "since": moment(case.moved_at),
+                "reason": case.reason,
+            }
+            for case in questions.cases(limit=limit)
+        ],
+    }
