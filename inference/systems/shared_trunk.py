@@ -15,7 +15,7 @@ from torch import Tensor
 from inference.bundle import Calibration, Card
 from inference.errors import BadBundle
 from inference.findings import Box, Finding, Kind, ViewFindings
-from inference.mammogram import Exam, Mammogram, Side
+from inference.mammogram import Exam, Side
 from inference.networks.shared_trunk import SharedTrunkNet
 from inference.networks.trunks import Norm, Stride, TrunkName, channels_last
 from inference.preparing.placement import Placement
@@ -98,7 +98,7 @@ class SharedTrunk:
                     ),
                 )
             )
-        return exam_score(exam.views, logits), tuple(views)
+        return exam_score([view.side for view in exam.views], logits), tuple(views)
 
     def read_picture(self, prepared: PreparedView) -> tuple[Probabilities, float]:
         """Return each pixel's class probabilities and the uncalibrated logit of cancer."""
@@ -147,12 +147,12 @@ def _finding(
     )
 
 
-def exam_score(views: Sequence[Mammogram], logits: Sequence[float]) -> float:
+def exam_score(sides: Sequence[Side], logits: Sequence[float]) -> float:
     """Return the worse breast's score; a breast is the mean calibrated logit of its views."""
     breasts: dict[Side, list[float]] = {}
-    for view, logit in zip(views, logits, strict=True):
-        breasts.setdefault(view.side, []).append(logit)
-    return _sigmoid(max(sum(side) / len(side) for side in breasts.values()))
+    for side, logit in zip(sides, logits, strict=True):
+        breasts.setdefault(side, []).append(logit)
+    return _sigmoid(max(sum(views) / len(views) for views in breasts.values()))
 
 
 def _sigmoid(logit: float) -> float:

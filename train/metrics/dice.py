@@ -1,0 +1,34 @@
+"""Overlap of segmentations, gathered over a whole data set.
+
+Le reports the mean over classes. A mean over images would divide zero by zero wherever a class
+is absent, so intersections and sizes are summed first.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Dice:
+    """Gather predicted against true labels, image by image."""
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self._pairs = np.zeros((classes, classes), dtype=np.int64)  # true, predicted
+
+    def add(self, truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> None:
+        """Count one image, or a batch of them."""
+        pairs = truth.astype(np.int64).ravel() * self._classes + predicted.ravel()
+        counts = np.bincount(pairs, minlength=self._classes**2)
+        self._pairs += counts.reshape(self._classes, self._classes)
+
+    def by_class(self) -> NDArray[np.float64]:
+        """Return 2 |A and B| / (|A| + |B|) of each class; NaN where it never occurs."""
+        sizes = self._pairs.sum(axis=0) + self._pairs.sum(axis=1)
+        both = 2.0 * np.diag(self._pairs)
+        dice: NDArray[np.float64] = np.full(self._classes, np.nan)
+        np.divide(both, sizes, out=dice, where=sizes > 0)
+        return dice
+
+    def mean(self) -> float:
+        """Return the mean over the classes that occur."""
+        return float(np.nanmean(self.by_class()))
