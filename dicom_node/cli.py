@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from dicom_node.errors import Busy, Misconfigured, NotYourTurn
 from dicom_node.settings import ENVIRONMENT_VARIABLE, Settings, load_settings, settings_path
@@ -182,10 +183,10 @@ def check(*, as_json: JSON = False) -> None:
         ]
         typer.echo(json.dumps({"settings": str(path), "answers": told}, indent=1))
     else:
-        console.print(f"[green]✓[/] settings  {path}", highlight=False)
+        console.print(f"[green]✓[/] the settings can be read  {path}", highlight=False)
         for one in answers:
             mark = "[green]✓[/]" if one.good else "[red]✗[/]"
-            console.print(f"{mark} {one.question}  {one.sentence}", highlight=False)
+            console.print(f"{mark} {one.question}  {escape(one.sentence)}", highlight=False)
     raise typer.Exit(0 if all(one.good for one in answers) else 1)
 
 

@@ -27,6 +27,7 @@ def queue(settings: Settings) -> Celery:
         task_reject_on_worker_lost=False,  # a lost case comes back by its lease, once
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_send_task_events=False,
         broker_connection_retry_on_startup=True,
         broker_connection_timeout=3,

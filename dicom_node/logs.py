@@ -11,7 +11,8 @@ from typing import Literal
 
 import structlog
 
-_SILENT = ("pydicom", "pynetdicom", "highdicom", "PIL", "kombu", "amqp")
+_SILENT = ("pydicom", "pynetdicom", "highdicom", "PIL")
+_QUIET = ("alembic", "celery", "kombu", "amqp", "redis")  # their troubles alone
 
 
 def set_up(how: Literal["plain", "json"], level: str) -> None:
@@ -22,6 +23,8 @@ def set_up(how: Literal["plain", "json"], level: str) -> None:
         logger.addHandler(logging.NullHandler())
         logger.setLevel(logging.CRITICAL + 1)
         logger.propagate = False
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
     warnings.simplefilter("ignore")
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

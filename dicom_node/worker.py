@@ -57,6 +57,7 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
             logger.info("bundle loaded", digest=node.analyzer.digest[:12])
         home.update(turns=turns(node), bell=Bell(settings))
 
+    signals.setup_logging.connect(_our_own_logging, weak=False)
     signals.worker_process_init.connect(at_home, weak=False)
     for verb in VERBS:
         app.task(name=verb.name, bind=True)(_task(verb, home))
@@ -65,13 +66,17 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
         queues=[verb.name for verb in verbs],
         concurrency=1,
         pool="prefork",
-        loglevel="WARNING",
+        quiet=True,
         without_gossip=True,
         without_mingle=True,
         without_heartbeat=True,
         optimization="fair",
     )
     worker.start()
+
+
+def _our_own_logging(**_: object) -> None:
+    """Keep Celery from setting up logs of its own: that somebody answers the signal is enough."""
 
 
 def _task(verb: Verb, home: dict[str, Any]) -> Callable[[Task, int], None]:

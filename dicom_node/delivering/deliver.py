@@ -42,7 +42,11 @@ def deliver(office: Office, case_id: int) -> None:
             _pay(office, list(group))
         _conclude(office, case_id)
         names = sorted({debt.delivery.destination for debt in debts})
-        turn.remark = f"{len(debts)} objects at {', '.join(names) or 'no destination'}"
+        turn.remark = (
+            f"{len(debts)} objects at {', '.join(names)}"
+            if debts
+            else "no destination of the settings wants these objects"
+        )
 
 
 def _destination(debt: Debt) -> str:

@@ -137,7 +137,8 @@ def _described(header: Dataset) -> Dataset:
     """Return a header that has what highdicom's image library reads."""
     if header.get("PatientOrientation") and header.get("ImagerPixelSpacing"):
         return header
-    described = Dataset(header)
+    described = Dataset()
+    described.update(header)
     if not header.get("PatientOrientation"):
         described.PatientOrientation = [UNKNOWN, UNKNOWN]
     if not header.get("ImagerPixelSpacing"):

@@ -139,7 +139,8 @@ def _without_frame_of_reference(header: Dataset) -> Dataset:
     """
     if "FrameOfReferenceUID" not in header:
         return header
-    hidden = Dataset(header)
+    hidden = Dataset()
+    hidden.update(header)
     del hidden.FrameOfReferenceUID
     return hidden
 

@@ -56,6 +56,8 @@ def reference(claim: Claim) -> Iterator[str]:
         yield "the referenced series is not the image's"
     if (claim.dataset.Rows, claim.dataset.Columns) != (header.Rows, header.Columns):
         yield "the object and its image differ in size"
+    if (claim.dataset.get("PatientOrientation") or None) != (header.PatientOrientation or None):
+        yield "the object and its image differ in orientation"
 
 
 def segments(claim: Claim) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -24,7 +25,7 @@ def story_page(console: Console, told: dict[str, Any]) -> None:
     console.rule(f"case {told['case']}, round {told['round']}: {told['state']}", align="left")
     console.print(f"study {told['study_uid']}", highlight=False)
     if told["reason"]:
-        console.print(told["reason"], highlight=False)
+        console.print(told["reason"], highlight=False, markup=False)
     console.print(_table(told["images"], ("view", "from", "received_at", "verdict")))
     reading = told["reading"]
     if reading is not None:
@@ -38,7 +39,9 @@ def story_page(console: Console, told: dict[str, Any]) -> None:
         columns = ("destination", "kind", "receipt", "attempts", "delivered_at", "last_error")
         console.print(_table(told["deliveries"], columns))
     for event in told["events"]:
-        console.print(f"[dim]{event['at']}[/]  {event['event']}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[dim]{event['at']}[/]  {escape(event['event'])}", highlight=False, soft_wrap=True
+        )
 
 
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> Table:
@@ -46,5 +49,5 @@ def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> Table:
     for column in columns:
         table.add_column(column.replace("_", " "))
     for row in rows:
-        table.add_row(*(str(row[column]) for column in columns))
+        table.add_row(*(escape(str(row[column])) for column in columns))
     return table
