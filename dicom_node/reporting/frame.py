@@ -1,6 +1,7 @@
 """What every object has in common: whose it is, who made it, when, and how it is encoded."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import datetime
 from io import BytesIO
 
@@ -51,7 +52,7 @@ def copy_patient_and_study(source: Dataset, target: Dataset) -> None:
     target.StudyInstanceUID = source.StudyInstanceUID
     for keyword in (*PATIENT_AND_STUDY, *OPTIONAL):
         if keyword in source:
-            target[keyword] = source[keyword]
+            target[keyword] = deepcopy(source[keyword])
 
 
 def sign(target: Dataset, maker: Maker) -> None:

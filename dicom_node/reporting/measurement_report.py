@@ -5,6 +5,7 @@ It holds no scores of whole images: a group without coordinates breaks the whole
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import numpy as np
 from highdicom.sr import (
@@ -137,8 +138,7 @@ def _described(header: Dataset) -> Dataset:
     """Return a header that has what highdicom's image library reads."""
     if header.get("PatientOrientation") and header.get("ImagerPixelSpacing"):
         return header
-    described = Dataset()
-    described.update(header)
+    described = deepcopy(header)
     if not header.get("PatientOrientation"):
         described.PatientOrientation = [UNKNOWN, UNKNOWN]
     if not header.get("ImagerPixelSpacing"):

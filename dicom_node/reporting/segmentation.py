@@ -5,6 +5,7 @@ a segmentation to one series only.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence, PixelMeasuresSequence
@@ -139,8 +140,7 @@ def _without_frame_of_reference(header: Dataset) -> Dataset:
     """
     if "FrameOfReferenceUID" not in header:
         return header
-    hidden = Dataset()
-    hidden.update(header)
+    hidden = deepcopy(header)
     del hidden.FrameOfReferenceUID
     return hidden
 

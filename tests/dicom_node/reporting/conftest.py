@@ -8,8 +8,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
 
 from dicom_node.reporting.circumstances import Circumstances
+from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.naming import uid
+from dicom_node.reporting.report import KINDS, report
 from inference.findings import Box, ExamFindings, Finding, Kind, Mask, ViewFindings
 from inference.mammogram import Projection, Side
 
@@ -99,7 +101,7 @@ def headers() -> list[Dataset]:
     return [header(side, projection) for side, projection in VIEWS]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def exam() -> ExamFindings:
     boxed = Finding(Kind.MASS, Box(100.5, 60, 180.25, 130), 0.31, None, None, ("shared_trunk",))
     return exam_of(
@@ -117,16 +119,24 @@ def exam() -> ExamFindings:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def clear_exam() -> ExamFindings:
     return exam_of({})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def maker() -> Maker:
     return Maker("Nobody", "Four Views", "0.1.0", "SN-1", "For research use only.")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def first_round() -> Circumstances:
     return Circumstances(1, datetime(2025, 9, 1, 10, 30, tzinfo=UTC), None, 0)
+
+
+@pytest.fixture(scope="session")
+def written(exam: ExamFindings, maker: Maker, first_round: Circumstances) -> dict[str, bytes]:
+    """Hold one object of each kind as a file would; the segmentation is of the LCC view."""
+    sources = [header(side, projection) for side, projection in VIEWS]
+    built = report(sources, exam, maker, first_round, KINDS)
+    return {each.kind: encoded(each.dataset) for each in reversed(built)}
