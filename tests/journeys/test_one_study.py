@@ -1,0 +1,234 @@
+"""The whole way of a study: sent by DCMTK, read, reported, delivered into Orthanc, looked at."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dcmtk import dcmcjpeg, storescu
+from orthanc_server import OrthancServer
+from pydicom import Dataset
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    MammographyCADSRStorage,
+    SegmentationStorage,
+)
+from running_node import Pacs, RunningNode, running_node
+from validators import dciodvfy_errors, dsrdump_errors, pixelmed_errors
+
+from dicom_node.life import State
+from dicom_node.reporting.marks import marks, plain_text
+from phantom.dicom import datasets, write
+from phantom.patient import Wanted
+from phantom.study import Study, study
+
+pytestmark = pytest.mark.journey
+
+MALIGNANT = (
+    Wanted(kind="mass", malignant=True, side="L"),
+    Wanted(kind="mass", malignant=True, side="R"),
+)
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def node(orthanc: OrthancServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
+    pacs = Pacs("pacs", orthanc.aet, orthanc.dicom_port)
+    with running_node(tmp_path_factory.mktemp("node"), [pacs]) as one:
+        one.start("up")
+        one.wait_until_listening()
+        yield one
+
+
+def sent(node: RunningNode, files: list[Path]) -> None:
+    answer = storescu(files, node.port)
+    assert answer.returncode == 0, answer.stderr
+
+
+def results(orthanc: OrthancServer, study_uid: str) -> dict[str, list[Dataset]]:
+    found: dict[str, list[Dataset]] = {}
+    for one in orthanc.datasets(study_uid):
+        found.setdefault(str(one.SOPClassUID), []).append(one)
+    return found
+
+
+@pytest.fixture(scope="module")
+def with_lesions(
+    node: RunningNode, orthanc: OrthancServer, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Study, list[Dataset], dict[str, list[Dataset]]]:
+    """A study with a mass in each breast, sent uncompressed."""
+    made = study(SEED, lesions=MALIGNANT)
+    images = datasets(made)
+    sent(node, write(images, tmp_path_factory.mktemp("study")))
+    study_uid = str(images[0].StudyInstanceUID)
+    case = node.wait_for_end(study_uid)
+    assert case.state == State.DELIVERED, (case.reason, node.log()[-3000:])
+    return made, images, results(orthanc, study_uid)
+
+
+def test_the_pacs_holds_both_reports_and_the_segmentations(
+    with_lesions: tuple[Study, list[Dataset], dict[str, list[Dataset]]],
+) -> None:
+    _, images, found = with_lesions
+    assert len(found[MammographyCADSRStorage]) == 1
+    assert len(found[ComprehensiveSRStorage]) == 1
+    assert 1 <= len(found[SegmentationStorage]) <= 4
+    for one in (one for kind in found.values() for one in kind):
+        assert one.StudyInstanceUID == images[0].StudyInstanceUID
+        assert one.PatientID == images[0].PatientID
+
+
+def test_every_validator_finds_no_error_in_what_the_pacs_returns(
+    with_lesions: tuple[Study, list[Dataset], dict[str, list[Dataset]]], tmp_path: Path
+) -> None:
+    _, _, found = with_lesions
+    reports = []
+    for number, one in enumerate(one for kind in found.values() for one in kind):
+        path = tmp_path / f"{number}.dcm"
+        one.save_as(path, enforce_file_format=True)
+        assert dciodvfy_errors(path) == []
+        if one.Modality == "SR":
+            assert dsrdump_errors(path) == []
+            reports.append(path)
+    assert len(reports) == 2
+    assert pixelmed_errors(reports) == []
+
+
+def test_the_marks_sit_on_the_lesions(
+    with_lesions: tuple[Study, list[Dataset], dict[str, list[Dataset]]],
+) -> None:
+    made, images, found = with_lesions
+    drawn = marks(found[MammographyCADSRStorage][0])
+    hit = 0
+    for view, image in zip(made.views, images, strict=True):
+        centers = [
+            mark.points[0]
+            for mark in drawn
+            if mark.sop_instance_uid == image.SOPInstanceUID and mark.shape == "POINT"
+        ]
+        for lesion in view.lesions:
+            hit += any(
+                lesion.left <= column <= lesion.right and lesion.top <= row <= lesion.bottom
+                for column, row in centers
+            )
+    seen = sum(len(view.lesions) for view in made.views)
+    assert seen == 4
+    assert hit >= 3, f"{hit} of {seen} lesion views are marked"
+
+
+def test_the_report_says_who_made_it_and_that_it_is_for_research(
+    with_lesions: tuple[Study, list[Dataset], dict[str, list[Dataset]]],
+) -> None:
+    report = with_lesions[2][MammographyCADSRStorage][0]
+    text = plain_text(report)
+    assert "All algorithms succeeded; with findings" in text
+    assert "research use only" in text.lower()
+    assert report.Manufacturer == "Four Views"
+    assert report.SeriesNumber >= 9000
+
+
+def test_the_same_study_sent_again_makes_no_second_result(
+    with_lesions: tuple[Study, list[Dataset], dict[str, list[Dataset]]],
+    node: RunningNode,
+    orthanc: OrthancServer,
+    tmp_path: Path,
+) -> None:
+    _, images, found = with_lesions
+    study_uid = str(images[0].StudyInstanceUID)
+    before = sum(map(len, found.values()))
+    sent(node, write(images, tmp_path))
+    events = [event.what for event in node.questions.last_events(30)]
+    assert events.count("duplicate received") == 4
+    assert len(node.questions.cases_of(study_uid)) == 1
+    assert sum(map(len, results(orthanc, study_uid).values())) == before
+
+
+def test_a_study_without_lesions_yields_a_report_that_says_so(
+    node: RunningNode, orthanc: OrthancServer, tmp_path: Path
+) -> None:
+    made = study(QUIET_SEED, lesions=())
+    images = datasets(made)
+    sent(node, write(images, tmp_path))
+    study_uid = str(images[0].StudyInstanceUID)
+    assert node.wait_for_end(study_uid).state == State.DELIVERED
+    found = results(orthanc, study_uid)
+    assert set(found) == {str(MammographyCADSRStorage)}
+    text = plain_text(found[MammographyCADSRStorage][0])
+    assert "All algorithms succeeded; without findings" in text
+
+
+QUIET_SEED = 1001
+
+
+@pytest.mark.parametrize("how", ["JPEG 2000", "JPEG lossless"])
+def test_a_compressed_study_goes_the_whole_way(
+    node: RunningNode, orthanc: OrthancServer, tmp_path: Path, how: str
+) -> None:
+    images = datasets(study(SEED, lesions=MALIGNANT), uid_salt=how)
+    if how == "JPEG 2000":
+        files = write(images, tmp_path, transfer_syntax=JPEG2000Lossless)
+    else:
+        plain = write(images, tmp_path / "plain", transfer_syntax=ExplicitVRLittleEndian)
+        files = [path.parent.parent / path.name for path in plain]
+        for source, target in zip(plain, files, strict=True):
+            dcmcjpeg(source, target)
+    sent(node, files)
+    study_uid = str(images[0].StudyInstanceUID)
+    assert node.wait_for_end(study_uid).state == State.DELIVERED
+    kept = node.questions.images_of(node.questions.cases_of(study_uid)[0])
+    wanted = {"JPEG 2000": "1.2.840.10008.1.2.4.90", "JPEG lossless": "1.2.840.10008.1.2.4.70"}
+    assert {image.transfer_syntax_uid for image in kept} == {wanted[how]}
+    assert MammographyCADSRStorage in results(orthanc, study_uid)
+
+
+def test_a_late_view_opens_round_two_whose_report_names_its_predecessor(
+    node: RunningNode, orthanc: OrthancServer, tmp_path: Path
+) -> None:
+    images = datasets(study(SEED, lesions=MALIGNANT), uid_salt="late")
+    files = write(images, tmp_path)
+    study_uid = str(images[0].StudyInstanceUID)
+    by_uid = {path.stem: path for path in files}
+    ordered = [
+        by_uid.get(str(image.SOPInstanceUID), path)
+        for image, path in zip(images, files, strict=True)
+    ]
+    sent(node, ordered[:3])
+    first = node.wait_for_end(study_uid)
+    assert first.state == State.DELIVERED
+    told = " ".join(event.sentence for event in node.questions.events(case_id=first.id))
+    assert "quiet for 4 s, without" in told
+    sent(node, ordered[3:])
+    assert node.wait_for_end(study_uid, 2).state == State.DELIVERED
+    reports = sorted(
+        results(orthanc, study_uid)[MammographyCADSRStorage], key=lambda one: one.ContentTime
+    )
+    assert len(reports) == 2
+    former = reports[1].PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    assert former.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == reports[0].SOPInstanceUID
+    assert "1 image added" in plain_text(reports[1])
+
+
+def test_a_study_that_is_not_for_us_is_declined_with_its_code(
+    node: RunningNode, orthanc: OrthancServer, tmp_path: Path
+) -> None:
+    images = datasets(study(SEED, lesions=()), for_processing=True, uid_salt="raw")
+    sent(node, write(images, tmp_path))
+    study_uid = str(images[0].StudyInstanceUID)
+    case = node.wait_for_end(study_uid)
+    assert case.state == State.DECLINED
+    assert "I01: this is a For Processing image" in case.reason
+    assert orthanc.instances(study_uid) == []
+
+
+def test_the_trace_tells_the_story_and_no_patient(
+    with_lesions: tuple[Study, list[Dataset], dict[str, list[Dataset]]], node: RunningNode
+) -> None:
+    _, images, _ = with_lesions
+    told = node.run("trace", str(images[0].StudyInstanceUID)).stdout
+    for words in ("ANALYZING -> ANALYZED", "REPORTED -> DELIVERING", "accepted", "pacs has the"):
+        assert words in told
+    for secret in (str(images[0].PatientID), str(images[0].PatientName)):
+        assert secret
+        assert secret not in told
+        assert secret not in node.log()
