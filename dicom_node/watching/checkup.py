@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-import inference
-import phantom
-import train
 from dicom_node.delivering.deliver import peer_of
 from dicom_node.delivering.sender import echo
 from dicom_node.doorbell import listen_for_answer
@@ -42,11 +40,12 @@ def checkup(node: Node) -> Iterator[Answer]:
 def _packages(_: Node) -> str:
     """See that another distribution's `inference` does not stand in for ours."""
     here = Path(__file__).resolve().parents[2]
-    for package in (inference, train, phantom):
-        where = Path(str(package.__file__)).resolve().parents[1]
+    for name in ("inference", "train", "phantom"):
+        spec = find_spec(name)
+        where = Path(str(spec.origin)).resolve().parents[1] if spec else "nowhere"
         if where != here:
             raise Misconfigured(
-                [f"{package.__name__} comes from {where}: install the node in a venv of its own"]
+                [f"{name} comes from {where}: install the node in a venv of its own"]
             )
     return f"the packages lie side by side in {here}"
 
