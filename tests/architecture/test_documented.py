@@ -1,5 +1,6 @@
 """Every command and every setting is documented, and nothing is documented that is not there."""
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ UNITS = sorted((ROOT / "deploy").glob("*.service"))
 
 # `# [table]` and `# key = value` are examples to be uncommented; text behind more blanks is prose.
 EXAMPLE = re.compile(r"^# (?=\[|[a-z_]+ = )", re.MULTILINE)
+
+# A command as a page shows it: in backticks, or at the start of a line.
+SHOWN_COMMAND = re.compile(r"(?:^|`)\s*(?:\$ )?(?:\S*/)?dicom-node ([a-z][a-z-]*)", re.MULTILINE)
 
 
 def commands() -> dict[str, Any]:
@@ -97,14 +101,23 @@ def test_every_option_is_documented_on_a_page_that_names_its_command() -> None:
 
 
 def test_no_command_is_documented_that_is_not_there() -> None:
-    known = set(commands())
+    known = {words.split()[0] for words in commands()}
     said = {
-        (page, match.strip())
+        (page, word)
         for page, text in documents().items()
-        for code in re.findall(r"`[^`\n]+`|^ {4}.*$|^\$ .*$", text, re.MULTILINE)
-        for match in re.findall(r"dicom-node ((?:[a-z][a-z-]*)+)", code)
+        for word in re.findall(SHOWN_COMMAND, text)
     }
-    assert {one for one in said if one[1] not in {words.split()[0] for words in known}} == set()
+    assert {(page, word) for page, word in said if word not in known} == set()
+
+
+def test_the_two_commands_of_a_newcomer_are_in_the_readme_and_in_the_makefile() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in ("demo", "test"):
+        assert f"make {target}" in documents()["README.md"]
+        assert re.search(rf"^{target}:.*## ", makefile, re.MULTILINE)
+    continuous_integration = ROOT / ".ci" / "run"
+    assert os.access(continuous_integration, os.X_OK)
+    assert "make test" in continuous_integration.read_text(encoding="utf-8")
 
 
 def test_every_unit_runs_commands_that_are_there() -> None:
