@@ -221,12 +221,13 @@ def _analyses(library: Sequence[Item], exam: ExamFindings) -> Item:
 def _algorithm(exam: ExamFindings) -> Iterable[Item]:
     yield content.text(codes.ALGORITHM_NAME, exam.system)
     yield content.text(codes.ALGORITHM_VERSION, exam.version)
-    yield from (content.text(codes.ALGORITHM_PARAMETERS, words) for words in parameters(exam))
+    for name, value in parameters(exam).items():
+        yield content.text(codes.ALGORITHM_PARAMETERS, f"{name} {value}")
 
 
-def parameters(exam: ExamFindings) -> tuple[str, ...]:
+def parameters(exam: ExamFindings) -> dict[str, str]:
     """Name the exact weights and thresholds behind a result."""
-    return f"bundle sha256 {exam.digest}", f"operating point {exam.operating_point}"
+    return {"bundle sha256": exam.digest, "operating point": exam.operating_point}
 
 
 def _to_be_shown() -> Item:

@@ -65,11 +65,9 @@ FINDINGS_SUMMARY = _dcm("111017", "CAD Processing and Findings Summary")
 INDIVIDUAL_IMPRESSION = _dcm("111034", "Individual Impression/Recommendation")
 SUMMARY_OF_DETECTIONS = _dcm("111064", "Summary of Detections")
 SUCCESSFUL_DETECTIONS = _dcm("111063", "Successful Detections")
-FAILED_DETECTIONS = _dcm("111025", "Failed Detections")
 DETECTION_PERFORMED = _dcm("111022", "Detection Performed")
 SUMMARY_OF_ANALYSES = _dcm("111065", "Summary of Analyses")
 SUCCESSFUL_ANALYSES = _dcm("111062", "Successful Analyses")
-FAILED_ANALYSES = _dcm("111024", "Failed Analyses")
 ANALYSIS_PERFORMED = _dcm("111004", "Analysis Performed")
 OVERALL_IMPRESSION_ANALYSIS = _dcm(  # CID 6043
     "111234", "Overall Impression / Recommendation Analysis"
@@ -112,11 +110,8 @@ BREAST = Concept("76752008", "SCT", "Breast", "T-04000")  # CID 4 and CID 4031
 # CID 6047: the answer of a CAD report in one code
 ALL_SUCCEEDED_WITH_FINDINGS = _dcm("111242", "All algorithms succeeded; with findings")
 ALL_SUCCEEDED_WITHOUT_FINDINGS = _dcm("111241", "All algorithms succeeded; without findings")
-NONE_SUCCEEDED = _dcm("111245", "No algorithms succeeded; without findings")
 # CID 6042: status
 SUCCEEDED = _dcm("111222", "Succeeded")
-FAILED = _dcm("111224", "Failed")
-NOT_ATTEMPTED = _dcm("111225", "Not Attempted")
 # CID 6034: rendering intent
 RENDERING_INTENT = _dcm("111056", "Rendering Intent")
 PRESENTATION_REQUIRED = _dcm(
@@ -170,7 +165,7 @@ ABNORMAL_STRUCTURE = Concept("49755003", "SCT", "Morphologically Abnormal Struct
 SEGMENTS = {
     Kind.MASS: LESIONS[Kind.MASS],
     Kind.CALCIFICATION: Concept(
-        "129748009", "SCT", "Radiographic calcification finding", "F-01728"
+        "129748009", "SCT", "Radiographic calcification finding", "F-01760"
     ),
 }
 

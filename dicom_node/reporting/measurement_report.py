@@ -118,7 +118,7 @@ def _group(
             name=exam.system,
             version=exam.version,
             family=_concept(codes.ARTIFICIAL_INTELLIGENCE),
-            parameters=parameters(exam),
+            parameters=[f"{name} {value}" for name, value in parameters(exam).items()],
         ),
         measurements=[
             Measurement(name=_concept(name), value=value, unit=_concept(unit))

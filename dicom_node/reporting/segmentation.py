@@ -119,7 +119,7 @@ def _segment(kind: Kind, lesions: Sequence[Lesion], exam: ExamFindings) -> Segme
             name=exam.system,
             family=codes.ARTIFICIAL_INTELLIGENCE.code,
             version=exam.version,
-            parameters=dict(words.rsplit(" ", 1) for words in parameters(exam)),
+            parameters=parameters(exam),
         ),
         tracking_id=tracking_id,
         tracking_uid=segment_tracking_uid(uids) if uids else None,
