@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from dicom_node.ledger.ledger import Ledger, now
@@ -104,6 +105,15 @@ def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> C
 
 
 def _open_round(ledger: Ledger, session: Session, study_uid: str) -> Case:
+    """Find the round that still takes images, or open one; two images at once open the same."""
+    try:
+        with session.begin_nested():
+            return _round(ledger, session, study_uid)
+    except IntegrityError:  # another image of the study opened it just now
+        return _round(ledger, session, study_uid)
+
+
+def _round(ledger: Ledger, session: Session, study_uid: str) -> Case:
     """Find the round that still takes images, or open one.
 
     A late image joins a round that nobody holds yet; once a round is being read it is what it

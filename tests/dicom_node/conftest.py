@@ -1,0 +1,54 @@
+"""Nodes to test with: their settings, their folder, their ledger."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from dicom_node.settings import Settings
+from dicom_node.wiring import Node, migrate
+
+
+@pytest.fixture(scope="session")
+def blank_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrate an empty SQLite once; tests copy the file."""
+    folder = tmp_path_factory.mktemp("blank")
+    node = Node(Settings.model_validate({"node": {"data": folder}}))
+    migrate(node)
+    node.engine.dispose()
+    return folder / "ledger.sqlite"
+
+
+@pytest.fixture
+def settled(tmp_path: Path) -> Callable[..., Settings]:
+    """Make settings of a node in the test's own folder; the tables are told by keyword."""
+
+    def make(**tables: object) -> Settings:
+        given = {"node": {"data": tmp_path / "var"}, **tables}
+        return Settings.model_validate(given)
+
+    return make
+
+
+@pytest.fixture
+def opened(blank_ledger: Path) -> Iterator[Callable[[Settings], Node]]:
+    """Open nodes on a SQLite ledger with tables, and close them at the end."""
+    nodes: list[Node] = []
+
+    def make(settings: Settings) -> Node:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        if not (settings.data / "ledger.sqlite").exists():
+            shutil.copy(blank_ledger, settings.data / "ledger.sqlite")
+        nodes.append(Node(settings))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.engine.dispose()
+
+
+@pytest.fixture
+def node(settled: Callable[..., Settings], opened: Callable[[Settings], Node]) -> Node:
+    """Open a node on SQLite."""
+    return opened(settled())
