@@ -189,17 +189,19 @@ class Ledger:
 
     def sweep(self) -> list[tuple[int, Verb]]:
         """Take back what lost its worker, and list what should be rung."""
-        at = now()
         with Session(self.engine) as session:
-            lost = session.scalars(select(Case).where(Case.state.in_(HELD), Case.lease_until < at))
+            lost = session.scalars(
+                select(Case).where(Case.state.in_(HELD), Case.lease_until < now())
+            )
             lost_cases = lost.all()
         for case in lost_cases:
             with suppress(NotYourTurn):  # another sweep was first, or the holder ended in time
                 self._take_back(case)
-        return self._to_ring(at)
+        return self._to_ring()
 
-    def _to_ring(self, at: datetime) -> list[tuple[int, Verb]]:
+    def _to_ring(self) -> list[tuple[int, Verb]]:
         """List what is due, but each only once a while: a long queue is no reason to ring more."""
+        at = now()  # after the cases just taken back became due
         with self.writing() as session:
             waiting = session.scalars(
                 select(Case)
