@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from dicom_node.errors import Misconfigured
 from dicom_node.ledger.engine import open_engine
@@ -41,8 +41,15 @@ class Node:
     @cached_property
     def engine(self) -> Engine:
         """Open the database."""
-        self.settings.data.mkdir(parents=True, exist_ok=True)
-        return open_engine(self.settings.database_url)
+        data = self.settings.data
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+        except OSError as trouble:
+            raise Misconfigured([f"node.data: {data}: {trouble.strerror}"]) from trouble
+        try:
+            return open_engine(self.settings.database_url)
+        except (ArgumentError, ImportError) as fault:
+            raise Misconfigured([f"node.database: names no database: {fault}"]) from fault
 
     @cached_property
     def ledger(self) -> Ledger:

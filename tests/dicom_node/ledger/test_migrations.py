@@ -1,0 +1,117 @@
+"""The migrations make the tables that the code has, on both databases."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.util import CommandError
+from sqlalchemy import inspect, text
+
+from dicom_node.errors import Misconfigured
+from dicom_node.ledger.tables import Base, Case
+from dicom_node.settings import Settings
+from dicom_node.wiring import Node, _alembic, migrate, newest_revision, ready, revision
+
+TABLES = set(Base.metadata.tables)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
+    """Open a node on a database without tables."""
+    url = ""
+    if request.param == "postgres":
+        server = request.getfixturevalue("postgres")
+        url = server.create_database(f"empty_{uuid.uuid4().hex}")
+    node = Node(Settings.model_validate({"node": {"data": tmp_path, "database": url}}))
+    yield node
+    node.engine.dispose()
+
+
+def tables(node: Node) -> set[str]:
+    return set(inspect(node.engine).get_table_names()) - {"alembic_version"}
+
+
+def test_the_migrations_make_what_the_code_has_and_take_it_away(empty: Node) -> None:
+    assert revision(empty) is None
+    newest = newest_revision(empty)
+    assert migrate(empty) == (None, newest)
+    assert revision(empty) == newest
+    assert tables(empty) == TABLES
+    command.check(_alembic(empty))  # raises where the code has changed and no migration has
+    command.downgrade(_alembic(empty), "base")
+    assert tables(empty) == set()
+    assert revision(empty) is None
+    assert migrate(empty) == (None, newest)
+    assert tables(empty) == TABLES
+    assert migrate(empty) == (newest, newest)
+
+
+def test_the_check_sees_a_table_that_differs(empty: Node) -> None:
+    migrate(empty)
+    with empty.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE roads ADD COLUMN surface TEXT"))
+    with pytest.raises(CommandError, match="surface"):
+        command.check(_alembic(empty))
+
+
+def test_only_sqlite_gets_its_tables_at_the_first_start(empty: Node) -> None:
+    if empty.engine.dialect.name == "sqlite":
+        assert ready(empty) is empty
+        assert tables(empty) == TABLES
+    else:
+        with pytest.raises(Misconfigured, match=r"revision None.*run `dicom-node migrate`"):
+            ready(empty)
+        assert tables(empty) == set()
+        migrate(empty)
+        assert ready(empty) is empty
+
+
+def test_a_ledger_of_a_newer_node_is_left_alone(empty: Node) -> None:
+    migrate(empty)
+    with empty.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Misconfigured, match=r"9999.*belongs to a newer node"):
+        ready(empty)
+
+
+def test_sqlite_writes_durably_and_lets_readers_read(node: Node) -> None:
+    with node.engine.connect() as connection:
+        told = {
+            name: connection.execute(text(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        }
+    assert told == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    with node.ledger.writing():
+        assert node.questions.count_by_state() == {}, "a reader waits for no writer"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql+psycopg://fourviews:rosebud@127.0.0.1:1/d", r"fourviews:\*\*\*@127.0.0.1:1/d"),
+        ("sqlite:////proc/no/such", "unable to open"),
+        ("rosebud", "names no database"),
+        ("flatfile://u:rosebud@h/d", "names no database.*flatfile"),
+        ("mysql://u:rosebud@h/d", "names no database.*MySQLdb"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_the_administrators_to_mend(
+    tmp_path: Path, url: str, said: str
+) -> None:
+    node = Node(Settings.model_validate({"node": {"data": tmp_path, "database": url}}))
+    with pytest.raises(Misconfigured, match=rf"^node\.database: .*{said}") as faults:
+        ready(node)
+    assert "rosebud" not in str(faults.value)
+
+
+def test_a_data_folder_that_cannot_be_made_is_the_administrators_to_mend(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    node = Node(Settings.model_validate({"node": {"data": tmp_path / "file" / "var"}}))
+    with pytest.raises(Misconfigured, match=r"^node\.data: .*Not a directory"):
+        ready(node)
+
+
+def test_every_state_fits_its_column() -> None:
+    assert max(len(state) for state in Case.__table__.c.state.type.enums) <= 16
