@@ -29,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 console = Console()
+SENDER = "FOURVIEWS_SEND"  # how `send` and `echo` call this node's own listener
 
 JSON = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
 
@@ -243,13 +244,22 @@ def retry(name: Annotated[str, typer.Argument(metavar="STUDY|CASE")]) -> None:
 @app.command()
 def echo(
     destination: Annotated[
-        str, typer.Argument(help="A destination of the settings, or AE@host:port.")
-    ],
+        str | None,
+        typer.Argument(
+            help="A destination of the settings, or AE@host:port. Default: this node's listener."
+        ),
+    ] = None,
+    calling: Annotated[
+        str | None,
+        typer.Option(
+            help="The AE title to call from. Default: this node's own; FOURVIEWS_SEND to itself."
+        ),
+    ] = None,
 ) -> None:
     """Ask a destination whether it is there (C-ECHO)."""
     from dicom_node.delivering.sender import echo as ask
 
-    peer = _peer(load_settings(), destination, None)
+    peer = _peer(load_settings(), destination, calling or (None if destination else SENDER))
     ask(peer)
     console.print(f"{peer} answers")
 
@@ -260,7 +270,7 @@ def send(
     to: Annotated[
         str | None, typer.Option(help="AE@host:port. Default: this node's own listener.")
     ] = None,
-    calling: Annotated[str, typer.Option(help="The AE title to call from.")] = "FOURVIEWS_SEND",
+    calling: Annotated[str, typer.Option(help="The AE title to call from.")] = SENDER,
 ) -> None:
     """Send images, as a modality would (C-STORE, nothing re-encoded)."""
     from dicom_node.delivering.posting import post

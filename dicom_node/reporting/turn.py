@@ -1,23 +1,25 @@
 """Report one case: findings -> objects, each proved, written and owed to whoever wants it."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from pydicom import Dataset, dcmread
 
 from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import Base, Case, Delivery, Instance, Product
+from dicom_node.ledger.tables import Case, Delivery, Instance, Product
 from dicom_node.life import REPORT, Receipt
-from dicom_node.reporting import cad_sr
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.proof import prove
-from dicom_node.reporting.report import KINDS
+from dicom_node.reporting.report import KINDS, Built
 from dicom_node.reporting.report import report as build
-from dicom_node.settings import Destination, Settings
+from dicom_node.settings import Settings
 from dicom_node.spool import Spool
+from inference.findings import ExamFindings
 from inference.transcript import unpack
 
 
@@ -43,27 +45,42 @@ def report(shop: Workshop, case_id: int) -> None:
         assert run is not None
         exam = unpack(shop.spool.read(run.findings_path, run.findings_sha256))
         images = shop.questions.images_of(case)
-        seen = {view.sop_instance_uid for view in exam.views}
-        headers = [
-            dcmread(shop.spool.path(image.path), stop_before_pixels=True)
-            for image in images
-            if image.sop_uid in seen
-        ]
-        destinations = shop.settings.delivering.destinations
-        wanted = frozenset(kind for one in destinations for kind in one.objects) or KINDS
-        circumstances = Circumstances(
-            case.round,
-            run.made_at,
-            _predecessor(shop, case),
-            sum(image.case_id == case_id for image in images),
-        )
-        for built in build(headers, exam, _maker(shop), circumstances, wanted):
+        headers = _headers(shop, images, exam)
+        counts = Counter[str]()
+        for built in _built(shop, case, images, headers, exam, run.made_at):
             prove(built.dataset, headers, exam)
-            product = _kept(shop, turn, built.kind, built.dataset)
-            turn.leave(product)
-            turn.leave(*_owed(shop, images, product, destinations))
-        kinds = [row.kind for row in turn.rows if isinstance(row, Product)]
-        turn.remark = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+            counts[built.kind] += 1
+            product = _kept(shop, turn, built, sum(counts.values()))
+            turn.leave(product, *_owed(shop, images, product))
+        turn.remark = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
+def _headers(shop: Workshop, images: Sequence[Instance], exam: ExamFindings) -> list[Dataset]:
+    """Read the headers of the images that were read."""
+    seen = {view.sop_instance_uid for view in exam.views}
+    return [
+        dcmread(shop.spool.path(image.path), stop_before_pixels=True)
+        for image in images
+        if image.sop_uid in seen
+    ]
+
+
+def _built(  # noqa: PLR0913 - a report is made of all this
+    shop: Workshop,
+    case: Case,
+    images: Sequence[Instance],
+    headers: Sequence[Dataset],
+    exam: ExamFindings,
+    made_at: datetime,
+) -> Iterator[Built]:
+    """Build each wanted kind; each names its own predecessor."""
+    destinations = shop.settings.delivering.destinations
+    wanted = {kind for one in destinations for kind in one.objects} if destinations else KINDS
+    added = sum(image.case_id == case.id for image in images)
+    for kind in sorted(wanted):
+        predecessor = _predecessor(shop, case, kind)
+        circumstances = Circumstances(case.round, made_at, predecessor, added)
+        yield from build(headers, exam, _maker(shop), circumstances, frozenset({kind}))
 
 
 def _maker(shop: Workshop) -> Maker:
@@ -77,21 +94,20 @@ def _maker(shop: Workshop) -> Maker:
     )
 
 
-def _predecessor(shop: Workshop, case: Case) -> Predecessor | None:
-    former = shop.questions.predecessor_of(case, cad_sr.KIND)
+def _predecessor(shop: Workshop, case: Case, kind: str) -> Predecessor | None:
+    former = shop.questions.predecessor_of(case, kind)
     if former is None:
         return None
     return Predecessor(former.sop_class_uid, former.sop_uid, former.series_uid)
 
 
-def _kept(shop: Workshop, turn: Turn, kind: str, dataset: Dataset) -> Product:
+def _kept(shop: Workshop, turn: Turn, built: Built, number: int) -> Product:
     """Write an object to the spool and describe it."""
-    content = encoded(dataset)
-    number = sum(isinstance(row, Product) for row in turn.rows) + 1
-    path = shop.spool.case_name(turn.case_id, turn.lease, f"{number:02d}-{kind}.dcm")
+    dataset, content = built.dataset, encoded(built.dataset)
+    path = shop.spool.case_name(turn.case_id, turn.lease, f"{number:02d}-{built.kind}.dcm")
     return Product(
         case_id=turn.case_id,
-        kind=kind,
+        kind=built.kind,
         sop_class_uid=str(dataset.SOPClassUID),
         sop_uid=str(dataset.SOPInstanceUID),
         series_uid=str(dataset.SeriesInstanceUID),
@@ -102,12 +118,7 @@ def _kept(shop: Workshop, turn: Turn, kind: str, dataset: Dataset) -> Product:
     )
 
 
-def _owed(
-    shop: Workshop,
-    images: Sequence[Instance],
-    product: Product,
-    destinations: Sequence[Destination],
-) -> list[Base]:
+def _owed(shop: Workshop, images: Sequence[Instance], product: Product) -> list[Delivery]:
     """Owe an object to each destination that asks for its kind."""
     at = now()
     return [
@@ -122,7 +133,7 @@ def _owed(
             owed_since=at,
             last_error="",
         )
-        for destination in destinations
+        for destination in shop.settings.delivering.destinations
         if product.kind in destination.objects
     ]
 

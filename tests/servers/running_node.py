@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from dcmtk import echoscu
 from free_ports import free_port
 
 from dicom_node.ledger.questions import Questions
@@ -102,10 +104,15 @@ class RunningNode:
         """Say where it listens."""
         return self.settings.receiving.port
 
+    @cached_property
+    def node(self) -> Node:
+        """Open the same ledger and spool as its processes."""
+        return Node(self.settings)
+
     @property
     def questions(self) -> Questions:
         """Ask its ledger."""
-        return Node(self.settings).questions
+        return self.node.questions
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of this node to its end."""
@@ -163,10 +170,7 @@ class RunningNode:
 
     def wait_until_listening(self) -> None:
         """Wait for the listener."""
-        self.wait_until(
-            lambda: self.run("echo", f"FOURVIEWS@127.0.0.1:{self.port}").returncode == 0,
-            "listening",
-        )
+        self.wait_until(lambda: echoscu(self.port, calling="STORESCU").returncode == 0, "listening")
 
     def case(self, study_uid: str, round_: int = 1) -> Case | None:
         """Return one round of a study."""
@@ -209,6 +213,7 @@ def running_node(
         yield node
     finally:
         node.stop()
+        node.node.engine.dispose()
 
 
 def sqlite_bytes(node: RunningNode) -> bytes:
