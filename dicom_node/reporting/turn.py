@@ -65,7 +65,7 @@ def _headers(shop: Workshop, images: Sequence[Instance], exam: ExamFindings) -> 
     ]
 
 
-def _built(  # noqa: PLR0913 - a report is made of all this
+def _built(
     shop: Workshop,
     case: Case,
     images: Sequence[Instance],
