@@ -5,6 +5,7 @@
 
 import difflib
 import hashlib
+import ipaddress
 import os
 import tomllib
 from pathlib import Path
@@ -42,9 +43,19 @@ def _secret(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    """Take an address or a network; a name is none, since a caller is known by its address."""
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        raise ValueError("wanted: an address, or a network such as 10.1.0.0/16") from None
+    return value
+
+
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
+Network = Annotated[str, AfterValidator(_network)]
 Secret = Annotated[str, AfterValidator(_secret)]
 View = Literal["LCC", "RCC", "LMLO", "RMLO"]
 
@@ -69,7 +80,7 @@ class Caller(Table):
     """Who may send."""
 
     ae_title: AETitle
-    addresses: tuple[str, ...] = ()
+    addresses: tuple[Network, ...] = ()
     return_port: Port = 104
 
 
@@ -110,6 +121,12 @@ class Accept(Table):
     age_min: Annotated[int, Field(ge=0)] = 0
     age_max: Annotated[int, Field(ge=0)] = 150
     sexes: tuple[Literal["F", "M", "O", ""], ...] = ("F", "M", "O", "")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not (self.rows_min <= self.rows_max and self.age_min <= self.age_max):
+            raise ValueError("wanted: rows_min <= rows_max and age_min <= age_max")
+        return self
 
 
 class Analyzing(Table):
@@ -254,7 +271,8 @@ def _sentences(path: Path, faults: ValidationError) -> list[str]:
         else:
             said = fault["msg"].removeprefix("Value error, ")
             said = said[:1].lower() + said[1:]
-            shown = "" if isinstance(fault["input"], dict) else f" (it is {fault['input']!r})"
+            simple = isinstance(fault["input"], str | int | float)  # a list may hold a secret
+            shown = f" (it is {fault['input']!r})" if simple else ""
             sentences.append(f"{path}: {key}: {said}{shown}")
     return sentences
 
