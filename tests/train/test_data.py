@@ -1,0 +1,157 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from inference.findings import Box
+from inference.mammogram import Side
+from inference.preparing.placement import Placement
+from inference.preparing.prepare import Preparation, prepare
+from inference.reading import exam as read_exam
+from phantom.dicom import datasets
+from phantom.study import study
+from train.data.augment import Augmentation, Draw, drawn, pool, unchanged
+from train.data.phantom import Lesson, case, lessons
+from train.data.splits import Seeds, overlapping
+
+HOW = Preparation(height_px=160, width_px=80, pitch_mm=1.6, channels=("mean", "max"))
+STILL = Augmentation(turn_deg=0, zoom=0, contrast=0, flip=False)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> list[Lesson]:
+    """Make the lessons of two patients once."""
+    return lessons(range(1, 3), 0.8, HOW, tmp_path_factory.mktemp("cache"), workers=1)
+
+
+def square(row: int, column: int, *, cancer: bool = True) -> Lesson:
+    """Make a lesson with one bright square of 10 x 10."""
+    picture, labels = np.full((2, 96, 64), 40, np.uint8), np.zeros((96, 64), np.uint8)
+    picture[:, row : row + 10, column : column + 10] = 200
+    labels[row : row + 10, column : column + 10] = 2
+    return Lesson(
+        seed=1,
+        side=Side.LEFT,
+        picture=picture,
+        labels=labels,
+        placement=Placement(0, 0, 64, 96, flipped=False, rows=96, columns=64),
+        boxes=(Box(column, row, column + 10, row + 10),),
+        cancer=cancer,
+    )
+
+
+def test_a_phantom_takes_the_way_of_a_patient() -> None:
+    seen = study(3, pitch_mm=0.4)
+    ours, served = case(3, 0.4).exam, read_exam("1", datasets(seen))
+    for one, other in zip(ours.views, served.views, strict=True):
+        assert (one.side, one.projection) == (other.side, other.projection)
+        mine, theirs = prepare(one, HOW), prepare(other, HOW)
+        assert mine.placement == theirs.placement
+        np.testing.assert_allclose(mine.picture, theirs.picture, atol=1e-6)
+
+
+def test_lessons_hold_what_the_patient_shows(kept: list[Lesson]) -> None:
+    assert [lesson.seed for lesson in kept] == [1] * 4 + [2] * 4
+    for seed in (1, 2):
+        patient = case(seed, 0.8)
+        views = [lesson for lesson in kept if lesson.seed == seed]
+        for lesson, view, truths in zip(views, patient.exam.views, patient.truths, strict=True):
+            assert lesson.side is view.side
+            assert lesson.boxes == tuple(truth.box for truth in truths)
+            assert lesson.cancer is any(truth.malignant for truth in truths)
+            picture = prepare(view, HOW).picture
+            assert np.abs(lesson.picture / 255 - picture).max() <= 0.5 / 255 + 1e-6
+            assert set(np.unique(lesson.labels)) == {0, *(truth.label for truth in truths)}
+            for truth in truths:
+                box = lesson.placement.box_to_picture(truth.box)
+                rows, columns = np.nonzero(lesson.labels == truth.label)
+                assert rows.max() < box.bottom + 1 or len(truths) > 1
+                assert columns.max() < box.right + 1 or len(truths) > 1
+
+
+def test_the_cache_is_used_and_whole(tmp_path: Path) -> None:
+    first = lessons([4], 1.0, HOW, tmp_path, workers=1)
+    (file,) = tmp_path.rglob("*.npz")
+    written = file.stat().st_mtime_ns
+    again = lessons([4], 1.0, HOW, tmp_path, workers=1)
+    assert file.stat().st_mtime_ns == written
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.picture, other.picture)
+    lessons([4], 1.1, HOW, tmp_path, workers=1)
+    assert len(list(tmp_path.rglob("*.npz"))) == 2
+
+
+def test_an_unchanged_batch_is_the_lesson_itself() -> None:
+    lesson = square(20, 30)
+    for batch in (
+        unchanged([lesson]),
+        drawn(
+            pool([lesson]),
+            Draw(1, 96, 64, cancers=1, benign=0, centered=False),
+            STILL,
+            np.random.default_rng(0),
+        ),
+    ):
+        np.testing.assert_allclose(batch.pictures[0].numpy() * 255, lesson.picture, atol=0.01)
+        np.testing.assert_array_equal(batch.labels[0].numpy(), lesson.labels)
+        assert batch.cancer.tolist() == [1]
+
+
+@pytest.mark.parametrize("centered", [True, False])
+def test_pictures_and_labels_move_together(centered: bool) -> None:  # noqa: FBT001 - a case
+    change = Augmentation(turn_deg=30, zoom=0.3, contrast=0, flip=True)
+    draw = Draw(16, 64, 64, cancers=1, benign=0, centered=centered)
+    batch = drawn(pool([square(40, 30)]), draw, change, np.random.default_rng(1))
+    bright = batch.pictures[:, 0] * 255 > 120
+    assert batch.labels.bool().sum() > 500
+    assert (bright != batch.labels.bool()).float().mean() < 0.01
+
+
+def test_a_flip_keeps_the_breast_in_the_picture() -> None:
+    lesson = square(10, 10)
+    short = Lesson(
+        **{
+            name: getattr(lesson, name)
+            for name in ("seed", "side", "picture", "labels", "boxes", "cancer")
+        },
+        placement=Placement(0, 0, 64, 48, flipped=False, rows=48, columns=64),
+    )
+    change = Augmentation(turn_deg=0, zoom=0, contrast=0, flip=True)
+    draw = Draw(20, 96, 64, cancers=1, benign=0, centered=False)
+    batch = drawn(pool([short]), draw, change, np.random.default_rng(2))
+    tops = {int(torch.nonzero(labels)[0, 0]) for labels in batch.labels}
+    assert tops == {10, 48 - 20}
+
+
+def test_windows_are_centered_near_a_lesion() -> None:
+    draw = Draw(32, 32, 32, cancers=1, benign=0, centered=True)
+    batch = drawn(pool([square(40, 30)]), draw, STILL, np.random.default_rng(3))
+    assert (batch.labels.flatten(1).sum(dim=1) > 0).float().mean() > 0.9
+
+
+def test_a_batch_is_made_of_what_is_asked_for() -> None:
+    healthy = Lesson(
+        1,
+        Side.LEFT,
+        np.zeros((2, 96, 64), np.uint8),
+        np.zeros((96, 64), np.uint8),
+        square(0, 0).placement,
+        (),
+        cancer=False,
+    )
+    lot = pool([square(1, 1), square(1, 1, cancer=False), healthy])
+    assert (len(lot.cancers), len(lot.benign), len(lot.healthy)) == (1, 1, 1)
+    draw = Draw(400, 8, 8, cancers=0.5, benign=0.2, centered=False)
+    batch = drawn(lot, draw, STILL, np.random.default_rng(4))
+    assert 0.4 < batch.cancer.mean() < 0.6
+
+
+def test_splits_are_whole_patients_and_never_meet() -> None:
+    one = Seeds(first_seed=10, studies=5)
+    assert list(one.seeds) == [10, 11, 12, 13, 14]
+    assert not overlapping([one, Seeds(first_seed=15, studies=1)])
+    assert overlapping([Seeds(first_seed=14, studies=9), one])
+    with pytest.raises(ValidationError):
+        Seeds(first_seed=0, studies=0)

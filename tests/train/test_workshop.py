@@ -1,0 +1,177 @@
+"""The whole way: a recipe, a run, a bundle, a measurement."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from inference.analyzer import open_bundle
+from inference.bundle import load_card
+from inference.reading import exam as read_exam
+from phantom.dicom import datasets
+from phantom.study import study
+from train.cli import app
+from train.data.phantom import case
+from train.evaluation import SeenPatient, SeenView, examined, measured, seen
+from train.metrics.froc import Marked
+from train.recipes.shared_trunk import Recipe
+
+RECIPE = """
+system = "shared_trunk"
+seed = 1
+[bundle]
+name = "Tiny"
+version = "0.0.1"
+license = "Apache-2.0"
+[data]
+pitch_mm = 0.8
+training = { first_seed = 4, studies = 3 }
+validation = { first_seed = 8, studies = 3 }
+[preparation]
+height_px = 160
+width_px = 80
+pitch_mm = 1.6
+channels = ["mean", "max"]
+[network]
+trunk = "resnet18"
+in_channels = 2
+width = 8
+output_stride = 16
+norm = "group"
+[decision]
+extent = 0.5
+least_px = 2
+[changes]
+turn_deg = 5.0
+zoom = 0.1
+contrast = 0.1
+flip = true
+[optimizer]
+weight_decay = 0.01
+clip_norm = 5.0
+amp = false
+validate_every = 2
+[[stages]]
+name = "windows"
+steps = 2
+learning_rate = 1e-3
+classification_share = 0.0
+batch = 4
+height_px = 48
+width_px = 48
+centered = true
+cancers = 0.5
+benign = 0.3
+[[stages]]
+name = "joint"
+steps = 3
+learning_rate = 1e-3
+classification_share = 0.5
+batch = 2
+height_px = 160
+width_px = 80
+centered = false
+cancers = 0.5
+benign = 0.3
+"""
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a tiny bundle through the commands, once."""
+    folder = tmp_path_factory.mktemp("workshop")
+    (folder / "tiny.toml").write_text(RECIPE)
+    options = ("--cache", folder / "cache", "--workers", 1, "--threads", 1)
+    run("run", folder / "tiny.toml", "--run", folder / "run", *options)
+    run("export", folder / "run", folder / "bundle", *options)
+    return folder / "bundle"
+
+
+def test_a_recipe_becomes_a_bundle_whose_card_says_what_was_done(bundle: Path) -> None:
+    card = load_card(bundle)
+    assert (card.system, card.name, card.version) == ("shared_trunk", "Tiny", "0.0.1")
+    assert card.training.steps == 5
+    assert card.training.data == "phantom seeds 4 to 6, synthetic, at 0.8 mm"
+    assert "not for clinical use" in card.intended_use
+    assert list(card.operating_points) == ["quiet", "balanced", "sensitive"]
+    points = [point.finding_score for point in card.operating_points.values()]
+    assert points == sorted(points, reverse=True)
+    assert all("seeds 8 to 10" in metric.on for metric in card.metrics)
+
+
+def test_an_evaluation_is_written_into_the_card(bundle: Path) -> None:
+    before = load_card(bundle)
+    evaluate = ("evaluate", bundle, "--studies", 2, "--first-seed", 30, "--pitch-mm", 0.8)
+    shown = run(*evaluate, "--write", "--workers", 1, "--threads", 1)
+    after = load_card(bundle)
+    assert {metric.on for metric in after.metrics} == {"phantom seeds 30 to 31 at 0.8 mm, unseen"}
+    assert {metric.images for metric in after.metrics} == {8}
+    assert before.model_copy(update={"metrics": after.metrics}) == after
+    assert "exam_auc" in shown
+
+
+def test_the_workshop_and_the_node_see_the_same_in_the_same_patient(bundle: Path) -> None:
+    analyzer = open_bundle(bundle)
+    (ours,) = examined(analyzer.system, [9], 0.4, workers=1)
+    patient = case(9, 0.4)
+    exam = read_exam("1.2.3", datasets(study(9, pitch_mm=0.4)))
+    theirs = analyzer.analyze(exam)
+    assert theirs.cancer_score == pytest.approx(ours.score, abs=1e-4)
+    for one, other in zip(ours.views, theirs.views, strict=True):
+        assert other.cancer_score == pytest.approx(one.score, abs=1e-4)
+    again = seen(analyzer.system, patient, exam)
+    for one, other in zip(ours.views, again.views, strict=True):
+        assert other.marked.found == pytest.approx(one.marked.found, abs=1e-4)
+        assert other.marked.false == pytest.approx(one.marked.false, abs=1e-4)
+
+
+def test_a_recipe_with_faults_is_refused_with_all_of_them(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(RECIPE.replace("width = 8", 'width = "8"').replace("extent", "extend"))
+    result = CliRunner().invoke(app, ["run", str(wrong)])
+    assert result.exit_code == 78
+    for path in ("network.width", "decision.extent", "decision.extend"):
+        assert f"wrong.toml: {path}: " in result.stderr
+
+
+def test_patients_who_teach_do_not_steer(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(RECIPE.replace("first_seed = 8", "first_seed = 6"))
+    with pytest.raises(ValueError, match="share patients"):
+        CliRunner().invoke(
+            app, ["run", str(wrong), "--run", str(tmp_path / "run")], catch_exceptions=False
+        )
+
+
+def test_the_shipped_recipe_is_a_recipe() -> None:
+    text = Path("config/recipes/shared_trunk_phantom.toml").read_text(encoding="utf-8")
+    recipe = Recipe.model_validate(tomllib.loads(text))
+    assert recipe.preparation.channels == ("mean", "max")
+    for course in recipe.stages:
+        assert course.height_px <= recipe.preparation.height_px
+
+
+def patients() -> list[SeenPatient]:
+    sick = SeenPatient(
+        1, 0.9, (SeenView(True, 0.8, Marked((0.9,), (0.2,))), SeenView(False, 0.1, Marked((), ())))
+    )
+    noisy = SeenPatient(2, 0.3, (SeenView(False, 0.2, Marked((), (0.7,))),))
+    quiet = SeenPatient(3, 0.1, (SeenView(False, 0.1, Marked((), ())),))
+    return [sick, noisy, quiet]
+
+
+def test_every_figure_of_a_card_is_counted_as_its_rule_says() -> None:
+    values = {metric.name: metric.value for metric in measured(patients(), 0.5, "p", "tests")}
+    assert values["exam_auc"] == 1
+    assert values["image_auc"] == 1
+    assert values["sensitivity_p"] == 1
+    assert values["false_marks_per_image_p"] == 0.25
+    assert values["quiet_healthy_exams_p"] == 0.5
+    assert values["sensitivity_at_0.25_false_marks_per_image"] == 1
