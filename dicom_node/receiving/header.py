@@ -40,7 +40,9 @@ def _inflated_start(path: Path) -> Dataset:
     """Inflate only the start: a small deflated file may hold gigabytes."""
     with path.open("rb") as file:
         file.seek(data_set_offset(path))
-        start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), HEADER_BYTES)
+        start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(
+            file.read(HEADER_BYTES), HEADER_BYTES
+        )
     return read_dataset(
         BytesIO(start),
         is_implicit_VR=False,
@@ -51,7 +53,7 @@ def _inflated_start(path: Path) -> Dataset:
 
 def view_of(header: Dataset) -> str:
     """Name the screening view, or return an empty text where it is none of the four."""
-    side = header.get("ImageLaterality") or header.get("Laterality") or ""
+    side = str(header.get("ImageLaterality") or header.get("Laterality") or "")
     codes = header.get("ViewCodeSequence") or []
     said = str(codes[0].get("CodeValue", "")) if codes else str(header.get("ViewPosition") or "")
     projection = PROJECTIONS.get(said, "")

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from copy import deepcopy
 from io import BytesIO
 
 from pydicom import Dataset
@@ -63,7 +64,7 @@ def mammogram(view: str = "LCC", **changes: object) -> Dataset:
 def encoded(image: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
     """Write a data set, without its file meta; a compressed one gets fragments of its pixels."""
     if syntax.is_encapsulated:
-        image = Dataset(image)
+        image = deepcopy(image)
         image.add_new("PixelData", "OB", encapsulate([PIXELS[:101], PIXELS[101:]]))
         image["PixelData"].is_undefined_length = True
     stream = DicomBytesIO()
@@ -88,9 +89,8 @@ def deflated_bomb(image: Dataset, gigabytes: int, *, uids_first: bool) -> bytes:
 
     Fully flushed blocks of a deflate stream stand alone, so one of zeros can be repeated.
     """
-    del image.PixelData
-    if not uids_first:
-        image = Dataset()
+    image = deepcopy(image) if uids_first else Dataset()
+    image.pop("PixelData", None)
     stream = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     block = 16 << 20
     head = encoded(image)

@@ -92,11 +92,11 @@ def test_every_fault_is_said_at_once(written: Written) -> None:
         ('[receiving]\nrequired_views = ["LML"]', "receiving.required_views.0: "),
         (
             '[[receiving.callers]]\nae_title = "MG1"\naddresses = ["mg1.hospital"]',
-            "addresses.0: wanted: an address, or a network such as 10.1.0.0/16 (it is 'mg1.hospital')",
+            "addresses.0: wanted: an address, or a network such as 10.1.0.0/16 (it is 'mg1.",
         ),
         (
             '[[receiving.callers]]\nae_title = "MG1"\naddresses = ["10.1.2.3/16"]',
-            "addresses.0: wanted: an address, or a network such as 10.1.0.0/16 (it is '10.1.2.3/16')",
+            "addresses.0: wanted: an address, or a network such as 10.1.0.0/16 (it is '10.1",
         ),
         ("[watching]\nlease_seconds = 1", "watching.lease_seconds: "),
         ("[delivering]\nretry_seconds = []", "at least one waiting time"),
