@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dcmtk import echoscu
 from free_ports import free_port
+from private_process import program
 
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Case
@@ -129,7 +130,17 @@ class RunningNode:
         """Start a command that goes on."""
         with (self.folder / "node.log").open("ab") as log:
             self.processes[" ".join(arguments)] = subprocess.Popen(
-                [sys.executable, "-m", "dicom_node", *arguments],
+                # The node dies with a killed test run.
+                [
+                    program("setpriv"),
+                    "--pdeathsig",
+                    "TERM",
+                    "--",
+                    sys.executable,
+                    "-m",
+                    "dicom_node",
+                    *list(arguments),
+                ],
                 env=self._environment(),
                 stdout=log,
                 stderr=log,
