@@ -128,9 +128,9 @@ class RunningNode:
 
     def start(self, *arguments: str) -> None:
         """Start a command that goes on."""
+        until_death = [program("setpriv"), "--pdeathsig", "TERM", "--"]  # of the test run
         with (self.folder / "node.log").open("ab") as log:
             self.processes[" ".join(arguments)] = subprocess.Popen(
-                # The node dies with a killed test run.
                 [
                     program("setpriv"),
                     "--pdeathsig",
