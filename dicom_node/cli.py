@@ -78,8 +78,10 @@ def _logging(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_log(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever typer gives
+        from dicom_node.household import leave_with_the_head
         from dicom_node.logs import set_up
 
+        leave_with_the_head()
         settings = load_settings()
         set_up(settings.node.log_format, settings.node.log_level)
         command(*args, **kwargs)

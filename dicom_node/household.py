@@ -16,6 +16,7 @@ from dicom_node.settings import ENVIRONMENT_VARIABLE
 STOP_SECONDS = 30.0
 RESTART_SECONDS = 2.0
 MISCONFIGURED = os.EX_CONFIG
+HEAD_OF_HOUSEHOLD = "FOURVIEWS_HEAD_OF_HOUSEHOLD"
 HOUSEHOLD: tuple[tuple[str, ...], ...] = (
     ("listen",),
     ("work", "--only", "analyze"),
@@ -23,6 +24,23 @@ HOUSEHOLD: tuple[tuple[str, ...], ...] = (
 )
 
 logger = log("household")
+
+
+def leave_with_the_head() -> None:
+    """End when the process that started this one is gone, however it ended.
+
+    A listener left behind by a killed `up` would hold the port against the next one.
+    """
+    head = os.environ.get(HEAD_OF_HOUSEHOLD)
+    if head is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(head):
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="head-of-household", daemon=True).start()
 
 
 @dataclass
@@ -36,7 +54,11 @@ class Member:
     def start(self) -> None:
         """Start the process in a group of its own, so that Ctrl-C reaches it through us alone."""
         command = [sys.executable, "-m", "dicom_node", *self.arguments]
-        environment = {**os.environ, ENVIRONMENT_VARIABLE: str(self.config)}
+        environment = {
+            **os.environ,
+            ENVIRONMENT_VARIABLE: str(self.config),
+            HEAD_OF_HOUSEHOLD: str(os.getpid()),
+        }
         self.process = subprocess.Popen(  # noqa: S603 - our own program
             command, env=environment, start_new_session=True
         )

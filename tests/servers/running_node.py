@@ -131,16 +131,7 @@ class RunningNode:
         until_death = [program("setpriv"), "--pdeathsig", "TERM", "--"]  # of the test run
         with (self.folder / "node.log").open("ab") as log:
             self.processes[" ".join(arguments)] = subprocess.Popen(
-                [
-                    program("setpriv"),
-                    "--pdeathsig",
-                    "TERM",
-                    "--",
-                    sys.executable,
-                    "-m",
-                    "dicom_node",
-                    *list(arguments),
-                ],
+                [*until_death, sys.executable, "-m", "dicom_node", *arguments],
                 env=self._environment(),
                 stdout=log,
                 stderr=log,
