@@ -89,12 +89,15 @@ class Listener:
         logger.info("listening", ae_title=self.receiving.ae_title, at=self.name)
 
     def stop(self) -> None:
-        """Stop taking in."""
+        """Stop taking in; who is connected is cut off, and sends again what was not answered."""
         if self._server is not None:
             self._server.shutdown()
-            self._server.server_close()
             self._server = None
-            logger.info("stopped listening", at=self.name)
+            with self._lock:
+                connected = list(self._open)
+            for association in connected:
+                association.abort()
+            logger.info("stopped listening", at=self.name, cut_off=len(connected))
 
     # --- associations -----------------------------------------------------------------------
 
