@@ -1,0 +1,81 @@
+"""What an arriving image says of itself is read from any encoding, without its pixels."""
+
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from small_images import code, encoded, mammogram
+
+from dicom_node.receiving.contexts import TRANSFER_SYNTAXES
+from dicom_node.receiving.header import IDENTIFIERS, data_set_offset, read_header, view_of
+
+
+def written(path: Path, image: Dataset, syntax: UID) -> Path:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = image.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    meta.TransferSyntaxUID = syntax
+    with path.open("wb") as file:
+        file.write(bytes(128) + b"DICM")
+        write_file_meta_info(file, meta)
+        file.write(encoded(image, syntax))
+    return path
+
+
+@pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES, ids=lambda syntax: syntax.keyword)
+def test_the_header_is_read_from_every_transfer_syntax(tmp_path: Path, syntax: UID) -> None:
+    image = mammogram("RMLO")
+    path = written(tmp_path / "image.dcm", image, syntax)
+    header = read_header(path)
+    assert [header[keyword].value for keyword in IDENTIFIERS] == [
+        image[keyword].value for keyword in IDENTIFIERS
+    ]
+    assert view_of(header) == "RMLO"
+    assert "PixelData" not in header
+    assert path.read_bytes()[data_set_offset(path) :] == encoded(image, syntax)
+
+
+def test_only_the_start_of_a_deflated_image_is_inflated(tmp_path: Path) -> None:
+    image = mammogram(PixelData=bytes(64 << 20))
+    path = written(tmp_path / "image.dcm", image, DeflatedExplicitVRLittleEndian)
+    assert read_header(path).SOPInstanceUID == image.SOPInstanceUID
+
+
+def described(**said: object) -> Dataset:
+    header = Dataset()
+    for keyword, value in said.items():
+        setattr(header, keyword, value)
+    return header
+
+
+CC, MLO = code("399162004", "cranio-caudal"), code("399368009", "medio-lateral oblique")
+OLD_CC, OLD_MLO = code("R-10242", "cranio-caudal"), code("R-10226", "medio-lateral oblique")
+LATERAL = code("399352003", "medio-lateral")
+
+
+@pytest.mark.parametrize(
+    ("said", "view"),
+    [
+        ({"ImageLaterality": "L", "ViewCodeSequence": [CC]}, "LCC"),
+        ({"ImageLaterality": "R", "ViewCodeSequence": [MLO]}, "RMLO"),
+        ({"Laterality": "R", "ViewCodeSequence": [OLD_CC]}, "RCC"),
+        ({"Laterality": "L", "ViewCodeSequence": [OLD_MLO]}, "LMLO"),
+        ({"ImageLaterality": "L", "Laterality": "R", "ViewCodeSequence": [CC]}, "LCC"),
+        ({"ImageLaterality": "", "Laterality": "R", "ViewCodeSequence": [CC]}, "RCC"),
+        ({"ImageLaterality": "L", "ViewPosition": "MLO"}, "LMLO"),
+        ({"ImageLaterality": "L", "ViewPosition": "CC", "ViewCodeSequence": []}, "LCC"),
+        ({"ImageLaterality": "L", "ViewPosition": "CC", "ViewCodeSequence": [LATERAL]}, ""),
+        ({"ImageLaterality": "L", "ViewPosition": "ML"}, ""),
+        ({"ImageLaterality": "L"}, ""),
+        ({"ImageLaterality": "B", "ViewCodeSequence": [CC]}, ""),
+        ({"ImageLaterality": ["L", "R"], "ViewCodeSequence": [CC]}, ""),
+        ({"ViewCodeSequence": [CC]}, ""),
+        ({"ImageLaterality": "L", "ViewCodeSequence": [Dataset()]}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_view_is_named_by_its_code_and_its_side(said: dict[str, object], view: str) -> None:
+    assert view_of(described(**said)) == view

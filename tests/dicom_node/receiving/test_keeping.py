@@ -1,0 +1,142 @@
+"""Keeping an image is one promise: the file and its row, or neither."""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import ExplicitVRLittleEndian
+from small_images import encoded, mammogram
+from sqlalchemy import text
+
+from dicom_node.ledger.questions import Questions
+from dicom_node.ledger.tables import Base
+from dicom_node.receiving.keep import Envelope, keep
+from dicom_node.settings import Settings
+from dicom_node.spool import Spool
+from dicom_node.wiring import Node, migrate
+
+if TYPE_CHECKING:
+    from postgres_server import PostgresServer
+
+THREADS = 8
+
+
+@pytest.fixture(scope="session")
+def on_postgres(
+    postgres: "PostgresServer", tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Node]:
+    url = postgres.create_database(f"keeping_{uuid.uuid4().hex}")
+    data = tmp_path_factory.mktemp("keeping")
+    node = Node(Settings.model_validate({"node": {"data": data, "database": url}}))
+    migrate(node)
+    yield node
+    node.engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def either(request: pytest.FixtureRequest) -> Node:
+    """Open a node without images on either database."""
+    node: Node = request.getfixturevalue("node" if request.param == "sqlite" else "on_postgres")
+    if request.param == "postgres":
+        with node.engine.begin() as connection:
+            names = ", ".join(Base.metadata.tables)
+            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
+    return node
+
+
+def arrived(spool: Spool, image: Dataset) -> Path:
+    """Lay a file into the incoming folder, as the network does."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = image.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path = spool.incoming / f"{uuid.uuid4().hex}.dcm"
+    with path.open("wb") as file:
+        file.write(bytes(128) + b"DICM")
+        write_file_meta_info(file, meta)
+        file.write(encoded(image))
+    return path
+
+
+def kept(node: Node, image: Dataset) -> bool:
+    """Keep an image that came from the network."""
+    path = arrived(node.spool, image)
+    envelope = Envelope(
+        None,
+        "MG1",
+        "10.0.0.9",
+        str(image.SOPClassUID),
+        str(image.SOPInstanceUID),
+        str(ExplicitVRLittleEndian),
+    )
+    return keep(node.ledger, node.spool, path, envelope)
+
+
+def at_once(count: int, work: Callable[[int], object]) -> list[object]:
+    """Do something in threads that start together; return the answers, or what went wrong."""
+    start = threading.Barrier(count)
+    answers: list[object] = []
+
+    def begin(number: int) -> None:
+        start.wait()
+        try:
+            answers.append(work(number))
+        except Exception as fault:  # noqa: BLE001 - the test looks at it
+            answers.append(fault)
+
+    threads = [threading.Thread(target=begin, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def test_images_of_a_new_study_kept_at_once_make_one_case(either: Node) -> None:
+    study = str(mammogram().StudyInstanceUID)
+    images = [mammogram(StudyInstanceUID=study) for _ in range(THREADS)]
+    assert at_once(THREADS, lambda number: kept(either, images[number])) == [True] * THREADS
+    (case,) = Questions(either.engine).cases_of(study)
+    rows = either.questions.images_of(case)
+    assert {row.sop_uid for row in rows} == {image.SOPInstanceUID for image in images}
+    assert all(either.spool.path(row.path).stat().st_size == row.size_bytes for row in rows)
+    assert list(either.spool.incoming.iterdir()) == []
+
+
+def test_the_same_image_kept_at_once_is_one_row_and_many_duplicates(either: Node) -> None:
+    image = mammogram()
+    answers = at_once(THREADS, lambda _: kept(either, image))
+    assert sorted(map(str, answers)) == ["False"] * (THREADS - 1) + ["True"]
+    (case,) = either.questions.cases_of(image.StudyInstanceUID)
+    assert len(either.questions.images_of(case)) == 1
+
+
+def test_an_image_whose_row_cannot_be_written_is_not_kept(node: Node) -> None:
+    image = mammogram()
+    node.spool.prepare()
+    with node.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE events RENAME TO gone"))
+    with pytest.raises(Exception, match="no such table: events"):
+        kept(node, image)
+    with node.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE gone RENAME TO events"))
+    assert node.questions.cases_of(image.StudyInstanceUID) == []
+    assert kept(node, image) is True
+
+
+def test_an_image_that_was_in_place_but_never_promised_is_kept_when_it_comes_again(
+    node: Node,
+) -> None:
+    image = mammogram()
+    node.spool.prepare()
+    place = node.spool.path(node.spool.image_name(image.SOPInstanceUID))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"killed between the rename and the commit")
+    assert kept(node, image) is True
+    assert place.read_bytes().endswith(encoded(image))
