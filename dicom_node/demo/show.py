@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from phantom.dicom import datasets, write
 from pydicom import Dataset
 from pydicom.uid import MammographyCADSRStorage
 from rich.console import Console
+from rich.markup import escape
 
 from dicom_node.delivering.posting import post
 from dicom_node.delivering.sender import Peer
@@ -34,6 +34,7 @@ from dicom_node.watching.pages import story_page
 from dicom_node.watching.picture import picture
 from dicom_node.watching.story import line, story
 from dicom_node.wiring import Node, ready
+from phantom.dicom import datasets, write
 from phantom.patient import Wanted
 from phantom.study import study
 
@@ -183,7 +184,9 @@ def _follow(console: Console, questions: Questions, study_uid: str) -> State:
 def _print_event(console: Console, event: Event, seconds: float) -> None:
     at = event.at.astimezone().strftime("%H:%M:%S.%f")[:-3]
     style = "bold" if event.to_state else "dim"
-    console.print(f"[cyan]{at}[/] {seconds:6.1f} s  [{style}]{line(event)}[/]", highlight=False)
+    console.print(
+        f"[cyan]{at}[/] {seconds:6.1f} s  [{style}]{escape(line(event))}[/]", highlight=False
+    )
 
 
 def _present(console: Console, folder: Path, pacs: Archive, objects: list[Dataset]) -> None:
@@ -217,4 +220,5 @@ def _what_next(console: Console, folder: Path) -> None:
         "modality in [[receiving.callers]].\nThen `dicom-node check` says what is missing, and "
         "`dicom-node up` runs the node. docs/administration.md goes on from there.",
         highlight=False,
+        markup=False,
     )

@@ -22,9 +22,11 @@ ORDER = ("RCC", "LCC", "RMLO", "LMLO")
 INK = {1: (255, 140, 0), 2: (0, 200, 255)}  # SEG segments: mass, calcifications
 MARK_INK = (255, 64, 64)
 PAPER = (16, 16, 16)
-MASK_STRENGTH = 0.35
+MASK_STRENGTH = 0.3
 MARGIN = 12
-CAPTION = 30
+CAPTION = 34
+LINE = 22
+_BRIEFLY = {"Certainty of Finding": "lesion", "Probability of cancer": "cancer"}
 
 RGB = tuple[int, int, int]
 
@@ -39,18 +41,18 @@ def picture(objects: Sequence[Dataset], place: Path) -> int:
     views = sorted((read(image) for image in images), key=lambda view: ORDER.index(view.name))
     tiles = [_tile(view, drawn, masks) for view in views]
     width = sum(tile.width for tile in tiles) + MARGIN * (len(tiles) + 1)
-    sheet = Image.new("RGB", (width, HEIGHT + CAPTION + 2 * MARGIN), PAPER)
+    sheet = Image.new("RGB", (width, HEIGHT + 2 * CAPTION), PAPER)
     left = MARGIN
     pen = ImageDraw.Draw(sheet)
     for view, tile in zip(views, tiles, strict=True):
         sheet.paste(tile, (left, CAPTION))
-        pen.text((left, 6), view.name, fill=(230, 230, 230), font=_font(18))
+        pen.text((left, 5), view.name, fill=(230, 230, 230), font=_font(22))
         left += tile.width + MARGIN
     pen.text(
-        (MARGIN, HEIGHT + CAPTION + 2),
+        (MARGIN, HEIGHT + CAPTION + 6),
         "red: outlines of the CAD SR; orange and blue: masks of the SEG. For research use only.",
         fill=(160, 160, 160),
-        font=_font(13),
+        font=_font(18),
     )
     place.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(place)
@@ -92,10 +94,14 @@ def _draw(pen: ImageDraw.ImageDraw, mark: Mark, scale: float, width: int) -> Non
     left, right = min(x for x, _ in outline), max(x for x, _ in outline)
     top, bottom = min(y for _, y in outline), max(y for _, y in outline)
     pen.rectangle((left - 9, top - 9, right + 9, bottom + 9), outline=MARK_INK, width=1)
-    words = ", ".join(f"{name.lower()} {score:.0f} %" for name, score in mark.scores)
-    font = _font(12)
-    x = max(2.0, min(left - 9, width - font.getlength(words) - 2))
-    pen.text((x, max(0.0, top - 26)), words, fill=MARK_INK, font=font)
+    lines = [f"{_BRIEFLY.get(name, name)} {score:.0f} %" for name, score in mark.scores]
+    font = _font(19)
+    size = max(font.getlength(line) for line in lines) if lines else 0
+    x = max(2.0, min(left - 9, width - size - 6))
+    y = max(2.0, top - 12 - LINE * len(lines))
+    pen.rectangle((x - 3, y - 2, x + size + 3, y + LINE * len(lines)), fill=(0, 0, 0))
+    for number, line in enumerate(lines):
+        pen.text((x, y + LINE * number), line, fill=MARK_INK, font=font)
 
 
 def _masks_on(
