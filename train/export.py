@@ -1,5 +1,6 @@
 """From a run folder to a bundle, with a card made of what was measured."""
 
+import math
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def operating_points(images: Sequence[Marked], on: str) -> dict[str, OperatingPo
     """Choose the named thresholds."""
     return {
         name: OperatingPoint(
-            finding_score=round(min(threshold_at(images, rate), 1.0), 6),
+            finding_score=min(math.ceil(threshold_at(images, rate) * 1e6) / 1e6, 1.0),
             chosen_for=f"at most {rate:g} false marks per image on {on}",
         )
         for name, rate in POINTS.items()

@@ -79,7 +79,7 @@ def test_the_cache_is_used_and_whole(tmp_path: Path) -> None:
     assert file.stat().st_mtime_ns == written
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.picture, other.picture)
-    lessons([4], 1.1, HOW, tmp_path, workers=1)
+    lessons([4], 0.9, HOW, tmp_path, workers=1)
     assert len(list(tmp_path.rglob("*.npz"))) == 2
 
 
