@@ -126,7 +126,7 @@ def _changed(
     )
     if upside_down and not centered:
         # Flip about the shown rows, not about the empty space below them.
-        matrix[1, 2] += (lesson.placement.rows - shape[0]) / height
+        matrix[1, 2] += 2 * (lesson.placement.rows - shape[0]) / height
     grid = F.affine_grid(matrix[None], [1, 1, *shape], align_corners=False)
     picture = torch.from_numpy(lesson.picture).float()[None] / 255
     labels = torch.from_numpy(lesson.labels).float()[None, None]
