@@ -10,8 +10,10 @@
 Anything else is a fault: a developer acts, the case is FAILED and keeps the reason.
 """
 
+import traceback
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 
 class Misconfigured(Exception):
@@ -45,3 +47,26 @@ class Busy(Exception):
 
 class NotYourTurn(Exception):
     """Say that a case is not where the caller thought it was."""
+
+
+_OURS = ("dicom_node.", "inference.", "phantom.")
+
+
+def told(fault: BaseException) -> str:
+    """Say what went wrong, without words that may quote a header.
+
+    Our own errors are written to be read; a library's may hold a name or a birth date, so only
+    its kind and its place are told.
+    """
+    kind = type(fault).__name__
+    if type(fault).__module__.startswith(_OURS):
+        return f"{kind}: {fault}"
+    if isinstance(fault, OSError) and fault.strerror:
+        return f"{kind}: {fault.strerror}"
+    return f"{kind} at {place(fault)}"
+
+
+def place(fault: BaseException) -> str:
+    """Say where a fault was raised."""
+    frames = traceback.extract_tb(fault.__traceback__)
+    return " < ".join(f"{Path(one.filename).name}:{one.lineno}" for one in reversed(frames[-4:]))

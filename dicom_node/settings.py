@@ -18,6 +18,7 @@ from dicom_node.shipped import shipped
 
 ENVIRONMENT_VARIABLE = "FOURVIEWS_CONFIG"
 AE_TITLE_LENGTH = 16
+RESEARCH_USE = "research use"
 
 ObjectKind = Literal["cad_sr", "measurement_report", "segmentation"]
 
@@ -49,6 +50,12 @@ def _network(value: str) -> str:
         ipaddress.ip_network(value)
     except ValueError:
         raise ValueError("wanted: an address, or a network such as 10.1.0.0/16") from None
+    return value
+
+
+def _research(value: str) -> str:
+    if RESEARCH_USE not in value.lower():
+        raise ValueError(f"it has to say {RESEARCH_USE!r}: it stands in every object")
     return value
 
 
@@ -146,7 +153,7 @@ class Reporting(Table):
     manufacturer: Annotated[str, Field(min_length=1, max_length=64)] = "Four Views"
     model: Annotated[str, Field(min_length=1, max_length=64)] = "fourviews"
     serial_number: Annotated[str, Field(min_length=1, max_length=64)] = "1"
-    research_statement: Annotated[str, Field(min_length=20)] = (
+    research_statement: Annotated[str, AfterValidator(_research)] = (
         "For research use only. Not for diagnosis."
     )
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from phantom.dicom import PRESETS, datasets, write
 from pydicom import Dataset
 from rich.console import Console
 
 from dicom_node.errors import Misconfigured
+from phantom.dicom import PRESETS, datasets, write
 from phantom.patient import Wanted
 from phantom.study import Study, study
 

@@ -4,6 +4,7 @@ Everything is made when it is first asked for. The analyzer is the only way to t
 process that never analyzes never loads it.
 """
 
+import fcntl
 import os
 import socket
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ def ready(node: Node) -> Node:
         raise Misconfigured([f"node.database: {where} cannot be opened: {trouble}"]) from trouble
     want = newest_revision(node)
     if have is None and node.engine.dialect.name == "sqlite":
-        migrate(node)
+        _make_tables_once(node)
     elif have != want:
         known = {script.revision for script in _scripts(node)}
         raise Misconfigured(
@@ -137,6 +138,14 @@ def ready(node: Node) -> Node:
             ]
         )
     return node
+
+
+def _make_tables_once(node: Node) -> None:
+    """Let only one of the processes that start together make the tables of a new ledger."""
+    with (node.settings.data / ".making-tables").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if revision(node) is None:
+            migrate(node)
 
 
 def _scripts(node: Node) -> list[Script]:

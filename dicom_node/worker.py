@@ -12,7 +12,7 @@ from celery import Task, signals
 from dicom_node.analyzing.analyze import Desk, analyze
 from dicom_node.delivering.deliver import Office, deliver
 from dicom_node.doorbell import Bell, queue
-from dicom_node.errors import Busy, NotYourTurn, Refused
+from dicom_node.errors import Busy, NotYourTurn, Refused, told
 from dicom_node.life import ANALYZE, DELIVER, REPORT, VERBS, Verb
 from dicom_node.logs import log, set_up
 from dicom_node.reporting.turn import Workshop, report
@@ -93,9 +93,9 @@ def _task(verb: Verb, home: dict[str, Any]) -> Callable[[Task, int], None]:
         except Refused as answer:
             logger.warning("refused", why=str(answer), **about)
             return
-        except Exception as fault:
-            logger.exception("failed", fault=type(fault).__name__, **about)
-            raise
+        except Exception as fault:  # noqa: BLE001 - recorded as FAILED; Celery would print its words
+            logger.error("failed", why=told(fault), **about)
+            return
         logger.info("done", **about)
         if verb in NEXT:
             home["bell"].ring(case_id, NEXT[verb])

@@ -198,7 +198,8 @@ IMAGE_RULES: dict[str, Rule] = {
     "I16": _exposed,
     "I17": _ordinary_series,
 }
-# I18 (pixels) and I19 (transfer syntax) are found out when the pixels are read.
+# I18 (pixels that cannot be read) is found out later. I19 (a transfer syntax that cannot be
+# decoded) is never met: the listener accepts none such.
 
 
 def judge_image(header: Dataset, accept: Accept) -> Declined | None:

@@ -14,6 +14,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from dicom_node.errors import Busy
 
 MAXIMUM_PDU_BYTES = 128 << 10
+VERIFICATION = (str(Verification), "1.2.840.10008.1.2")
 NO_CONTEXT = 0x0122  # SOP class not supported (PS3.7 C.5.6); the peer did not accept its context
 
 
@@ -46,7 +47,10 @@ def connected(peer: Peer, kinds: Sequence[tuple[str, str]]) -> Iterator[Associat
     ae = AE(ae_title=peer.calling_ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
     ae.connection_timeout = peer.timeout_seconds
-    wanted = [build_context(sop_class, syntax) for sop_class, syntax in dict.fromkeys(kinds)]
+    # Verification is always among them: with a peer that takes none of the others there is still
+    # an association, and each object gets its own answer.
+    every = dict.fromkeys([VERIFICATION, *kinds])
+    wanted = [build_context(sop_class, syntax) for sop_class, syntax in every]
     association = ae.associate(
         peer.host,
         peer.port,
@@ -67,7 +71,7 @@ def connected(peer: Peer, kinds: Sequence[tuple[str, str]]) -> Iterator[Associat
 
 def echo(peer: Peer) -> None:
     """Ask whether anybody is there, and raise Busy with the reason if not."""
-    with connected(peer, [(str(Verification), "1.2.840.10008.1.2")]) as association:
+    with connected(peer, []) as association:
         answer = association.send_c_echo()
         if not answer or answer.Status != 0:
             raise Busy(f"{peer} does not answer C-ECHO")
@@ -77,8 +81,11 @@ def send(association: Association, parcel: Parcel) -> int | None:
     """Send one object as it is, and return the status, or None where no answer came."""
     if not association.is_established:
         return None
-    accepted = {context.abstract_syntax for context in association.accepted_contexts}
-    if parcel.sop_class_uid not in accepted:
-        return NO_CONTEXT
+    accepted = {
+        (context.abstract_syntax, context.transfer_syntax[0])
+        for context in association.accepted_contexts
+    }
+    if (parcel.sop_class_uid, parcel.transfer_syntax_uid) not in accepted:
+        return NO_CONTEXT  # another context of its class might do, but would re-encode it
     answer = association.send_c_store(dcmread(BytesIO(parcel.content)))
     return int(answer.Status) if "Status" in answer else None

@@ -50,11 +50,14 @@ def show(console: Console, folder: Path, seed: int, bundle: str, which: str) -> 
     """Run the demo; 0 where the results came back from the PACS."""
     folder = folder.absolute()
     _clear(folder)
-    with archive(which, folder) as pacs, _running_node(console, folder, pacs, bundle) as settings:
+    with (
+        archive(which, folder) as pacs,
+        _running_node(console, folder, pacs, bundle) as (settings, process),
+    ):
         questions = ready(Node(settings)).questions
         images = _phantom(console, folder, seed)
         study_uid = str(images[0].StudyInstanceUID)
-        _send(console, settings, folder / "study")
+        _send(console, settings, process, folder)
         end = _follow(console, questions, study_uid)
         objects = pacs.objects_of(study_uid)
         if end != State.DELIVERED:
@@ -118,7 +121,9 @@ port = {pacs.port}
 
 
 @contextmanager
-def _running_node(console: Console, folder: Path, pacs: Archive, bundle: str) -> Iterator[Settings]:
+def _running_node(
+    console: Console, folder: Path, pacs: Archive, bundle: str
+) -> Iterator[tuple[Settings, "subprocess.Popen[bytes]"]]:
     """Start `dicom-node up` as an administrator would, and stop it the same way."""
     path = _settings_file(folder, pacs, _bundle_named(bundle))
     settings = load_settings(path)
@@ -137,7 +142,7 @@ def _running_node(console: Console, folder: Path, pacs: Archive, bundle: str) ->
         highlight=False,
     )
     try:
-        yield settings
+        yield settings, process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
@@ -152,14 +157,18 @@ def _phantom(console: Console, folder: Path, seed: int) -> list[Dataset]:
     return images
 
 
-def _send(console: Console, settings: Settings, files: Path) -> None:
+def _send(
+    console: Console, settings: Settings, process: "subprocess.Popen[bytes]", folder: Path
+) -> None:
     """Send as a modality would, once the listener is up."""
     receiving = settings.receiving
     peer = Peer(receiving.ae_title, "127.0.0.1", receiving.port, "FOURVIEWS_SEND", 30.0)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
+        if process.poll() is not None:
+            raise Busy(f"the node did not start; its log is {folder / 'node.log'}")
         try:
-            post(peer, [files], console)
+            post(peer, [folder / "study"], console)
         except Busy:
             if time.monotonic() > deadline:
                 raise

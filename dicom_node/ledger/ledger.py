@@ -16,7 +16,7 @@ from sqlalchemy import Engine, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from dicom_node.errors import Busy, Declined, NotYourTurn
+from dicom_node.errors import Busy, Declined, NotYourTurn, told
 from dicom_node.ledger.tables import Base, Case, Event
 from dicom_node.life import HELD, VERBS, WAITING, State, Verb, may_move
 
@@ -132,7 +132,7 @@ class Ledger:
             self._end(turn, verb.during, State.DECLINED, str(answer), rows=turn.rows)
         except Exception as fault:
             stop.set()
-            self._end(turn, verb.during, State.FAILED, f"{type(fault).__name__}: {fault}")
+            self._end(turn, verb.during, State.FAILED, told(fault))
             raise
         else:
             stop.set()

@@ -17,7 +17,7 @@ from pynetdicom.events import Event
 from pynetdicom.transport import ThreadedAssociationServer
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.errors import Busy, Declined
+from dicom_node.errors import Busy, Declined, told
 from dicom_node.ledger.arrivals import close_association, close_left_open, open_association
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.logs import log
@@ -30,7 +30,6 @@ from dicom_node.spool import Spool
 
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
-INVALID_INSTANCE = 0x0117
 CANNOT_UNDERSTAND = 0xC000
 REJECTED_PERMANENT, REJECTED_TRANSIENT = 1, 2
 MAXIMUM_PDU_BYTES = 128 << 10
@@ -174,8 +173,8 @@ class Listener:
             return self._answer(
                 OUT_OF_RESOURCES, f"cannot keep it: {type(trouble).__name__}", about
             )
-        except Exception:  # a fault of ours must still be an answer, never a silence
-            logger.exception("fault", **about)
+        except Exception as fault:  # noqa: BLE001 - a fault of ours is an answer too, not a silence
+            logger.error("fault", why=told(fault), **about)
             return self._answer(CANNOT_UNDERSTAND, "a fault of the node; see its log", about)
         logger.info("image received" if kept else "duplicate received", **about)
         return SUCCESS

@@ -8,9 +8,9 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from dicom_node.reporting.maker import RESEARCH_USE
 from dicom_node.reporting.sources import Source
 from dicom_node.reporting.tidy import MAX_DS, PATIENT_AND_STUDY
+from dicom_node.settings import RESEARCH_USE
 from inference.findings import ExamFindings
 
 FIRST_SERIES_NUMBER = 9000

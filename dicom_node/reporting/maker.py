@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-RESEARCH_USE = "research use"  # the words every object shows, whatever else it says
+from dicom_node.settings import RESEARCH_USE
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from pydicom.uid import ComprehensiveSRStorage, MammographyCADSRStorage
 from dicom_node.reporting import codes
 from dicom_node.reporting.codes import Concept
 from dicom_node.reporting.common_proof import Check, Claim, listed
-from dicom_node.reporting.maker import RESEARCH_USE
 from dicom_node.reporting.marks import (
     children,
     code_value,
@@ -23,6 +22,7 @@ from dicom_node.reporting.marks import (
 )
 from dicom_node.reporting.outline import MIN_POINTS, Point
 from dicom_node.reporting.sources import Lesion, Source
+from dicom_node.settings import RESEARCH_USE
 from inference.findings import Finding, Kind
 
 TEMPLATES = {MammographyCADSRStorage: "4000", ComprehensiveSRStorage: "1500"}
