@@ -1,5 +1,6 @@
 """From a mammogram to the picture that a network sees; training and service share it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from inference.mammogram import Mammogram
 from inference.preparing.breast import breast_area
 from inference.preparing.placement import Placement
+
+Channel = Literal["mean", "max"]
 
 
 class Preparation(BaseModel):
@@ -23,7 +26,7 @@ class Preparation(BaseModel):
     height_px: int = Field(ge=32)
     width_px: int = Field(ge=32)
     pitch_mm: float = Field(gt=0)  # of a picture pixel; coarser where the breast would not fit
-    channels: Annotated[tuple[Literal["mean", "max"], ...], Field(strict=False, min_length=1)]
+    channels: Annotated[tuple[Channel, ...], Field(strict=False, min_length=1)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,12 +55,8 @@ def prepare(view: Mammogram, how: Preparation) -> PreparedView:
         rows=_shown(height, view.spacing_mm[0] / pitch_mm, how.height_px),
         columns=_shown(width, view.spacing_mm[1] / pitch_mm, how.width_px),
     )
-    grey = view.grey.of(view.pixels[area.top : area.bottom, area.left : area.right])
-    if placement.flipped:
-        grey = grey[:, ::-1]
     picture = np.zeros((len(how.channels), how.height_px, how.width_px), dtype=np.float32)
-    for channel, name in zip(picture, how.channels, strict=True):
-        channel[: placement.rows, : placement.columns] = _REDUCTIONS[name](grey, placement)
+    picture[:, : placement.rows, : placement.columns] = _reduced(view, placement, how.channels)
     return PreparedView(picture, placement)
 
 
@@ -66,17 +65,34 @@ def _shown(length: int, scale: float, most: int) -> int:
     return max(1, min(round(length * scale), length, most))
 
 
-def _mean(grey: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
+def _reduced(
+    view: Mammogram, placement: Placement, channels: Sequence[Channel]
+) -> NDArray[np.float32]:
+    """Make each picture pixel the mean or the maximum of the grey that it stands for.
+
+    One picture row at a time: its source pixels stay in the processor's cache, and numpy reduces
+    whole rows far faster than it does in `reduceat` along the first axis.
+    """
+    crop = view.pixels[placement.top : placement.bottom, placement.left : placement.right]
     down, across = placement.row_edges, placement.column_edges
-    sums = np.add.reduceat(np.add.reduceat(grey, down[:-1], axis=0), across[:-1], axis=1)
-    area = np.diff(down)[:, None] * np.diff(across)[None, :]
-    return np.asarray(sums / area.astype(np.float32), dtype=np.float32)
+    rows = np.empty((len(channels), placement.rows, crop.shape[1]), dtype=np.float32)
+    for number in range(placement.rows):
+        grey = view.grey.of(crop[down[number] : down[number + 1]])
+        for channel, name in zip(rows, channels, strict=True):
+            _REDUCTIONS[name].reduce(grey, axis=0, out=channel[number])
+    if placement.flipped:
+        rows = rows[:, :, ::-1]
+    reduced = [
+        _REDUCTIONS[name].reduceat(channel, across[:-1], axis=1)
+        for channel, name in zip(rows, channels, strict=True)
+    ]
+    area = (np.diff(down)[:, None] * np.diff(across)).astype(np.float32)
+    return np.stack(
+        [
+            part / area if name == "mean" else part
+            for part, name in zip(reduced, channels, strict=True)
+        ]
+    )
 
 
-def _max(grey: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
-    down, across = placement.row_edges, placement.column_edges
-    rows = np.maximum.reduceat(grey, down[:-1], axis=0)
-    return np.asarray(np.maximum.reduceat(rows, across[:-1], axis=1), dtype=np.float32)
-
-
-_REDUCTIONS = {"mean": _mean, "max": _max}
+_REDUCTIONS: dict[Channel, np.ufunc] = {"mean": np.add, "max": np.maximum}
