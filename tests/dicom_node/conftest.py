@@ -2,12 +2,23 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
+from pynetdicom.transport import ThreadedAssociationServer
 
 from dicom_node.settings import Settings
 from dicom_node.wiring import Node, migrate
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_end_at_once() -> Iterator[None]:
+    """Let pynetdicom's servers look for their end fifty times a second, not twice."""
+    with pytest.MonkeyPatch.context() as patch:
+        quick = partialmethod(ThreadedAssociationServer.serve_forever, 0.02)
+        patch.setattr(ThreadedAssociationServer, "serve_forever", quick)
+        yield
 
 
 @pytest.fixture(scope="session")

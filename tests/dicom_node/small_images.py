@@ -77,6 +77,15 @@ def encoded(image: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
     return content
 
 
+def file_of(image: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
+    """Write an object as a file."""
+    image.ensure_file_meta()
+    image.file_meta.TransferSyntaxUID = syntax
+    stream = BytesIO()
+    image.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
 def deflated(content: bytes) -> bytes:
     """Compress as PS3.5 A.5 wants it: a raw stream, of even length."""
     stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)

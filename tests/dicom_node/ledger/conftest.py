@@ -2,96 +2,15 @@
 
 import uuid
 from collections.abc import Iterator
-from itertools import count
 
 import pytest
+from ledger_book import Book
 from postgres_server import PostgresServer
-from sqlalchemy import Engine, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, text
 
-from dicom_node.ledger.arrivals import Arrival, keep_row
-from dicom_node.ledger.ledger import Ledger
-from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import Base, Event
-from dicom_node.life import DELIVER, VERBS, State
+from dicom_node.ledger.tables import Base
 from dicom_node.settings import Settings
 from dicom_node.wiring import Node, migrate
-
-STUDY = "2.25.100"
-_NUMBERS = count(1)
-
-
-class Book:
-    """A ledger, and what a test may want to do with it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.ledger = Ledger(engine, "test:1")
-        self.questions = Questions(engine)
-
-    def other(self, actor: str, lease_seconds: float = 20.0) -> Ledger:
-        """Return the ledger as another process has it."""
-        return Ledger(self.engine, actor, lease_seconds)
-
-    def arrive(self, study_uid: str = STUDY, view: str = "LCC", sop_uid: str = "") -> int:
-        """Write an image down, and return its case."""
-        number = next(_NUMBERS)
-        arrival = Arrival(
-            association_id=None,
-            caller="TESTER",
-            address="127.0.0.1",
-            study_uid=study_uid,
-            series_uid=f"{study_uid}.{number}",
-            sop_uid=sop_uid or f"{study_uid}.{number}.1",
-            sop_class_uid="1.2.840.10008.5.1.4.1.1.1.2",
-            transfer_syntax_uid="1.2.840.10008.1.2.1",
-            view=view,
-            size_bytes=1,
-            sha256="0" * 64,
-        )
-        with self.ledger.writing() as session:
-            return keep_row(self.ledger, session, arrival, f"images/{number}.dcm").id
-
-    def case_at(self, state: State, study_uid: str = STUDY) -> int:
-        """Bring a new case to a state, the way it gets there in life."""
-        case_id = self.arrive(study_uid)
-        if state == State.RECEIVING:
-            return case_id
-        self.ledger.move(case_id, State.RECEIVING, State.RECEIVED)
-        if state in {State.FAILED, State.DECLINED}:
-            self.ledger.move(case_id, State.RECEIVED, State.ANALYZING, lease="x")
-            self.ledger.move(case_id, State.ANALYZING, state, "test", lease="x")
-            return case_id
-        for verb in VERBS:
-            if state == verb.before:
-                break
-            if state == verb.during:
-                self.ledger._begin(case_id, verb)
-                break
-            with self.ledger.turn(case_id, verb):
-                pass
-        assert self.state(case_id) == state or (state, verb) == (State.DELIVERED, DELIVER)
-        return case_id
-
-    def state(self, case_id: int) -> State:
-        case = self.questions.case(case_id)
-        assert case is not None
-        return case.state
-
-    def moves(self, case_id: int) -> list[tuple[str, str]]:
-        """Tell a case's moves as the audit trail has them."""
-        return [
-            (event.from_state, event.to_state)
-            for event in self.questions.events(case_id=case_id)
-            if event.from_state is not None and event.to_state is not None
-        ]
-
-    def last_event(self, case_id: int) -> Event:
-        return self.questions.events(case_id=case_id)[-1]
-
-    def count(self, table: type[Base]) -> int:
-        with Session(self.engine) as session:
-            return len(session.scalars(select(table)).all())
 
 
 @pytest.fixture(scope="session")

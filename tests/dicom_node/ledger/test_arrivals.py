@@ -2,9 +2,9 @@
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
+from ledger_book import Book
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -18,9 +18,6 @@ from dicom_node.ledger.arrivals import (
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.tables import Association, Case, Event, Instance, Product
 from dicom_node.life import State
-
-if TYPE_CHECKING:
-    from conftest import Book
 
 STUDY = "2.25.100"
 SENDERS = 8
@@ -46,7 +43,7 @@ def at_once(*work: Callable[[], object]) -> list[BaseException]:
     return wrong
 
 
-def test_the_first_image_opens_a_round_and_the_others_join_it(book: "Book") -> None:
+def test_the_first_image_opens_a_round_and_the_others_join_it(book: Book) -> None:
     cases = {book.arrive(view=view) for view in ("LCC", "RCC", "LMLO", "RMLO")}
     assert len(cases) == 1
     case = book.questions.case(cases.pop())
@@ -56,11 +53,11 @@ def test_the_first_image_opens_a_round_and_the_others_join_it(book: "Book") -> N
     assert arriving.views == {"LCC", "RCC", "LMLO", "RMLO"}
 
 
-def test_another_study_is_another_case(book: "Book") -> None:
+def test_another_study_is_another_case(book: Book) -> None:
     assert book.arrive("2.25.1") != book.arrive("2.25.2")
 
 
-def test_a_late_image_joins_a_round_that_nobody_holds(book: "Book") -> None:
+def test_a_late_image_joins_a_round_that_nobody_holds(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     assert book.arrive() == case_id
     assert book.state(case_id) == State.RECEIVING
@@ -70,7 +67,7 @@ def test_a_late_image_joins_a_round_that_nobody_holds(book: "Book") -> None:
 
 @pytest.mark.parametrize("state", [one for one in State if not one.startswith("RECEIV")])
 def test_a_late_image_opens_the_next_round_once_the_first_was_read(
-    book: "Book", state: State
+    book: Book, state: State
 ) -> None:
     first = book.case_at(state)
     second = book.arrive(view="RMLO")
@@ -86,7 +83,7 @@ def test_a_late_image_opens_the_next_round_once_the_first_was_read(
     assert book.questions.arriving()[0].views == {"LCC", "RMLO", "LMLO"}
 
 
-def test_a_round_knows_what_an_earlier_one_made(book: "Book") -> None:
+def test_a_round_knows_what_an_earlier_one_made(book: Book) -> None:
     first = book.case_at(State.DELIVERED)
     with book.ledger.writing() as session:
         for kind in ("cad_sr", "segmentation"):
@@ -111,7 +108,7 @@ def test_a_round_knows_what_an_earlier_one_made(book: "Book") -> None:
     assert book.questions.predecessor_of(second, "measurement_report") is None
 
 
-def test_an_image_has_one_row(book: "Book") -> None:
+def test_an_image_has_one_row(book: Book) -> None:
     book.arrive(sop_uid="2.25.7")
     assert known_digest(book.ledger, "2.25.7") == "0" * 64
     assert known_digest(book.ledger, "2.25.8") is None
@@ -123,7 +120,7 @@ def test_an_image_has_one_row(book: "Book") -> None:
     assert book.count(Case) == 1, "a study without an image is no case"
 
 
-def test_images_of_a_new_study_that_come_at_once_make_one_case(book: "Book") -> None:
+def test_images_of_a_new_study_that_come_at_once_make_one_case(book: Book) -> None:
     for number in range(5):
         study = f"2.25.{number}"
         assert at_once(*[lambda study=study: book.arrive(study)] * SENDERS) == []  # type: ignore[misc]
@@ -131,7 +128,7 @@ def test_images_of_a_new_study_that_come_at_once_make_one_case(book: "Book") -> 
         assert len(book.questions.images_of(case)) == SENDERS
 
 
-def test_late_images_that_come_at_once_make_one_further_round(book: "Book") -> None:
+def test_late_images_that_come_at_once_make_one_further_round(book: Book) -> None:
     for number in range(5):
         study = f"2.25.{number}"
         book.case_at(State.DELIVERED, study)
@@ -139,7 +136,7 @@ def test_late_images_that_come_at_once_make_one_further_round(book: "Book") -> N
         assert [case.round for case in book.questions.cases_of(study)] == [1, 2]
 
 
-def test_a_late_image_and_a_worker_that_takes_the_case_agree_on_its_round(book: "Book") -> None:
+def test_a_late_image_and_a_worker_that_takes_the_case_agree_on_its_round(book: Book) -> None:
     for number in range(10):
         study = f"2.25.{number}"
         case_id = book.case_at(State.RECEIVED, study)
@@ -155,7 +152,7 @@ def test_a_late_image_and_a_worker_that_takes_the_case_agree_on_its_round(book: 
         assert len(book.questions.images_of(cases[-1])) == 2
 
 
-def test_a_sender_is_connected_until_its_association_is_closed(book: "Book") -> None:
+def test_a_sender_is_connected_until_its_association_is_closed(book: Book) -> None:
     row = open_association(book.ledger, "127.0.0.1:104", "MG1", "FOURVIEWS", "10.0.0.9")
     case_id = book.arrive()
     with book.ledger.writing() as session:
@@ -171,7 +168,7 @@ def test_a_sender_is_connected_until_its_association_is_closed(book: "Book") -> 
     assert told[-1] == ("association released", "MG1")
 
 
-def test_a_listener_that_starts_again_closes_only_its_own_associations(book: "Book") -> None:
+def test_a_listener_that_starts_again_closes_only_its_own_associations(book: Book) -> None:
     for listener in ("127.0.0.1:104", "127.0.0.1:11112"):
         open_association(book.ledger, listener, "MG1", "FOURVIEWS", "10.0.0.9")
     close_left_open(book.ledger, "127.0.0.1:104")
@@ -181,7 +178,7 @@ def test_a_listener_that_starts_again_closes_only_its_own_associations(book: "Bo
     assert closed["127.0.0.1:11112"] is None
 
 
-def test_times_come_back_as_they_went_in_with_their_zone(book: "Book") -> None:
+def test_times_come_back_as_they_went_in_with_their_zone(book: Book) -> None:
     before = now()
     book.arrive()
     at = book.questions.last_image_at()

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import pytest
+from ledger_book import Book
 from senders import until
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
@@ -18,9 +18,6 @@ from dicom_node.errors import Busy, Declined, NotYourTurn, Refused
 from dicom_node.ledger.ledger import STRIKES, Ledger, Turn, now
 from dicom_node.ledger.tables import Case, Finding, ModelRun, Verdict
 from dicom_node.life import ANALYZE, DELIVER, REPORT, VERBS, State, Verb, may_move
-
-if TYPE_CHECKING:
-    from conftest import Book
 
 RACERS = 20
 
@@ -50,14 +47,14 @@ def take_turn(ledger: Ledger, case_id: int, verb: Verb, work: Callable[[Turn], o
         work(turn)
 
 
-def lose(book: "Book", case_id: int) -> None:
+def lose(book: Book, case_id: int) -> None:
     """Let the lease of a case run out, as if its holder had stopped renewing it."""
     with book.ledger.writing() as session:
         past = now() - timedelta(seconds=1)
         session.execute(update(Case).where(Case.id == case_id).values(lease_until=past))
 
 
-def test_a_turn_that_ends_well_leaves_its_rows_and_its_remark(book: "Book") -> None:
+def test_a_turn_that_ends_well_leaves_its_rows_and_its_remark(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     with book.ledger.turn(case_id, ANALYZE) as turn:
         assert book.state(case_id) == State.ANALYZING
@@ -74,7 +71,7 @@ def test_a_turn_that_ends_well_leaves_its_rows_and_its_remark(book: "Book") -> N
     assert (case.holder, case.lease, case.lease_until) == (None, None, None)
 
 
-def test_rows_and_the_move_are_one_transaction(book: "Book") -> None:
+def test_rows_and_the_move_are_one_transaction(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     moves = book.moves(case_id)
     with pytest.raises(IntegrityError), book.ledger.turn(case_id, ANALYZE) as turn:
@@ -84,7 +81,7 @@ def test_rows_and_the_move_are_one_transaction(book: "Book") -> None:
     assert book.moves(case_id) == [*moves, ("RECEIVED", "ANALYZING")]
 
 
-def test_busy_goes_back_one_step_and_waits_for_its_time(book: "Book") -> None:
+def test_busy_goes_back_one_step_and_waits_for_its_time(book: Book) -> None:
     case_id = book.case_at(State.ANALYZED)
     later = now() + timedelta(hours=1)
 
@@ -102,7 +99,7 @@ def test_busy_goes_back_one_step_and_waits_for_its_time(book: "Book") -> None:
     assert book.last_event(case_id).sentence == "no room"
 
 
-def test_declined_is_an_answer_and_keeps_its_rows(book: "Book") -> None:
+def test_declined_is_an_answer_and_keeps_its_rows(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     case = book.questions.case(case_id)
     assert case is not None
@@ -124,7 +121,7 @@ def test_declined_is_an_answer_and_keeps_its_rows(book: "Book") -> None:
 )
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_a_fault_fails_the_case_keeps_a_reason_without_names_and_is_raised(
-    book: "Book", verb: Verb, fault: Exception, reason: str
+    book: Book, verb: Verb, fault: Exception, reason: str
 ) -> None:
     case_id = book.case_at(verb.before)
 
@@ -142,7 +139,7 @@ def test_a_fault_fails_the_case_keeps_a_reason_without_names_and_is_raised(
     assert book.count(ModelRun) == 0
 
 
-def test_of_twenty_threads_exactly_one_holds_the_case(book: "Book") -> None:
+def test_of_twenty_threads_exactly_one_holds_the_case(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     start = threading.Barrier(RACERS)
     losers = threading.Semaphore(0)
@@ -195,7 +192,7 @@ def heard(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline().strip()
 
 
-def test_of_three_processes_one_holds_the_case_and_a_killed_one_loses_it(book: "Book") -> None:
+def test_of_three_processes_one_holds_the_case_and_a_killed_one_loses_it(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     url = book.engine.url.render_as_string(hide_password=False)
     processes = [
@@ -234,7 +231,7 @@ def test_of_three_processes_one_holds_the_case_and_a_killed_one_loses_it(book: "
     assert lost == f"lost process:{said.index('held')} while ANALYZING (attempt 1 of {STRIKES})"
 
 
-def test_a_long_turn_keeps_its_lease(book: "Book") -> None:
+def test_a_long_turn_keeps_its_lease(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     patient = book.other("patient:1", lease_seconds=0.4)
     with patient.turn(case_id, ANALYZE):
@@ -267,7 +264,7 @@ def fault() -> None:
 @pytest.mark.parametrize("end", [well, busy, declined, fault])
 @pytest.mark.parametrize("taken_again", [False, True])
 def test_who_lost_the_lease_can_neither_end_the_turn_nor_leave_rows(
-    book: "Book",
+    book: Book,
     end: Callable[[], None],
     taken_again: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
@@ -297,7 +294,7 @@ def test_who_lost_the_lease_can_neither_end_the_turn_nor_leave_rows(
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_a_case_that_lost_three_workers_fails_with_the_last_ones_name(
-    book: "Book", verb: Verb
+    book: Book, verb: Verb
 ) -> None:
     case_id = book.case_at(verb.before)
     for strike in range(1, STRIKES + 1):
@@ -312,7 +309,7 @@ def test_a_case_that_lost_three_workers_fails_with_the_last_ones_name(
     assert case.reason == f"lost mortal:3 while {verb.during} (attempt 3 of 3)"
 
 
-def test_a_turn_that_ends_well_forgives_the_strikes(book: "Book") -> None:
+def test_a_turn_that_ends_well_forgives_the_strikes(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     for strike in range(STRIKES - 1):
         book.other(f"mortal:{strike}")._begin(case_id, ANALYZE)
@@ -325,7 +322,7 @@ def test_a_turn_that_ends_well_forgives_the_strikes(book: "Book") -> None:
     assert (case.state, case.attempts) == (State.ANALYZED, 0)
 
 
-def test_many_sweeps_take_a_lost_case_back_once(book: "Book") -> None:
+def test_many_sweeps_take_a_lost_case_back_once(book: Book) -> None:
     case_id = book.case_at(State.ANALYZING)
     lose(book, case_id)
     start = threading.Barrier(6)
@@ -343,7 +340,7 @@ def test_many_sweeps_take_a_lost_case_back_once(book: "Book") -> None:
     assert book.state(case_id) == State.RECEIVED
 
 
-def test_the_sweep_rings_for_each_due_case_once_a_minute(book: "Book") -> None:
+def test_the_sweep_rings_for_each_due_case_once_a_minute(book: Book) -> None:
     cases = {verb: book.case_at(verb.before, f"2.25.{n}") for n, verb in enumerate(VERBS, 1)}
     book.case_at(State.RECEIVING, "2.25.8")
     book.case_at(State.DELIVERED, "2.25.9")
@@ -359,7 +356,7 @@ def test_the_sweep_rings_for_each_due_case_once_a_minute(book: "Book") -> None:
     assert book.ledger.sweep() == [(cases[ANALYZE], REPORT)], "a new state is rung for at once"
 
 
-def test_a_case_is_neither_rung_for_nor_taken_before_its_time(book: "Book") -> None:
+def test_a_case_is_neither_rung_for_nor_taken_before_its_time(book: Book) -> None:
     case_id = book.case_at(State.REPORTED)
     soon = now() + timedelta(seconds=0.5)
     with pytest.raises(Busy), book.ledger.turn(case_id, DELIVER):
@@ -377,7 +374,7 @@ def test_a_case_is_neither_rung_for_nor_taken_before_its_time(book: "Book") -> N
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
-def test_retry_goes_back_to_where_it_failed(book: "Book", verb: Verb) -> None:
+def test_retry_goes_back_to_where_it_failed(book: Book, verb: Verb) -> None:
     case_id = book.case_at(verb.before)
     with pytest.raises(ZeroDivisionError), book.ledger.turn(case_id, verb):
         fault()
@@ -390,7 +387,7 @@ def test_retry_goes_back_to_where_it_failed(book: "Book", verb: Verb) -> None:
     assert book.state(case_id) == verb.after
 
 
-def test_what_has_not_failed_cannot_be_retried(book: "Book") -> None:
+def test_what_has_not_failed_cannot_be_retried(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     with pytest.raises(NotYourTurn, match="has not failed"):
         book.ledger.retry(case_id)
@@ -402,7 +399,7 @@ def test_what_has_not_failed_cannot_be_retried(book: "Book") -> None:
     assert book.state(case_id) == State.RECEIVED
 
 
-def test_the_audit_trail_has_a_line_for_every_change(book: "Book") -> None:
+def test_the_audit_trail_has_a_line_for_every_change(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     with pytest.raises(Busy), book.ledger.turn(case_id, ANALYZE):
         busy()
@@ -422,7 +419,7 @@ def test_the_audit_trail_has_a_line_for_every_change(book: "Book") -> None:
 
 
 @pytest.mark.parametrize("start", State)
-def test_a_move_that_is_not_in_the_table_changes_nothing(book: "Book", start: State) -> None:
+def test_a_move_that_is_not_in_the_table_changes_nothing(book: Book, start: State) -> None:
     case_id = book.case_at(start)
     moves = book.moves(case_id)
     for end in State:
@@ -433,7 +430,7 @@ def test_a_move_that_is_not_in_the_table_changes_nothing(book: "Book", start: St
     assert book.moves(case_id) == moves
 
 
-def test_a_move_from_where_the_case_is_not_changes_nothing(book: "Book") -> None:
+def test_a_move_from_where_the_case_is_not_changes_nothing(book: Book) -> None:
     case_id = book.case_at(State.ANALYZED)
     with pytest.raises(NotYourTurn):
         book.ledger.move(case_id, State.RECEIVING, State.RECEIVED)
@@ -444,7 +441,7 @@ def test_a_move_from_where_the_case_is_not_changes_nothing(book: "Book") -> None
     assert book.state(case_id) == State.ANALYZED
 
 
-def test_the_heart_of_a_turn_stops_with_it(book: "Book") -> None:
+def test_the_heart_of_a_turn_stops_with_it(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     with Ledger(book.engine, "test:2", 0.2).turn(case_id, ANALYZE) as turn:
         turn.leave(

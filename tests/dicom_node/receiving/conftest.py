@@ -4,34 +4,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from free_ports import free_port
+from open_listener import OpenListener
 from pynetdicom import _config, dimse_messages
 
-from dicom_node.receiving.listener import Listener
 from dicom_node.settings import Settings
 from dicom_node.wiring import Node
-
-
-class Open:
-    """A listener, and what it wrote down."""
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.port = node.settings.receiving.port
-        self.listener = Listener(node.settings.receiving, node.ledger, node.spool)
-        self.listener.start()
-
-    def sentences(self, what: str) -> list[str]:
-        """Return the sentences of one kind of event."""
-        events = self.node.questions.last_events(1000)
-        return [event.sentence for event in events if event.what == what]
-
-    def kept(self, sop_uid: str) -> bytes:
-        """Return the file that is kept of an image."""
-        return self.node.spool.path(self.node.spool.image_name(sop_uid)).read_bytes()
-
-    def incoming(self) -> list[str]:
-        """List what lies half received."""
-        return [path.name for path in self.node.spool.incoming.iterdir()]
 
 
 @pytest.fixture
@@ -39,15 +16,15 @@ def listening(
     settled: Callable[..., Settings],
     opened: Callable[[Settings], Node],
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Callable[..., Open]]:
+) -> Iterator[Callable[..., OpenListener]]:
     """Start listeners; pynetdicom's settings, which they change, are as before at the end."""
     for name in ("STORE_RECV_CHUNKED_DATASET", "ENFORCE_UID_CONFORMANCE"):
         monkeypatch.setattr(_config, name, getattr(_config, name))
     former = dimse_messages.NamedTemporaryFile  # type: ignore[attr-defined]
     monkeypatch.setattr(dimse_messages, "NamedTemporaryFile", former)
-    started: list[Open] = []
+    started: list[OpenListener] = []
 
-    def start(**receiving: object) -> Open:
+    def start(**receiving: object) -> OpenListener:
         given = {
             "port": free_port(),
             "any_caller": True,
@@ -55,7 +32,7 @@ def listening(
             "idle_seconds": 5.0,
             **receiving,
         }
-        started.append(Open(opened(settled(receiving=given))))
+        started.append(OpenListener(opened(settled(receiving=given))))
         return started[-1]
 
     yield start
@@ -64,6 +41,6 @@ def listening(
 
 
 @pytest.fixture
-def listener(listening: Callable[..., Open]) -> Open:
+def listener(listening: Callable[..., OpenListener]) -> OpenListener:
     """Start a listener that lets anybody in."""
     return listening()

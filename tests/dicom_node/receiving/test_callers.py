@@ -1,19 +1,16 @@
 """Who may send, and what the others are told."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import dcmtk
 import pytest
+from open_listener import OpenListener
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 from senders import associate, until
 
 from dicom_node.receiving.callers import refusal
 from dicom_node.settings import Receiving
-
-if TYPE_CHECKING:
-    from conftest import Open
 
 ECHO = [(str(Verification), "1.2.840.10008.1.2")]
 PERMANENT, TRANSIENT = 1, 2
@@ -86,7 +83,7 @@ def test_anybody_may_still_not_call_somebody_else() -> None:
 
 
 def test_a_stranger_is_rejected_for_good_and_written_down(
-    listening: Callable[..., "Open"],
+    listening: Callable[..., OpenListener],
 ) -> None:
     listener = listening(any_caller=False, callers=[{"ae_title": "MG1"}])
     stranger = associate(listener.port, ECHO, calling="STRANGER")
@@ -105,7 +102,7 @@ def test_a_stranger_is_rejected_for_good_and_written_down(
     assert listener.sentences("association accepted") == ["", ""]
 
 
-def test_a_wrong_called_title_is_rejected_for_good(listener: "Open") -> None:
+def test_a_wrong_called_title_is_rejected_for_good(listener: OpenListener) -> None:
     lost = associate(listener.port, ECHO, called="SOMEBODY")
     assert rejection(lost) == (PERMANENT, USER, CALLED_UNKNOWN)
     until(lambda: listener.sentences("association refused"))
@@ -115,7 +112,7 @@ def test_a_wrong_called_title_is_rejected_for_good(listener: "Open") -> None:
 
 
 def test_a_known_title_from_a_wrong_address_is_rejected(
-    listening: Callable[..., "Open"],
+    listening: Callable[..., OpenListener],
 ) -> None:
     callers = [{"ae_title": "MG1", "addresses": ["10.0.0.0/8", "::1"]}]
     listener = listening(any_caller=False, callers=callers)
@@ -127,7 +124,7 @@ def test_a_known_title_from_a_wrong_address_is_rejected(
     ]
 
 
-def test_one_sender_too_many_is_told_to_come_back(listening: Callable[..., "Open"]) -> None:
+def test_one_sender_too_many_is_told_to_come_back(listening: Callable[..., OpenListener]) -> None:
     listener = listening(max_associations=2)
     two = [associate(listener.port, ECHO) for _ in range(2)]
     assert all(one.is_established for one in two)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pytest
+from open_listener import OpenListener
 from senders import connected, send, store, until
 from small_images import encoded, mammogram
 
@@ -13,9 +13,6 @@ from dicom_node.ledger.tables import Case
 from dicom_node.life import State
 from dicom_node.receiving.settle import complete, settle
 from dicom_node.settings import Receiving
-
-if TYPE_CHECKING:
-    from conftest import Open
 
 AT = datetime(2025, 9, 1, 12, tzinfo=UTC)
 RULES = Receiving(grace_seconds=10, quiet_seconds=60, cap_seconds=600)
@@ -63,7 +60,9 @@ def test_only_the_required_views_are_waited_for() -> None:
     assert complete(arriving, rules, AT) == "complete: all required views are in"
 
 
-def test_a_study_is_settled_once_its_sender_has_gone(listening: Callable[..., "Open"]) -> None:
+def test_a_study_is_settled_once_its_sender_has_gone(
+    listening: Callable[..., OpenListener],
+) -> None:
     listener = listening(grace_seconds=0, quiet_seconds=30.0)
     node, rules = listener.node, listener.node.settings.receiving
     first = mammogram("RCC")
@@ -89,7 +88,7 @@ def test_a_study_is_settled_once_its_sender_has_gone(listening: Callable[..., "O
 
 
 def test_a_second_round_is_complete_with_the_views_of_the_first(
-    listening: Callable[..., "Open"],
+    listening: Callable[..., OpenListener],
 ) -> None:
     listener = listening(grace_seconds=0, quiet_seconds=30.0)
     node, rules = listener.node, listener.node.settings.receiving

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import dcmtk
 import pytest
+from open_listener import OpenListener
 from pydicom import Dataset, dcmread
 from pydicom.uid import (
     UID,
@@ -26,14 +26,11 @@ from small_images import encoded, mammogram
 from dicom_node.receiving.contexts import SOP_CLASSES, TRANSFER_SYNTAXES
 from dicom_node.receiving.header import data_set_offset
 
-if TYPE_CHECKING:
-    from conftest import Open
-
 MAMMOGRAM = str(DigitalMammographyXRayImageStorageForPresentation)
 LITTLE_ENDIAN = str(ExplicitVRLittleEndian)
 
 
-def rows(listener: "Open") -> list[str]:
+def rows(listener: OpenListener) -> list[str]:
     """List the images that the ledger knows."""
     questions = listener.node.questions
     return [
@@ -46,7 +43,7 @@ def rows(listener: "Open") -> list[str]:
 
 @pytest.mark.parametrize("sop_class", SOP_CLASSES, ids=SOP_CLASSES.values())
 def test_every_transfer_syntax_is_taken_and_kept_byte_for_byte(
-    listener: "Open", sop_class: UID
+    listener: OpenListener, sop_class: UID
 ) -> None:
     kinds = [(str(sop_class), str(syntax)) for syntax in TRANSFER_SYNTAXES]
     with connected(listener.port, kinds) as association:
@@ -70,7 +67,7 @@ def test_every_transfer_syntax_is_taken_and_kept_byte_for_byte(
     assert listener.incoming() == []
 
 
-def test_what_nobody_can_read_later_is_not_negotiated(listener: "Open") -> None:
+def test_what_nobody_can_read_later_is_not_negotiated(listener: OpenListener) -> None:
     mpeg, enhanced = "1.2.840.10008.1.2.4.102", "1.2.840.10008.5.1.4.1.1.4.1"
     kinds = [(MAMMOGRAM, mpeg), (enhanced, LITTLE_ENDIAN), (MAMMOGRAM, LITTLE_ENDIAN)]
     with connected(listener.port, kinds) as association:
@@ -90,7 +87,7 @@ def test_what_nobody_can_read_later_is_not_negotiated(listener: "Open") -> None:
     ],
     ids=lambda syntax: syntax.keyword,
 )
-def test_storescu_sends_what_is_kept(listener: "Open", tmp_path: Path, syntax: UID) -> None:
+def test_storescu_sends_what_is_kept(listener: OpenListener, tmp_path: Path, syntax: UID) -> None:
     image, path = mammogram(), tmp_path / "sent.dcm"
     if syntax == ExplicitVRBigEndian:
         image.PixelData = b"".join(n.to_bytes(2, "big") for n in range(256))
@@ -117,13 +114,13 @@ def mammogram_pixels() -> object:
     return image.pixel_array
 
 
-def test_echo_is_answered_to_echoscu_too(listener: "Open") -> None:
+def test_echo_is_answered_to_echoscu_too(listener: OpenListener) -> None:
     assert dcmtk.echoscu(listener.port).returncode == 0
     with connected(listener.port, [("1.2.840.10008.1.1", "1.2.840.10008.1.2")]) as association:
         assert association.send_c_echo().Status == 0x0000
 
 
-def test_an_exact_duplicate_is_a_success_and_no_second_row(listener: "Open") -> None:
+def test_an_exact_duplicate_is_a_success_and_no_second_row(listener: OpenListener) -> None:
     image = mammogram()
     assert send(listener.port, image, image) == [0x0000, 0x0000]
     assert send(listener.port, image) == [0x0000]
@@ -132,7 +129,7 @@ def test_an_exact_duplicate_is_a_success_and_no_second_row(listener: "Open") -> 
     assert listener.incoming() == []
 
 
-def test_another_image_of_the_same_uid_is_refused_and_set_aside(listener: "Open") -> None:
+def test_another_image_of_the_same_uid_is_refused_and_set_aside(listener: OpenListener) -> None:
     image = mammogram()
     other = mammogram(
         SOPInstanceUID=image.SOPInstanceUID,
@@ -149,7 +146,7 @@ def test_another_image_of_the_same_uid_is_refused_and_set_aside(listener: "Open"
     assert aside.name in said
 
 
-def refused(listener: "Open", image: Dataset, content: bytes) -> tuple[int | None, str]:
+def refused(listener: OpenListener, image: Dataset, content: bytes) -> tuple[int | None, str]:
     """Send bytes as an image, and return the answer and its sentence in the audit trail."""
     (status,) = send(listener.port, image, content=content)
     assert rows(listener) == []
@@ -165,7 +162,7 @@ def refused(listener: "Open", image: Dataset, content: bytes) -> tuple[int | Non
 @pytest.mark.parametrize("value", [None, "", "1.2.nonsense"])
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")  # the node ignores all warnings
 def test_an_image_without_its_uids_cannot_be_filed(
-    listener: "Open", keyword: str, value: str | None
+    listener: OpenListener, keyword: str, value: str | None
 ) -> None:
     image = mammogram()
     content = encoded(image)
@@ -184,7 +181,9 @@ def test_an_image_without_its_uids_cannot_be_filed(
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SOPClassUID"])
-def test_an_image_that_is_not_what_was_announced_is_refused(listener: "Open", keyword: str) -> None:
+def test_an_image_that_is_not_what_was_announced_is_refused(
+    listener: OpenListener, keyword: str
+) -> None:
     announced = mammogram()
     other = deepcopy(announced)
     setattr(other, keyword, "1.2.840.10008.5.1.4.1.1.7")
@@ -203,20 +202,20 @@ def test_an_image_that_is_not_what_was_announced_is_refused(listener: "Open", ke
     ],
     ids=["text", "cut off", "ones", "a length beyond the end"],
 )
-def test_garbage_is_answered_and_never_kept(listener: "Open", content: bytes) -> None:
+def test_garbage_is_answered_and_never_kept(listener: OpenListener, content: bytes) -> None:
     status, said = refused(listener, mammogram(), content + b"\0" * (len(content) % 2))
     assert status in {0xC000, 0xC002}
     assert said.startswith(("C000: the data set cannot be parsed", "C002: "))
 
 
-def test_a_deflated_stream_that_is_none_is_answered(listener: "Open") -> None:
+def test_a_deflated_stream_that_is_none_is_answered(listener: OpenListener) -> None:
     image = mammogram()
     syntax = DeflatedExplicitVRLittleEndian
     assert send(listener.port, image, syntax=syntax, content=b"\xff" * 64) == [0xC000]
     assert "C000: the data set cannot be parsed (error)" in listener.sentences("image refused")
 
 
-def test_a_side_said_twice_is_a_view_unknown_and_no_fault(listener: "Open") -> None:
+def test_a_side_said_twice_is_a_view_unknown_and_no_fault(listener: OpenListener) -> None:
     image = mammogram(ImageLaterality=["L", "R"])
     assert send(listener.port, image) == [0x0000]
     (case,) = listener.node.questions.cases_of(image.StudyInstanceUID)
@@ -224,7 +223,7 @@ def test_a_side_said_twice_is_a_view_unknown_and_no_fault(listener: "Open") -> N
 
 
 def test_without_the_reserve_every_image_is_told_to_come_later(
-    listening: Callable[..., "Open"],
+    listening: Callable[..., OpenListener],
 ) -> None:
     listener = listening(reserve_megabytes=1 << 40)
     status, said = refused(listener, mammogram(), encoded(mammogram()))
@@ -232,7 +231,7 @@ def test_without_the_reserve_every_image_is_told_to_come_later(
     assert said == f"A700: less than {1 << 40} MB are free"
 
 
-def test_without_a_database_an_image_is_told_to_come_later(listener: "Open") -> None:
+def test_without_a_database_an_image_is_told_to_come_later(listener: OpenListener) -> None:
     image = mammogram()
     with connected(listener.port, [(MAMMOGRAM, LITTLE_ENDIAN)]) as association:
         ledger = listener.node.settings.data / "ledger.sqlite"
@@ -249,7 +248,7 @@ def test_without_a_database_an_image_is_told_to_come_later(listener: "Open") -> 
     assert listener.incoming() == []
 
 
-def test_an_object_larger_than_allowed_is_cut_off(listening: Callable[..., "Open"]) -> None:
+def test_an_object_larger_than_allowed_is_cut_off(listening: Callable[..., OpenListener]) -> None:
     listener = listening(max_object_megabytes=1)
     image = mammogram(PixelData=bytes(3 << 20))
     assert send(listener.port, image) == [None]
@@ -258,7 +257,7 @@ def test_an_object_larger_than_allowed_is_cut_off(listening: Callable[..., "Open
     assert send(listener.port, mammogram()) == [0x0000]
 
 
-def half_sent(listener: "Open") -> socket.socket:
+def half_sent(listener: OpenListener) -> socket.socket:
     """Begin to send a large image by hand, and return the connection before its end."""
     association = associate(listener.port, [(MAMMOGRAM, LITTLE_ENDIAN)])
     assert association.is_established
@@ -288,7 +287,7 @@ def store_half(association: object, image: Dataset) -> None:
     assert store(association, MAMMOGRAM, image.SOPInstanceUID, LITTLE_ENDIAN, content) is None  # type: ignore[arg-type]
 
 
-def test_a_connection_that_breaks_leaves_no_file_and_no_row(listener: "Open") -> None:
+def test_a_connection_that_breaks_leaves_no_file_and_no_row(listener: OpenListener) -> None:
     connection = half_sent(listener)
     connection.shutdown(socket.SHUT_RDWR)
     until(lambda: listener.incoming() == [])
@@ -300,7 +299,7 @@ def test_a_connection_that_breaks_leaves_no_file_and_no_row(listener: "Open") ->
 
 
 def test_a_sender_that_falls_silent_in_the_middle_leaves_no_file(
-    listening: Callable[..., "Open"],
+    listening: Callable[..., OpenListener],
 ) -> None:
     listener = listening(idle_seconds=0.5)
     half_sent(listener)
@@ -309,7 +308,7 @@ def test_a_sender_that_falls_silent_in_the_middle_leaves_no_file(
 
 
 def test_what_an_earlier_run_left_half_received_is_forgotten(
-    listening: Callable[..., "Open"],
+    listening: Callable[..., OpenListener],
 ) -> None:
     listener = listening()
     listener.listener.stop()

@@ -1,0 +1,27 @@
+"""A listener in this process, and what it wrote down."""
+
+from dicom_node.receiving.listener import Listener
+from dicom_node.wiring import Node
+
+
+class OpenListener:
+    """A listener, and what it wrote down."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.port = node.settings.receiving.port
+        self.listener = Listener(node.settings.receiving, node.ledger, node.spool)
+        self.listener.start()
+
+    def sentences(self, what: str) -> list[str]:
+        """Return the sentences of one kind of event."""
+        events = self.node.questions.last_events(1000)
+        return [event.sentence for event in events if event.what == what]
+
+    def kept(self, sop_uid: str) -> bytes:
+        """Return the file that is kept of an image."""
+        return self.node.spool.path(self.node.spool.image_name(sop_uid)).read_bytes()
+
+    def incoming(self) -> list[str]:
+        """List what lies half received."""
+        return [path.name for path in self.node.spool.incoming.iterdir()]
