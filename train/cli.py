@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from inference.bundle import Measurement, faults
+from inference.errors import BadBundle
 
 if TYPE_CHECKING:
     from train.recipes import shared_trunk
@@ -28,7 +29,10 @@ _EX_CONFIG = 78  # sysexits.h: something is misconfigured
 
 @app.command("run")
 def run_recipe(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, config/recipes/*.toml.")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(exists=True, dir_okay=False, help="A recipe, config/recipes/*.toml."),
+    ],
     *,
     folder: Annotated[Path | None, typer.Option("--run", help="Default: runs/NAME.")] = None,
     cache: Cache = _CACHE,
@@ -39,20 +43,26 @@ def run_recipe(
     """Train a recipe into a run folder, or go on where it stopped."""
     import torch
 
-    from train.engine import Run
+    from train.engine import OtherRecipe, Run
     from train.recipes import shared_trunk
 
     torch.set_num_threads(threads)
     text = recipe.read_text(encoding="utf-8")
     course = _recipe(text, str(recipe))
-    run = Run(folder or Path("runs") / recipe.stem, text)
+    try:
+        run = Run(folder or Path("runs") / recipe.stem, text)
+    except OtherRecipe as fault:
+        typer.echo(fault, err=True)
+        raise typer.Exit(_EX_CONFIG) from fault
     shared_trunk.train(course, run, cache, device=device, workers=workers)
     typer.echo(f"trained: {run.folder}; next: train export {run.folder} BUNDLE")
 
 
 @app.command("export")
 def export_run(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="A finished run's folder.")
+    ],
     folder: Annotated[Path, typer.Argument(help="The bundle to write.")],
     *,
     cache: Cache = _CACHE,
@@ -108,8 +118,12 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
 
 
 def main() -> None:
-    """Run the workshop's command line."""
-    app()
+    """Run the workshop's command line; what the user can put right needs no traceback."""
+    try:
+        app()
+    except BadBundle as fault:
+        typer.echo(fault, err=True)
+        raise SystemExit(_EX_CONFIG) from fault
 
 
 def _recipe(text: str, where: str) -> "shared_trunk.Recipe":

@@ -51,6 +51,10 @@ class Options:
     device: str = "cpu"
 
 
+class OtherRecipe(Exception):
+    """Say that a run folder belongs to another recipe."""
+
+
 class Run:
     """A run folder: the recipe, the weights, the measurements, and the state to go on from."""
 
@@ -60,7 +64,7 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         kept = folder / RECIPE
         if kept.exists() and kept.read_text(encoding="utf-8") != recipe:
-            raise ValueError(
+            raise OtherRecipe(
                 f"{folder} holds a run of another recipe: choose another folder, or remove it"
             )
         kept.write_text(recipe, encoding="utf-8")

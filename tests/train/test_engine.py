@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from train.engine import METRICS, WEIGHTS, Options, Run, Stage, fit
+from train.engine import METRICS, WEIGHTS, Options, OtherRecipe, Run, Stage, fit
 
 OPTIONS = Options(seed=5, weight_decay=0.0, clip_norm=1.0, amp=False, validate_every=4)
 
@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Pat
 def test_a_folder_takes_one_recipe_only(tmp_path: Path) -> None:
     Run(tmp_path, "one")
     Run(tmp_path, "one")
-    with pytest.raises(ValueError, match="another recipe"):
+    with pytest.raises(OtherRecipe, match="another recipe"):
         Run(tmp_path, "two")
 
 

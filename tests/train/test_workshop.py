@@ -11,7 +11,7 @@ from inference.bundle import load_card
 from inference.reading import exam as read_exam
 from phantom.dicom import datasets
 from phantom.study import study
-from train.cli import app
+from train.cli import app, main
 from train.data.phantom import case
 from train.evaluation import SeenPatient, SeenView, examined, measured, seen
 from train.metrics.froc import Marked
@@ -144,10 +144,20 @@ def test_a_recipe_with_faults_is_refused_with_all_of_them(tmp_path: Path) -> Non
 def test_patients_who_teach_do_not_steer(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(RECIPE.replace("first_seed = 8", "first_seed = 6"))
-    with pytest.raises(ValueError, match="share patients"):
-        CliRunner().invoke(
-            app, ["run", str(wrong), "--run", str(tmp_path / "run")], catch_exceptions=False
-        )
+    result = CliRunner().invoke(app, ["run", str(wrong)])
+    assert result.exit_code == 78
+    assert "wrong.toml: data: " in result.stderr
+    assert "share patients" in result.stderr
+
+
+def test_what_the_user_can_put_right_needs_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["train", "evaluate", str(tmp_path)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 78
+    assert "is no bundle" in capsys.readouterr().err
 
 
 def test_the_shipped_recipe_is_a_recipe() -> None:

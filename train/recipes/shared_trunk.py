@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rich.progress import track
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -59,6 +59,12 @@ class Data(_Table):
     pitch_mm: float = Field(gt=0)
     training: Seeds
     validation: Seeds
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if overlapping([self.training, self.validation]):
+            raise ValueError("training and validation share patients: move a first_seed")
+        return self
 
 
 class Course(_Table):
@@ -111,8 +117,6 @@ class Recipe(_Table):
 
 def train(recipe: Recipe, run: Run, cache: Path, *, device: str, workers: int) -> None:
     """Train, or go on training, into a run folder."""
-    if overlapping([recipe.data.training, recipe.data.validation]):
-        raise ValueError("data: training and validation share patients: move a first_seed")
     torch.manual_seed(recipe.seed)
     teach = _lessons(recipe, recipe.data.training, cache, workers)
     steer = _lessons(recipe, recipe.data.validation, cache, workers)
