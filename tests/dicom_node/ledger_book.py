@@ -1,15 +1,16 @@
 """A ledger without a node around it, and cases brought to any state of their life."""
 
+from collections.abc import Callable
 from itertools import count
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from dicom_node.ledger.arrivals import Arrival, keep_row
-from dicom_node.ledger.ledger import Ledger
+from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import Base, Event
-from dicom_node.life import DELIVER, VERBS, State
+from dicom_node.ledger.tables import Base, Event, ModelRun
+from dicom_node.life import DELIVER, VERBS, State, Verb
 
 STUDY = "2.25.100"
 _NUMBERS = count(1)
@@ -86,3 +87,28 @@ class Book:
     def count(self, table: type[Base]) -> int:
         with Session(self.engine) as session:
             return len(session.scalars(select(table)).all())
+
+
+def reading(case_id: int) -> ModelRun:
+    return ModelRun(
+        case_id=case_id,
+        system="shared_trunk",
+        bundle="b",
+        version="1",
+        digest="d",
+        operating_point="o",
+        code_version="1",
+        settings_digest="s",
+        device="cpu",
+        seconds=1.0,
+        cancer_score=0.5,
+        findings_count=0,
+        findings_path="p",
+        findings_sha256="h",
+        made_at=now(),
+    )
+
+
+def take_turn(ledger: Ledger, case_id: int, verb: Verb, work: Callable[[Turn], object]) -> None:
+    with ledger.turn(case_id, verb) as turn:
+        work(turn)
