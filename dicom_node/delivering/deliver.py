@@ -148,6 +148,8 @@ def peer_of(settings: Settings, name: str, target: str) -> Peer | None:
     if destination is None:
         return None
     if destination.return_to_sender:
+        if not target:  # it was an ordinary destination when the case was reported
+            return None
         ae_title, _, place = target.rpartition("@")
         host, _, port = place.rpartition(":")
         return _peer(settings, destination, ae_title, host, int(port))
