@@ -5,7 +5,9 @@ then the sender hears nothing. This one swallows the trouble and remembers it, s
 answer can be A700.
 """
 
+import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -63,13 +65,12 @@ class IncomingFile:
 
     def _give_up(self, trouble: OSError) -> None:
         self.trouble = trouble.strerror or type(trouble).__name__
-        if self._handle is not None:
-            handle, self._handle = self._handle, None
-            try:
-                handle.truncate(0)
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            with suppress(OSError):
+                os.truncate(self.name, 0)  # by name: the handle would write its buffer first
+            with suppress(OSError):
                 handle.close()
-            except OSError:
-                return
 
 
 def write_to(folder: Path) -> None:
