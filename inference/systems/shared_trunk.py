@@ -106,7 +106,11 @@ class SharedTrunk:
         with torch.inference_mode():
             reading = self.network(channels_last(picture))
             probabilities = reading.pixels[0].float().softmax(dim=0).cpu().numpy()
-        return probabilities, float(reading.cancer[0])
+        logit = float(reading.cancer[0])
+        # No number is below NaN, so it would come out of a clip as certainty.
+        if not (math.isfinite(logit) and np.isfinite(probabilities).all()):
+            raise BadBundle("the network answered with numbers that are not finite")
+        return probabilities, logit
 
 
 def findings(

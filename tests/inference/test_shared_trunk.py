@@ -11,6 +11,7 @@ from inference.bundle import Calibration, Card, OperatingPoint, Training, save_b
 from inference.errors import BadBundle
 from inference.findings import Kind
 from inference.mammogram import Exam, GreyScale, Mammogram, Projection, Side
+from inference.networks.shared_trunk import Reading
 from inference.preparing.placement import Placement
 from inference.systems.shared_trunk import (
     BENIGN_MASS,
@@ -18,6 +19,7 @@ from inference.systems.shared_trunk import (
     MALIGNANT_MASS,
     Decision,
     Network,
+    SharedTrunk,
     exam_score,
     findings,
 )
@@ -233,3 +235,17 @@ def test_a_card_that_does_not_fit_is_refused(
     save_card(bundle, card.model_copy(update=changed))
     with pytest.raises(BadBundle, match=sentence):
         open_bundle(bundle)
+
+
+@pytest.mark.parametrize("end", ["pixels", "cancer"])
+def test_a_network_that_answers_with_no_number_has_no_answer(bundle: Path, end: str) -> None:
+    analyzer = open_bundle(bundle)
+    system = analyzer.system
+    assert isinstance(system, SharedTrunk)
+
+    def spoiled(_: torch.nn.Module, __: object, reading: Reading) -> Reading:
+        return reading._replace(**{end: getattr(reading, end) * torch.nan})
+
+    system.network.register_forward_hook(spoiled)
+    with pytest.raises(BadBundle, match="not finite"):
+        analyzer.analyze(EXAM)
