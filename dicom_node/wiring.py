@@ -17,9 +17,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Engine
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
-from dicom_node.errors import Misconfigured
+from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.engine import open_engine
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.questions import Questions
@@ -121,7 +121,10 @@ def ready(node: Node) -> Node:
         have = revision(node)
     except SQLAlchemyError as trouble:
         where = node.engine.url.render_as_string(hide_password=True)
-        raise Misconfigured([f"node.database: {where} cannot be opened: {trouble}"]) from trouble
+        sentence = f"node.database: {where} cannot be opened: {trouble}"
+        if isinstance(trouble, OperationalError) and node.engine.dialect.name != "sqlite":
+            raise Busy(sentence) from trouble  # a server that starts later than the node
+        raise Misconfigured([sentence]) from trouble
     want = newest_revision(node)
     if have is None and node.engine.dialect.name == "sqlite":
         _make_tables_once(node)

@@ -9,7 +9,7 @@ from alembic import command
 from alembic.util import CommandError
 from sqlalchemy import inspect, text
 
-from dicom_node.errors import Misconfigured
+from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.tables import Base, Case
 from dicom_node.settings import Settings
 from dicom_node.wiring import Node, _alembic, migrate, newest_revision, ready, revision
@@ -90,7 +90,6 @@ def test_sqlite_writes_durably_and_lets_readers_read(node: Node) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("postgresql+psycopg://fourviews:rosebud@127.0.0.1:1/d", r"fourviews:\*\*\*@127.0.0.1:1/d"),
         ("sqlite:////proc/no/such", "unable to open"),
         ("rosebud", "names no database"),
         ("flatfile://u:rosebud@h/d", "names no database.*flatfile"),
@@ -104,6 +103,15 @@ def test_a_database_that_cannot_be_opened_is_the_administrators_to_mend(
     with pytest.raises(Misconfigured, match=rf"^node\.database: .*{said}") as faults:
         ready(node)
     assert "rosebud" not in str(faults.value)
+
+
+def test_a_server_that_does_not_answer_is_waited_for(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://fourviews:rosebud@127.0.0.1:1/d"
+    node = Node(Settings.model_validate({"node": {"data": tmp_path, "database": url}}))
+    said = r"^node\.database: .*fourviews:\*\*\*@127.0.0.1:1/d cannot be opened"
+    with pytest.raises(Busy, match=said) as trouble:
+        ready(node)
+    assert "rosebud" not in str(trouble.value)
 
 
 def test_a_data_folder_that_cannot_be_made_is_the_administrators_to_mend(tmp_path: Path) -> None:
