@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 from inference.mammogram import GreyScale, Mammogram, Projection, Side
 from inference.preparing.breast import breast_area
 from inference.preparing.prepare import Preparation, prepare
+from inference.reading import read
+from phantom.dicom import PRESETS, datasets
+from phantom.study import study
 
 GREY = GreyScale(0, np.linspace(0, 1, 4096, dtype=np.float32))
 HOW = Preparation(height_px=96, width_px=64, pitch_mm=0.4, channels=("mean", "max"))
@@ -129,3 +132,13 @@ def test_an_image_of_air_is_shown_whole() -> None:
     air = np.zeros((64, 48), np.uint16)
     area = breast_area(breast(pixels=air))
     assert (area.left, area.top, area.right, area.bottom) == (0, 0, 48, 64)
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_every_makers_images_make_the_same_picture(preset: str) -> None:
+    seen = study(3, pitch_mm=0.4, projections=("MLO",), sides=("R",))
+    how = Preparation(height_px=160, width_px=96, pitch_mm=1.6, channels=("mean", "max"))
+    (plain,), (other,) = datasets(seen), datasets(seen, preset=preset)
+    one, same = prepare(read(plain), how), prepare(read(other), how)
+    assert same.placement == one.placement
+    np.testing.assert_allclose(same.picture, one.picture, atol=0.01)
