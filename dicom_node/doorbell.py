@@ -26,6 +26,7 @@ def queue(settings: Settings) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=False,  # a lost case comes back by its lease, once
         worker_prefetch_multiplier=1,
+        worker_proc_alive_timeout=600.0,  # torch may take its time; after 4 s Celery would kill it
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,

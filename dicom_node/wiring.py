@@ -29,6 +29,7 @@ from dicom_node.spool import Spool
 
 if TYPE_CHECKING:
     from inference.analyzer import Analyzer
+    from inference.bundle import Card
 
 CODE_VERSION = version("fourviews")
 
@@ -69,6 +70,20 @@ class Node:
         spool = Spool(self.settings.data / "spool")
         spool.prepare()
         return spool
+
+    @cached_property
+    def card(self) -> "Card":
+        """Read the active bundle's card, its weights verified; no torch is needed."""
+        from inference.bundle import load_card, verified_weights
+        from inference.errors import BadBundle
+
+        try:
+            card = load_card(self.settings.bundle_folder)
+            card.finding_score(self.settings.analyzing.operating_point or None)
+            verified_weights(self.settings.bundle_folder, card)
+        except BadBundle as fault:
+            raise Misconfigured(str(fault).splitlines()) from fault
+        return card
 
     @cached_property
     def analyzer(self) -> "Analyzer":

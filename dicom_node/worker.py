@@ -4,6 +4,8 @@ A task carries a case number and nothing else. How a turn ended stands in the le
 hears nothing of it.
 """
 
+import os
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,17 +47,19 @@ def turns(node: Node) -> dict[Verb, Callable[[int], None]]:
 
 def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
     """Serve the queues of some verbs until told to stop."""
+    if ANALYZE in verbs:
+        assert Node(settings).card  # Misconfigured here, where it ends the process in words
     app = queue(settings)
     home: dict[str, Any] = {}
 
     def at_home(**_: object) -> None:
         """Build everything in the process that works: connections and torch survive no fork."""
         set_up(settings.node.log_format, settings.node.log_level)
-        node = Node(settings)
-        if ANALYZE in verbs:
-            logger.info("loading bundle", folder=settings.bundle_folder.name)
-            logger.info("bundle loaded", digest=node.analyzer.digest[:12])
-        home.update(turns=turns(node), bell=Bell(settings))
+        try:
+            home.update(_at_home(settings, verbs))
+        except Exception as fault:  # noqa: BLE001 - Celery would log it, and serve without a home
+            logger.error("cannot work", why=told(fault))
+            os.kill(os.getppid(), signal.SIGTERM)
 
     signals.setup_logging.connect(_our_own_logging, weak=False)
     signals.worker_process_init.connect(at_home, weak=False)
@@ -73,6 +77,15 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
         optimization="fair",
     )
     worker.start()
+
+
+def _at_home(settings: Settings, verbs: Sequence[Verb]) -> dict[str, Any]:
+    """Make what the turns need; a bundle is loaded before the first case, not with it."""
+    node = Node(settings)
+    if ANALYZE in verbs:
+        logger.info("loading bundle", folder=settings.bundle_folder.name)
+        logger.info("bundle loaded", digest=node.analyzer.digest[:12])
+    return {"turns": turns(node), "bell": Bell(settings)}
 
 
 def _our_own_logging(**_: object) -> None:

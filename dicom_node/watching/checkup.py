@@ -13,8 +13,6 @@ from dicom_node.doorbell import listen_for_answer
 from dicom_node.errors import Busy, Misconfigured
 from dicom_node.settings import Settings
 from dicom_node.wiring import Node, newest_revision, revision
-from inference.bundle import load_card, verified_weights
-from inference.errors import BadBundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ def checkup(node: Node) -> Iterator[Answer]:
     for question, ask in QUESTIONS.items():
         try:
             yield Answer(question, True, ask(node))
-        except (Misconfigured, BadBundle, Busy, OSError, SQLAlchemyError) as trouble:
+        except (Misconfigured, Busy, OSError, SQLAlchemyError) as trouble:
             yield Answer(question, False, str(trouble))
     for destination in node.settings.delivering.destinations:
         yield _destination(node.settings, destination.name)
@@ -83,9 +81,7 @@ def _bell(node: Node) -> str:
 
 
 def _bundle(node: Node) -> str:
-    folder = node.settings.bundle_folder
-    card = load_card(folder)
-    verified_weights(folder, card)
+    card = node.card
     digest = card.weights_sha256[:12]
     return f"{card.name} {card.version} ({card.system}), weights {digest} as in its card"
 

@@ -297,6 +297,21 @@ def test_a_settings_file_may_be_named_on_the_command_line(ends: Ends, tmp_path: 
     )
 
 
+def test_no_worker_serves_with_a_bundle_that_is_not_sound(ends: Ends, config: Path) -> None:
+    appended(config, '[analyzing]\nbundle = "no_such"\n')
+    status, _, err = ends("work", "--only", "analyze")
+    assert status == os.EX_CONFIG
+    assert "no_such is no bundle" in err
+
+
+def test_an_operating_point_that_the_bundle_has_not_is_said_by_check(
+    ends: Ends, config: Path
+) -> None:
+    appended(config, '[analyzing]\noperating_point = "best"\n')
+    _, out, _ = ends("check")
+    assert "has no operating point 'best': choose one of" in out
+
+
 def test_work_knows_its_steps(ends: Ends) -> None:
     status, _, err = ends("work", "--only", "analyse")
     assert status == 2
