@@ -4,6 +4,7 @@ Every change and its line in the audit trail are one transaction. States change 
 compare-and-swap: who loses gets NotYourTurn and walks away.
 """
 
+import errno
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import Busy, Declined, NotYourTurn, told
@@ -23,6 +24,16 @@ from dicom_node.life import HELD, VERBS, WAITING, State, Verb, may_move
 LEASE_SECONDS = 20.0
 RING_AGAIN = timedelta(seconds=60)
 STRIKES = 3  # a case that lost its worker so often is FAILED, not tried for ever
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def _passes(fault: Exception) -> bool:
+    """Say whether time mends a fault: a disk without room, a database that is away."""
+    if isinstance(fault, OSError):
+        return fault.errno in _FULL
+    return isinstance(fault, OperationalError | InterfaceError)
 
 
 def now() -> datetime:
@@ -132,6 +143,9 @@ class Ledger:
             self._end(turn, verb.during, State.DECLINED, str(answer), rows=turn.rows)
         except Exception as fault:
             stop.set()
+            if _passes(fault):
+                self._end(turn, verb.during, verb.before, told(fault), due_at=now() + RING_AGAIN)
+                raise Busy(told(fault)) from fault
             self._end(turn, verb.during, State.FAILED, told(fault))
             raise
         else:

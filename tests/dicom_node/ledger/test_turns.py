@@ -1,5 +1,6 @@
 """A case has one holder, and every turn ends in the ledger."""
 
+import errno
 import threading
 from datetime import timedelta
 from itertools import pairwise
@@ -8,7 +9,7 @@ import pytest
 from ledger_book import Book, reading, take_turn
 from senders import until
 from sqlalchemy import update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from dicom_node.errors import Busy, Declined, NotYourTurn, Refused
 from dicom_node.ledger.ledger import Turn, now
@@ -100,6 +101,32 @@ def test_a_fault_fails_the_case_keeps_a_reason_without_names_and_is_raised(
     assert case.state == State.FAILED
     assert case.reason.startswith(reason)
     assert "Phantom" not in case.reason
+    assert book.count(ModelRun) == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "OSError: No space left on device"),
+        (OperationalError("SELECT", {}, Exception("gone")), "OperationalError at test_turns.py"),
+    ],
+)
+def test_what_time_mends_goes_back_one_step_and_is_no_strike(
+    book: Book, fault: Exception, reason: str
+) -> None:
+    case_id = book.case_at(State.ANALYZED)
+
+    def work(turn: Turn) -> None:
+        turn.leave(reading(case_id))
+        raise fault
+
+    with pytest.raises(Busy):
+        take_turn(book.ledger, case_id, REPORT, work)
+    case = book.questions.case(case_id)
+    assert case is not None
+    assert (case.state, case.attempts) == (State.ANALYZED, 0)
+    assert case.reason.startswith(reason)
+    assert case.due_at > now()
     assert book.count(ModelRun) == 0
 
 
