@@ -6,11 +6,12 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Predecessor:
-    """Name the object of the round before, which this one replaces."""
+    """Name the object of an earlier round, which this one replaces."""
 
     sop_class_uid: str
     sop_instance_uid: str
     series_uid: str
+    round: int  # not always the one before: that may have come to nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Circumstances:
     round: int
     made_at: datetime  # aware; its own offset decides which wall clock is written
     predecessor: Predecessor | None
-    images_added: int  # since the round before
+    images_added: int  # since that predecessor; without one, in this round
 
     def __post_init__(self) -> None:
         if self.made_at.tzinfo is None:
@@ -36,7 +37,9 @@ class Circumstances:
         """Say in a sentence what this round changes; nothing for the first."""
         if self.round == 1:
             return ""
-        replaced = f"Round {self.round}: replaces the report of round {self.round - 1}"
+        replaced = f"Round {self.round}"
+        if self.predecessor is not None:
+            replaced += f": replaces the report of round {self.predecessor.round}"
         plural = "" if self.images_added == 1 else "s"
         added = f"; {self.images_added} image{plural} added" if self.images_added else ""
         return f"{replaced}{added}."

@@ -66,8 +66,10 @@ def sign(target: Dataset, maker: Maker) -> None:
 def stamp(target: Dataset, made_at: datetime) -> None:
     """Write one moment wherever the object says when it was made.
 
-    highdicom reads the clock; an object must follow from its inputs alone.
+    highdicom reads the clock; an object must follow from its inputs alone. Where it repeats the
+    images' offset from UTC, that offset is said of these times too (PS3.3, C.12.1.1.8).
     """
+    made_at = _with_the_offset_of(target, made_at)
     day, time = made_at.strftime("%Y%m%d"), made_at.strftime("%H%M%S")
     for what in ("InstanceCreation", "Series", "Content"):
         setattr(target, f"{what}Date", day)
@@ -75,6 +77,14 @@ def stamp(target: Dataset, made_at: datetime) -> None:
     for equipment in target.get("ContributingEquipmentSequence", []):
         if equipment.get("ManufacturerModelName") == "highdicom":
             equipment.ContributionDateTime = day + time
+
+
+def _with_the_offset_of(target: Dataset, moment: datetime) -> datetime:
+    try:
+        offset = datetime.strptime(str(target.get("TimezoneOffsetFromUTC") or ""), "%z")
+    except ValueError:
+        return moment
+    return moment.astimezone(offset.tzinfo)
 
 
 def seal(target: Dataset) -> None:

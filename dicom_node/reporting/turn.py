@@ -47,7 +47,8 @@ def report(shop: Workshop, case_id: int) -> None:
         images = shop.questions.images_of(case)
         headers = _headers(shop, images, exam)
         counts = Counter[str]()
-        for built in _built(shop, case, images, headers, exam, run.made_at):
+        made_at = run.made_at.astimezone()  # the clock on the wall, as the images have it
+        for built in _built(shop, case, images, headers, exam, made_at):
             prove(built.dataset, headers, exam)
             counts[built.kind] += 1
             product = _kept(shop, turn, built, sum(counts.values()))
@@ -76,10 +77,8 @@ def _built(
     """Build each wanted kind; each names its own predecessor."""
     destinations = shop.settings.delivering.destinations
     wanted = {kind for one in destinations for kind in one.objects} if destinations else KINDS
-    added = sum(image.case_id == case.id for image in images)
     for kind in sorted(wanted):
-        predecessor = _predecessor(shop, case, kind)
-        circumstances = Circumstances(case.round, made_at, predecessor, added)
+        circumstances = _circumstances(shop, case, images, kind, made_at)
         yield from build(headers, exam, _maker(shop), circumstances, frozenset({kind}))
 
 
@@ -94,11 +93,20 @@ def _maker(shop: Workshop) -> Maker:
     )
 
 
-def _predecessor(shop: Workshop, case: Case, kind: str) -> Predecessor | None:
+def _circumstances(
+    shop: Workshop, case: Case, images: Sequence[Instance], kind: str, made_at: datetime
+) -> Circumstances:
     former = shop.questions.predecessor_of(case, kind)
     if former is None:
-        return None
-    return Predecessor(former.sop_class_uid, former.sop_uid, former.series_uid)
+        added = sum(image.case_id == case.id for image in images)
+        return Circumstances(case.round, made_at, None, added)
+    its_case = shop.questions.case(former.case_id)
+    assert its_case is not None
+    predecessor = Predecessor(
+        former.sop_class_uid, former.sop_uid, former.series_uid, its_case.round
+    )
+    added = sum(image.case_id > its_case.id for image in images)
+    return Circumstances(case.round, made_at, predecessor, added)
 
 
 def _kept(shop: Workshop, turn: Turn, built: Built, number: int) -> Product:

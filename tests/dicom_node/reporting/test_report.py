@@ -6,7 +6,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, MammographyCADSRStorage
 
@@ -153,7 +153,7 @@ def test_a_later_round_names_the_report_it_replaces(
     headers: list[Dataset], exam: ExamFindings, maker: Maker, first_round: Circumstances
 ) -> None:
     before = only(report(headers, exam, maker, first_round, CAD))
-    named = Predecessor(MammographyCADSRStorage, before.SOPInstanceUID, before.SeriesInstanceUID)
+    named = Predecessor(MammographyCADSRStorage, before.SOPInstanceUID, before.SeriesInstanceUID, 1)
     after = only(report(headers, exam, maker, second_round(named), CAD))
     prove(after, headers, exam)
     study = after.PredecessorDocumentsSequence[0]
@@ -167,21 +167,43 @@ def test_a_later_round_names_the_report_it_replaces(
 
 
 @pytest.mark.parametrize(
-    ("added", "words"),
+    ("replaces", "added", "words"),
     [
-        (0, "Round 2: replaces the report of round 1."),
-        (1, "Round 2: replaces the report of round 1; 1 image added."),
-        (3, "Round 2: replaces the report of round 1; 3 images added."),
+        (1, 0, "Round 3: replaces the report of round 1."),
+        (2, 1, "Round 3: replaces the report of round 2; 1 image added."),
+        (1, 3, "Round 3: replaces the report of round 1; 3 images added."),
+        (None, 1, "Round 3; 1 image added."),
     ],
 )
-def test_the_change_is_a_sentence(added: int, words: str) -> None:
-    assert second_round(images_added=added).change == words
+def test_the_change_is_a_sentence_and_claims_no_report_that_never_was(
+    replaces: int | None, added: int, words: str
+) -> None:
+    before = replaces and Predecessor(MammographyCADSRStorage, uid("old"), uid("series"), replaces)
+    third = replace(second_round(before or None, images_added=added), round=3)
+    assert third.change == words
+
+
+@pytest.mark.parametrize(
+    ("offset", "clock"),
+    [("+0200", "20250902003000"), ("-0930", "20250901130000"), ("soon", "20250901223000")],
+)
+def test_times_are_told_in_the_offset_that_the_images_say(
+    headers: list[Dataset], exam: ExamFindings, maker: Maker, offset: str, clock: str
+) -> None:
+    made_at = datetime(2025, 9, 1, 22, 30, tzinfo=UTC)
+    with config.disable_value_validation():
+        for header in headers:
+            header.TimezoneOffsetFromUTC = offset
+    for each in report(headers, exam, maker, Circumstances(1, made_at, None, 0), KINDS):
+        dataset = each.dataset
+        assert dataset.TimezoneOffsetFromUTC == offset
+        assert dataset.ContentDate + dataset.ContentTime == clock
 
 
 def test_a_report_replaces_only_a_report_of_its_own_kind(
     headers: list[Dataset], exam: ExamFindings, maker: Maker
 ) -> None:
-    named = Predecessor(ComprehensiveSRStorage, uid("old"), uid("old series"))
+    named = Predecessor(ComprehensiveSRStorage, uid("old"), uid("old series"), 1)
     built = report(headers, exam, maker, second_round(named), CAD | MEASURED)
     assert "PredecessorDocumentsSequence" not in built[0].dataset
     assert "PredecessorDocumentsSequence" in built[1].dataset

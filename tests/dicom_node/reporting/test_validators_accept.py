@@ -43,7 +43,7 @@ def complaints(found: Sequence[tuple[str, Path]]) -> list[str]:
 
 @pytest.fixture
 def second_round(first_round: Circumstances) -> Circumstances:
-    before = Predecessor(MammographyCADSRStorage, uid("before"), uid("series before"))
+    before = Predecessor(MammographyCADSRStorage, uid("before"), uid("series before"), 1)
     return Circumstances(2, first_round.made_at, before, 1)
 
 
