@@ -62,10 +62,13 @@ class Spool:
         arrived.replace(place)
         sync_folder(place.parent)
 
-    def set_aside(self, arrived: Path, sop_uid: str) -> Path:
-        """Keep a file that cannot be accepted, for people to look at."""
-        digest = hashlib.sha256(sop_uid.encode()).hexdigest()
-        place = self.quarantine / f"{digest[:32]}-{arrived.stem}.dcm"
+    def set_aside(self, arrived: Path, sop_uid: str, digest: str) -> Path:
+        """Keep a file that cannot be accepted, for people to look at.
+
+        A sender that never gives up sends it again and again: the same content is kept once.
+        """
+        named = hashlib.sha256(sop_uid.encode()).hexdigest()
+        place = self.quarantine / f"{named[:32]}-{digest[:32]}.dcm"
         arrived.replace(place)
         return place
 

@@ -47,7 +47,12 @@ def keep(ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope) -> boo
     with _LOCKS[hash(envelope.sop_uid) % len(_LOCKS)]:
         known = known_digest(ledger, envelope.sop_uid)
         if known is not None:
-            return _already_known(ledger, spool, arrived, envelope, same=known == digest)
+            if known != digest:
+                raise _collision(spool, arrived, envelope, digest)
+            arrived.unlink()
+            about = {"sop_uid": envelope.sop_uid, "caller": envelope.caller}
+            ledger.record("duplicate received", "the same image is already here", **about)
+            return False
         sync_file(arrived)
         name = spool.image_name(envelope.sop_uid)
         with ledger.writing() as session:
@@ -89,15 +94,8 @@ def _checked(arrived: Path, envelope: Envelope) -> Dataset:
     return header
 
 
-def _already_known(
-    ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope, *, same: bool
-) -> bool:
-    """Let an exact duplicate pass; set a different object of the same UID aside."""
-    about = {"sop_uid": envelope.sop_uid, "caller": envelope.caller}
-    if same:
-        arrived.unlink()
-        ledger.record("duplicate received", "the same image is already here", **about)
-        return False
-    place = spool.set_aside(arrived, envelope.sop_uid)
+def _collision(spool: Spool, arrived: Path, envelope: Envelope, digest: str) -> Collision:
+    """Set a different object of a known UID aside."""
+    place = spool.set_aside(arrived, envelope.sop_uid, digest)
     sentence = f"another image with this UID is already here; kept aside as {place.name}"
-    raise Collision("A901", sentence)
+    return Collision("A901", sentence)

@@ -86,16 +86,14 @@ def test_half_received_files_are_forgotten_and_kept_ones_are_not(spool: Spool) -
     assert files_in(spool) == [spool.image_name("1.2.3")]
 
 
-def test_what_is_set_aside_keeps_its_bytes_and_overwrites_nothing(spool: Spool) -> None:
-    places = set()
-    for number in range(2):
-        arrived = spool.incoming / f"{number}.dcm"
-        arrived.write_bytes(b"another")
-        place = spool.set_aside(arrived, "1.2.3")
-        places.add(place)
-        assert place.read_bytes() == b"another"
+def test_what_is_set_aside_keeps_its_bytes_and_is_kept_once(spool: Spool) -> None:
+    for content in (b"another", b"another", b"a third"):
+        arrived = spool.incoming / "0.dcm"
+        arrived.write_bytes(content)
+        place = spool.set_aside(arrived, "1.2.3", hashlib.sha256(content).hexdigest())
+        assert place.read_bytes() == content
         assert not arrived.exists()
-    assert len(places) == 2
+    assert len(list(spool.quarantine.iterdir())) == 2
 
 
 def test_a_digest_may_leave_out_the_start_of_a_file(tmp_path: Path) -> None:
