@@ -6,7 +6,10 @@ from pathlib import Path
 
 from pydicom import Dataset, dcmread
 from pydicom.filereader import read_dataset, read_file_meta_info
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    DigitalMammographyXRayImageStorageForPresentation,
+)
 
 IDENTIFIERS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
 VIEW_ATTRIBUTES = ("ImageLaterality", "Laterality", "ViewPosition", "ViewCodeSequence")
@@ -52,7 +55,12 @@ def _inflated_start(path: Path) -> Dataset:
 
 
 def view_of(header: Dataset) -> str:
-    """Name the screening view, or return an empty text where it is none of the four."""
+    """Name the screening view, or return an empty text where it is none of the four.
+
+    A raw image or a tomosynthesis is none: with four of them, what is to be read has yet to come.
+    """
+    if header.get("SOPClassUID") != DigitalMammographyXRayImageStorageForPresentation:
+        return ""
     side = str(header.get("ImageLaterality") or header.get("Laterality") or "")
     codes = header.get("ViewCodeSequence") or []
     said = str(codes[0].get("CodeValue", "")) if codes else str(header.get("ViewPosition") or "")

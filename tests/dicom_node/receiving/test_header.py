@@ -6,7 +6,12 @@ import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    DigitalMammographyXRayImageStorageForPresentation,
+    DigitalMammographyXRayImageStorageForProcessing,
+)
 from small_images import code, encoded, mammogram
 
 from dicom_node.receiving.contexts import TRANSFER_SYNTAXES
@@ -46,6 +51,7 @@ def test_only_the_start_of_a_deflated_image_is_inflated(tmp_path: Path) -> None:
 
 def described(**said: object) -> Dataset:
     header = Dataset()
+    header.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
     for keyword, value in said.items():
         setattr(header, keyword, value)
     return header
@@ -75,6 +81,14 @@ LATERAL = code("399352003", "medio-lateral")
         ({"ViewCodeSequence": [CC]}, ""),
         ({"ImageLaterality": "L", "ViewCodeSequence": [Dataset()]}, ""),
         ({}, ""),
+        (
+            {
+                "SOPClassUID": DigitalMammographyXRayImageStorageForProcessing,
+                "ImageLaterality": "L",
+                "ViewCodeSequence": [CC],
+            },
+            "",
+        ),
     ],
 )
 def test_a_view_is_named_by_its_code_and_its_side(said: dict[str, object], view: str) -> None:
