@@ -28,7 +28,7 @@ Curve = NDArray[np.float64]
 
 def read(dataset: Dataset) -> Mammogram:
     """Read one view; `Unreadable` says what is missing or broken."""
-    if int(dataset.get("NumberOfFrames") or 1) != 1:
+    if (_number(dataset, "NumberOfFrames") or 1) != 1:
         raise Unreadable(
             f"the image has {dataset.NumberOfFrames} frames: send single-frame mammograms"
         )
@@ -208,7 +208,10 @@ def _spacing_mm(dataset: Dataset) -> tuple[float, float]:
     for keyword in ("ImagerPixelSpacing", "PixelSpacing"):
         value = dataset.get(keyword)
         if value is not None and not isinstance(value, str) and len(value) == 2:  # noqa: PLR2004
-            row, column = (float(part) for part in value)
+            try:
+                row, column = (float(part) for part in value)
+            except (TypeError, ValueError):
+                continue
             if row > 0 and column > 0 and math.isfinite(row * column):
                 return row, column
     raise Unreadable("neither ImagerPixelSpacing nor PixelSpacing gives the size of a pixel")

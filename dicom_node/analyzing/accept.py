@@ -13,6 +13,9 @@ from pydicom.uid import (
     BreastTomosynthesisImageStorage,
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
 )
 
 from dicom_node.errors import Declined
@@ -39,6 +42,9 @@ IDENTIFIERS = (
     "Manufacturer",
     "ManufacturerModelName",
 )
+
+LOSSY_SYNTAXES = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless}
+UNREADABLE = (ArithmeticError, AttributeError, NotImplementedError, TypeError, ValueError)
 
 Rule = Callable[[Dataset, Accept], str]
 """Return what is wrong with an image, or an empty text."""
@@ -96,7 +102,9 @@ def _quality_control(header: Dataset, _: Accept) -> str:
 
 
 def _lossless(header: Dataset, accept: Accept) -> str:
-    lossy = text(header, "LossyImageCompression") == "01"
+    said = text(header, "LossyImageCompression") == "01"
+    syntax = getattr(header, "file_meta", Dataset()).get("TransferSyntaxUID")
+    lossy = said or syntax in LOSSY_SYNTAXES
     return "it was compressed with loss" if lossy and not accept.lossy else ""
 
 
@@ -205,7 +213,11 @@ IMAGE_RULES: dict[str, Rule] = {
 def judge_image(header: Dataset, accept: Accept) -> Declined | None:
     """Return the first rule that an image breaks."""
     for code, rule in IMAGE_RULES.items():
-        if sentence := rule(header, accept):
+        try:
+            sentence = rule(header, accept)
+        except UNREADABLE:
+            sentence = "an attribute that this rule asks for has a value that cannot be read"
+        if sentence:
             return Declined(code, sentence)
     return None
 
@@ -269,7 +281,7 @@ def _one_patient(headers: Sequence[Dataset]) -> None:
 
 def _age_and_sex(header: Dataset, accept: Accept) -> None:
     said = text(header, "PatientAge")
-    years = int(said[:3]) if said[:3].isdigit() and said.endswith("Y") else None
+    years = int(said[:-1]) if said[:-1].isdigit() and said.endswith("Y") else None
     if years is not None and not accept.age_min <= years <= accept.age_max:
         wanted = f"{accept.age_min} to {accept.age_max}"
         raise Declined("S04", f"the patient's age is not {wanted} years")

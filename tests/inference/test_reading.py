@@ -262,6 +262,13 @@ def test_what_cannot_be_read_is_said(keyword: str, value: object, sentence: str)
         read(dataset)
 
 
+def test_a_spacing_of_words_is_none() -> None:
+    dataset = image()
+    dataset.add_new("ImagerPixelSpacing", "LO", ["wide", "high"])
+    with pytest.raises(Unreadable, match="size of a pixel"):
+        read(dataset)
+
+
 def test_an_image_without_a_picture_is_unreadable() -> None:
     with pytest.raises(Unreadable, match="every pixel is 7"):
         read(image(np.full((64, 48), 7, np.uint16)))

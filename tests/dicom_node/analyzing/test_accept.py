@@ -2,9 +2,14 @@
 
 import pytest
 from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
 from pydicom.uid import (
+    UID,
     BreastTomosynthesisImageStorage,
     DigitalMammographyXRayImageStorageForProcessing,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
     SecondaryCaptureImageStorage,
 )
 from small_images import code, mammogram
@@ -97,6 +102,31 @@ def test_an_image_that_breaks_a_rule_is_declined_with_its_code(
     assert declined is not None
     assert declined.code == rule
     assert said in declined.sentence
+
+
+@pytest.mark.parametrize(
+    ("rule", "keyword"),
+    [("I09", "NumberOfFrames"), ("I13", "EstimatedRadiographicMagnificationFactor")],
+)
+def test_a_value_that_cannot_be_read_is_an_answer_and_is_not_told(rule: str, keyword: str) -> None:
+    header = image()
+    header.add_new(keyword, "LO", "Small^Image")
+    declined = judge_image(header, RULES)
+    assert declined is not None
+    assert declined.code == rule
+    assert "cannot be read" in declined.sentence
+    assert "Small" not in declined.sentence
+
+
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless])
+def test_a_transfer_syntax_with_loss_needs_no_attribute_to_say_so(syntax: UID) -> None:
+    header = image()
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = syntax
+    declined = judge_image(header, RULES)
+    assert declined is not None
+    assert declined.code == "I08"
+    assert judge_image(header, Accept(lossy=True)) is None
 
 
 def test_every_rule_has_a_header_that_breaks_it() -> None:
@@ -261,3 +291,11 @@ def test_age_and_sex_are_limits_where_they_are_known(
     if answer is not None:
         assert answer.code == "S04"
         assert (age or "060")[:3] not in answer.sentence
+
+
+def test_an_age_of_two_digits_is_an_age() -> None:
+    header = image()
+    header.add_new("PatientAge", "LO", "39Y")  # AS has three
+    answer = declined_study(header, accept=Accept(age_min=40))
+    assert answer is not None
+    assert answer.code == "S04"
