@@ -298,6 +298,8 @@ def _peer(settings: Settings, name: str | None, calling: str | None) -> Any:  # 
             raise typer.BadParameter(f"{name} is not AE@host:port")
         return Peer(ae_title, host, int(port), caller, 30.0)
     peer = peer_of(settings, name, "")
+    if peer is None and any(one.name == name for one in settings.delivering.destinations):
+        raise typer.BadParameter(f"{name} is whoever sends: call a sender as AE@host:port")
     if peer is None:
         known = ", ".join(one.name for one in settings.delivering.destinations) or "none"
         raise typer.BadParameter(f"no destination is called {name}; the settings have: {known}")

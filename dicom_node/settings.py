@@ -19,6 +19,7 @@ from dicom_node.shipped import shipped
 ENVIRONMENT_VARIABLE = "FOURVIEWS_CONFIG"
 AE_TITLE_LENGTH = 16
 RESEARCH_USE = "research use"
+MAY_BE_SECRET = {"node.database", "node.broker"}
 
 ObjectKind = Literal["cad_sr", "measurement_report", "segmentation"]
 
@@ -44,6 +45,13 @@ def _secret(value: str) -> str:
     return value
 
 
+def _broker(value: str) -> str:
+    """Take an address of Redis; Celery would read other words as brokers that are not tried."""
+    if value and not value.startswith(("redis://", "rediss://", "redis+socket://")):
+        raise ValueError("wanted: redis://host:6379/0, or nothing for a folder as the queue")
+    return value
+
+
 def _network(value: str) -> str:
     """Take an address or a network; a name is none, since a caller is known by its address."""
     try:
@@ -61,9 +69,10 @@ def _research(value: str) -> str:
 
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=1e8)]  # three years; no infinity, which has no date
 Network = Annotated[str, AfterValidator(_network)]
 Secret = Annotated[str, AfterValidator(_secret)]
+Broker = Annotated[Secret, AfterValidator(_broker)]
 View = Literal["LCC", "RCC", "LMLO", "RMLO"]
 
 
@@ -78,7 +87,7 @@ class NodeTable(Table):
 
     data: Path = Path("var")
     database: Secret = ""
-    broker: Secret = ""
+    broker: Broker = ""
     log_format: Literal["plain", "json"] = "plain"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -202,7 +211,7 @@ class Watching(Table):
     """How the node looks after itself."""
 
     sweep_seconds: Seconds = 15.0
-    lease_seconds: Annotated[float, Field(ge=2)] = 20.0
+    lease_seconds: Annotated[Seconds, Field(ge=2)] = 20.0
 
 
 class Settings(Table):
@@ -279,6 +288,7 @@ def _sentences(path: Path, faults: ValidationError) -> list[str]:
             said = fault["msg"].removeprefix("Value error, ")
             said = said[:1].lower() + said[1:]
             simple = isinstance(fault["input"], str | int | float)  # a list may hold a secret
+            simple = simple and key not in MAY_BE_SECRET
             shown = f" (it is {fault['input']!r})" if simple else ""
             sentences.append(f"{path}: {key}: {said}{shown}")
     return sentences

@@ -79,7 +79,11 @@ class Listener:
             (evt.EVT_CONN_CLOSE, lambda event: self._gone(event, "lost")),
         ]
         where = (self.receiving.address, self.receiving.port)
-        server = ae.start_server(where, block=False, evt_handlers=handlers)  # type: ignore[arg-type]
+        try:
+            server = ae.start_server(where, block=False, evt_handlers=handlers)  # type: ignore[arg-type]
+        except OSError as trouble:
+            sentence = f"receiving.address and port: {self.name} cannot be listened on"
+            raise Busy(f"{sentence}: {trouble.strerror}") from trouble
         assert isinstance(server, ThreadedAssociationServer)
         self._server = server
         self.ledger.record(

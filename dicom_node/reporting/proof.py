@@ -13,6 +13,7 @@ from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 
+from dicom_node.errors import told
 from dicom_node.reporting import common_proof, segmentation_proof, sr_proof
 from dicom_node.reporting.common_proof import Check, Claim
 from dicom_node.reporting.frame import encoded
@@ -53,7 +54,7 @@ def _read_back(dataset: Dataset) -> Dataset:
     try:
         return dcmread(BytesIO(encoded(dataset)))
     except NOT_THERE as fault:
-        raise Unsound([f"the object cannot be written and read back: {fault}"]) from fault
+        raise Unsound([f"the object cannot be written and read back: {told(fault)}"]) from fault
 
 
 def _checks(dataset: Dataset) -> tuple[Check, ...]:
@@ -69,4 +70,4 @@ def _faults(check: Check, claim: Claim) -> Iterator[str]:
     try:
         yield from check(claim)
     except NOT_THERE as fault:
-        yield f"{check.__name__} cannot be checked: {fault!r}"
+        yield f"{check.__name__} cannot be checked: {told(fault)}"

@@ -198,3 +198,16 @@ def test_the_file_is_found_by_order_of_nearness(
 def test_nothing_changes_a_setting_later() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().receiving.port = 104
+
+
+@pytest.mark.parametrize("address", ["localhost:6379", "redi://:rosebud@host", "amqp://host"])
+def test_a_broker_that_is_none_is_said_without_its_secret(written: Written, address: str) -> None:
+    (fault,) = faults_of(written(f'[node]\nbroker = "{address}"'))
+    assert fault == "node.broker: wanted: redis://host:6379/0, or nothing for a folder as the queue"
+
+
+def test_no_time_is_infinite(written: Written) -> None:
+    text = (
+        "[watching]\nsweep_seconds = inf\nlease_seconds = inf\n[delivering]\nretry_seconds = [nan]"
+    )
+    assert len(faults_of(written(text))) == 3

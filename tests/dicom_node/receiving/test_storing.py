@@ -23,6 +23,7 @@ from pydicom.uid import (
 from senders import associate, connected, send, store, until
 from small_images import encoded, mammogram
 
+from dicom_node.errors import Busy
 from dicom_node.receiving.contexts import SOP_CLASSES, TRANSFER_SYNTAXES
 from dicom_node.receiving.header import data_set_offset
 
@@ -319,3 +320,11 @@ def test_what_an_earlier_run_left_half_received_is_forgotten(
     assert [event.details for event in listener.node.questions.last_events(1)] == [
         {"forgotten_files": 1}
     ]
+
+
+def test_a_port_that_is_taken_is_said_to_be(listening: Callable[..., OpenListener]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(Busy, match="cannot be listened on: Address already in use"):
+            listening(port=taken.getsockname()[1])

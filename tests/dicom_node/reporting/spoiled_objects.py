@@ -170,7 +170,7 @@ SPOILED: dict[str, tuple[str, Spoiler, str]] = {
     "broken words": (
         CAD,
         lambda d: put(d, "PatientName", "PN", b"\xc4arc\xeda^Zo\xeb "),
-        "decode",
+        "cannot be checked: UserWarning",
     ),
     "implicit VR": (
         CAD,

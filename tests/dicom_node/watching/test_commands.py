@@ -264,6 +264,13 @@ def test_check_calls_each_destination(ends: Ends, config: Path, orthanc: Orthanc
     )
 
 
+def test_echo_cannot_call_whoever_sends(ends: Ends, config: Path) -> None:
+    appended(config, '[[delivering.destinations]]\nname = "back"\nreturn_to_sender = true\n')
+    status, _, err = ends("echo", "back")
+    assert status == 2
+    assert "back is whoever sends: call a sender as AE@host:port" in err
+
+
 def test_echo_says_who_is_known_and_who_does_not_answer(ends: Ends) -> None:
     status, _, err = ends("echo", "nowhere")
     assert status == 2
