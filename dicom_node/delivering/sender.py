@@ -79,6 +79,7 @@ def echo(peer: Peer) -> None:
 
 def send(association: Association, parcel: Parcel) -> int | None:
     """Send one object as it is, and return the status, or None where no answer came."""
+    dataset = dcmread(BytesIO(parcel.content))
     if not association.is_established:
         return None
     accepted = {
@@ -87,5 +88,8 @@ def send(association: Association, parcel: Parcel) -> int | None:
     }
     if (parcel.sop_class_uid, parcel.transfer_syntax_uid) not in accepted:
         return NO_CONTEXT  # another context of its class might do, but would re-encode it
-    answer = association.send_c_store(dcmread(BytesIO(parcel.content)))
+    try:
+        answer = association.send_c_store(dataset)
+    except RuntimeError:  # the peer has gone since it was asked for just now
+        return None
     return int(answer.Status) if "Status" in answer else None
