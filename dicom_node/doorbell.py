@@ -62,12 +62,27 @@ class Bell:
     def __init__(self, settings: Settings) -> None:
         self._app = queue(settings)
 
-    def ring(self, case_id: int, verb: Verb) -> None:
-        """Put a case number into the queue of its next step."""
+    def ring(self, case_id: int, verb: Verb) -> bool:
+        """Put a case number into the queue of its next step; say whether that could be done."""
         try:
             self._app.send_task(verb.name, args=[case_id], queue=verb.name, retry=False)
         except (OperationalError, OSError) as trouble:
             logger.warning("nobody hears the bell", case=case_id, why=type(trouble).__name__)
+            return False
+        return True
+
+    def waiting(self, verb: Verb) -> int:
+        """Count the rings that nobody has answered yet; 0 where they cannot be counted."""
+        try:
+            with self._app.connection_for_read() as connection:
+                connection.ensure_connection(max_retries=1, timeout=3)
+                try:
+                    queue = connection.default_channel.queue_declare(verb.name, passive=True)
+                except (*connection.channel_errors, *connection.connection_errors):
+                    return 0  # Redis knows no queue that is empty
+                return int(queue.message_count)
+        except (OperationalError, OSError):
+            return 0
 
 
 def listen_for_answer(settings: Settings) -> str:

@@ -17,6 +17,7 @@ from dicom_node.watching.story import cases_named
 from dicom_node.wiring import Node
 
 SETTLE_SECONDS = 1.0
+LONG_QUEUE = 1000
 
 logger = log("tending")
 
@@ -44,10 +45,21 @@ def sweep_once(node: Node) -> int:
 
 
 def _ring_for_all(node: Node, bell: Bell) -> int:
+    """Ring for what is due, and count the rings; the next sweep finds what this one left.
+
+    A bell that nobody hears is not tried for each case: that would hold up the settling. And while
+    no worker serves, the sweep goes on ringing: a queue that is long enough gets no longer.
+    """
+    rung = 0
     due = node.ledger.sweep()
-    for case_id, verb in due:
-        bell.ring(case_id, verb)
-    return len(due)
+    for verb in {verb: None for _, verb in due}:
+        if bell.waiting(verb) >= LONG_QUEUE:
+            continue
+        for case_id in (case_id for case_id, its_verb in due if its_verb == verb):
+            if not bell.ring(case_id, verb):
+                return rung
+            rung += 1
+    return rung
 
 
 def try_again(node: Node, name: str) -> Iterator[str]:

@@ -1,0 +1,53 @@
+"""The sweep rings for what is due, and no more than helps."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+from free_ports import free_port
+from ledger_book import Book
+
+from dicom_node.life import VERBS, State, Verb
+from dicom_node.settings import Settings
+from dicom_node.tending import LONG_QUEUE, sweep_once
+from dicom_node.wiring import Node
+
+
+def rings(node: Node, verb: Verb) -> int:
+    folder = node.settings.data / "queue" / "messages"
+    return len(list(folder.glob(f"*.{verb.name}.msg")))
+
+
+def test_each_due_case_is_rung_for_in_the_queue_of_its_step(node: Node) -> None:
+    book = Book(node.engine)
+    for number, verb in enumerate(VERBS, 1):
+        book.case_at(verb.before, f"2.25.{number}")
+    book.case_at(State.DELIVERED, "2.25.9")
+    assert sweep_once(node) == len(VERBS)
+    assert [rings(node, verb) for verb in VERBS] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_a_queue_that_nobody_serves_does_not_grow_for_ever(node: Node, verb: Verb) -> None:
+    folder = node.settings.data / "queue" / "messages"
+    folder.mkdir(parents=True)
+    for number in range(LONG_QUEUE):
+        (folder / f"{number}_x.{verb.name}.msg").touch()
+    Book(node.engine).case_at(verb.before)
+    assert sweep_once(node) == 0
+    assert rings(node, verb) == LONG_QUEUE
+
+
+def test_a_bell_that_nobody_hears_is_not_tried_for_each_case(
+    settled: Callable[..., Settings], opened: Callable[[Settings], Node]
+) -> None:
+    settings = settled()
+    broker = f"redis://127.0.0.1:{free_port()}/0"
+    node = opened(
+        settings.model_copy(update={"node": settings.node.model_copy(update={"broker": broker})})
+    )
+    for number in range(20):
+        Book(node.engine).case_at(State.RECEIVED, f"2.25.{number + 1}")
+    started = time.monotonic()
+    assert sweep_once(node) == 0
+    assert time.monotonic() - started < 30
