@@ -76,7 +76,10 @@ def _again(node: Node, bell: Bell, case: Case) -> str:
     state = case.state
     if state == State.FAILED:
         owe_again(node.ledger, case.id)
-        state = node.ledger.retry(case.id)
+        try:
+            state = node.ledger.retry(case.id)
+        except NotYourTurn as answer:
+            return str(answer)
     if state not in WAITING:
         return f"case {case.id} is {state}: there is nothing to try again"
     hurry(node.ledger, case.id)

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, or_, select, update
+from sqlalchemy import Engine, func, or_, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import Busy, Declined, NotYourTurn, told
 from dicom_node.ledger.tables import Base, Case, Event
-from dicom_node.life import HELD, VERBS, WAITING, State, Verb, may_move
+from dicom_node.life import DELIVER, HELD, VERBS, WAITING, State, Verb, may_move
 
 LEASE_SECONDS = 20.0
 RING_AGAIN = timedelta(seconds=60)
@@ -235,7 +235,10 @@ class Ledger:
             self.moving(session, case.id, verb.during, end, sentence, lease=case.lease)
 
     def retry(self, case_id: int) -> State:
-        """Send a FAILED case back to where it failed, with its strikes forgiven."""
+        """Send a FAILED case back to where it failed, with its strikes forgiven.
+
+        A later round read its images too; a report made now would seem to be the newer one.
+        """
         with self.writing() as session:
             last = session.scalars(
                 select(Event)
@@ -245,6 +248,12 @@ class Ledger:
             if last is None:
                 raise NotYourTurn(f"case {case_id} has not failed: there is nothing to retry")
             verb = next((verb for verb in VERBS if verb.during == last.from_state), VERBS[0])
+            case = session.get_one(Case, case_id)
+            newest = session.scalars(
+                select(func.max(Case.round)).where(Case.study_uid == case.study_uid)
+            ).one()
+            if verb is not DELIVER and newest > case.round:
+                raise NotYourTurn(f"case {case_id} gave way to round {newest}: retry that one")
             self.moving(session, case_id, State.FAILED, verb.before, "retried by hand")
             session.execute(update(Case).where(Case.id == case_id).values(attempts=0))
             return verb.before

@@ -207,6 +207,21 @@ def test_retry_goes_back_to_where_it_failed(book: Book, verb: Verb) -> None:
     assert book.state(case_id) == verb.after
 
 
+def test_a_round_that_gave_way_is_delivered_but_made_no_more(book: Book) -> None:
+    for verb in VERBS:
+        study = f"2.25.20{VERBS.index(verb)}"
+        case_id = book.case_at(verb.before, study)
+        with pytest.raises(ZeroDivisionError), book.ledger.turn(case_id, verb):
+            raise ZeroDivisionError
+        assert book.arrive(study) > case_id
+        if verb is DELIVER:
+            assert book.ledger.retry(case_id) == State.REPORTED
+        else:
+            with pytest.raises(NotYourTurn, match=r"gave way to round 2: retry that one"):
+                book.ledger.retry(case_id)
+            assert book.state(case_id) == State.FAILED
+
+
 def test_what_has_not_failed_cannot_be_retried(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     with pytest.raises(NotYourTurn, match="has not failed"):
