@@ -80,6 +80,8 @@ def owe_again(ledger: Ledger, case_id: int) -> None:
             .where(Delivery.case_id == case_id, Delivery.receipt == Receipt.REFUSED)
             .values(receipt=Receipt.OWED, due_at=now(), owed_since=now())
         )
+        case = session.get_one(Case, case_id)
+        ledger.note(session, "owed again", "what was refused is asked for once more", case=case)
 
 
 def hurry(ledger: Ledger, case_id: int) -> None:
@@ -92,6 +94,8 @@ def hurry(ledger: Ledger, case_id: int) -> None:
         )
         session.execute(update(Road).values(due_at=now()))
         session.execute(update(Case).where(Case.id == case_id).values(due_at=now()))
+        case = session.get_one(Case, case_id)
+        ledger.note(session, "hurried", "nothing waits for its time any more", case=case)
 
 
 def _owed(session: Session, delivery_id: int) -> tuple[Delivery, Product, Case]:

@@ -23,7 +23,8 @@ def complete(arriving: Arriving, receiving: Receiving, at: datetime) -> str | No
             return "complete: all required views are in"
         if quiet_for >= timedelta(seconds=receiving.quiet_seconds):
             return f"quiet for {receiving.quiet_seconds:g} s{_without(missing)}"
-    if at - arriving.case.opened_at >= timedelta(seconds=receiving.cap_seconds):
+    # Since it began to take images: a late one may have come hours after the round was opened.
+    if at - arriving.case.moved_at >= timedelta(seconds=receiving.cap_seconds):
         return f"waited {receiving.cap_seconds:g} s{_without(missing)}"
     return None
 

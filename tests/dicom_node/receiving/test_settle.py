@@ -49,13 +49,13 @@ def test_a_round_is_complete_or_waits(
     old: float,
     why: str | None,
 ) -> None:
-    case = Case(last_image_at=AT - timedelta(seconds=quiet), opened_at=AT - timedelta(seconds=old))
+    case = Case(last_image_at=AT - timedelta(seconds=quiet), moved_at=AT - timedelta(seconds=old))
     assert complete(Arriving(case, views, frozenset(), sender), RULES, AT) == why
 
 
 def test_only_the_required_views_are_waited_for() -> None:
     rules = RULES.model_copy(update={"required_views": ("LCC",)})
-    case = Case(last_image_at=AT - timedelta(seconds=10), opened_at=AT - timedelta(seconds=10))
+    case = Case(last_image_at=AT - timedelta(seconds=10), moved_at=AT - timedelta(seconds=10))
     arriving = Arriving(case, frozenset({"LCC"}), frozenset(), sender_is_connected=False)
     assert complete(arriving, rules, AT) == "complete: all required views are in"
 
@@ -103,3 +103,19 @@ def test_a_second_round_is_complete_with_the_views_of_the_first(
     second = node.questions.cases_of(study)[-1]
     assert (second.round, second.state) == (2, State.RECEIVED)
     assert second.reason == "complete: all required views are in"
+
+
+def test_a_late_image_of_an_old_round_waits_like_the_first(
+    listening: Callable[..., OpenListener],
+) -> None:
+    listener = listening(grace_seconds=0, quiet_seconds=30.0, cap_seconds=60.0)
+    node, rules = listener.node, listener.node.settings.receiving
+    image = mammogram("RCC")
+    assert send(listener.port, image) == [0x0000]
+    (case,) = node.questions.cases_of(image.StudyInstanceUID)
+    node.ledger.move(case.id, State.RECEIVING, State.RECEIVED)
+    with node.ledger.writing() as session:
+        session.get_one(Case, case.id).opened_at -= timedelta(hours=1)  # no worker since then
+    late = mammogram("LCC", StudyInstanceUID=image.StudyInstanceUID)
+    assert send(listener.port, late) == [0x0000]
+    assert settle(node.ledger, node.questions, rules) == []
