@@ -57,9 +57,9 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
         set_up(settings.node.log_format, settings.node.log_level)
         try:
             home.update(_at_home(settings, verbs))
-        except Exception as fault:  # noqa: BLE001 - Celery would log it, and serve without a home
-            logger.error("cannot work", why=told(fault))
-            os.kill(os.getppid(), signal.SIGTERM)
+        finally:
+            if not home:  # Celery logs why, and would go on to serve with nothing to serve from
+                os.kill(os.getppid(), signal.SIGTERM)
 
     signals.setup_logging.connect(_our_own_logging, weak=False)
     signals.worker_process_init.connect(at_home, weak=False)
