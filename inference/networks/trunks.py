@@ -24,7 +24,8 @@ class Trunk(nn.Module):
     """A ResNet without its classifier; its state fits torchvision's.
 
     A width of 64 is torchvision's. A stride of 16 or 8 keeps the last stages fine, as
-    torchvision's `replace_stride_with_dilation` does.
+    torchvision's `replace_stride_with_dilation` does. With 3 as its last stage it ends at the
+    features that detectors call C4, a stride of 16.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Trunk(nn.Module):
         width: int = 64,
         output_stride: Stride = 32,
         norm: Norm = "group",
+        last_stage: Literal[3, 4] = 4,
     ) -> None:
         super().__init__()
         block, depths = _DEPTHS[name]
@@ -44,7 +46,7 @@ class Trunk(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         stages, channels, reached, dilation = [], width, 4, 1
-        for number, depth in enumerate(depths):
+        for number, depth in enumerate(depths[:last_stage]):
             planes, stride, before = width * 2**number, 1 if number == 0 else 2, dilation
             if stride == 2 and reached == output_stride:  # noqa: PLR2004 - halving
                 stride, dilation = 1, dilation * 2
@@ -64,15 +66,21 @@ class Trunk(nn.Module):
                 )
                 channels = planes * block.expansion
             stages.append(nn.Sequential(*blocks))
+        stages += [nn.Sequential()] * (len(depths) - last_stage)  # empty: features pass unchanged
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.channels = channels
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    def stem(self, pictures: Tensor) -> Tensor:
+        """Return what the first stage reads; a network of several scales goes on by itself."""
+        features: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(pictures))))
+        return features  # B w H/4 W/4
+
     def forward(self, pictures: Tensor) -> Tensor:
         """Return the last feature map."""
-        features: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(pictures))))  # B w H/4 W/4
+        features = self.stem(pictures)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             features = stage(features)
         return features  # B channels H/stride W/stride
@@ -106,15 +114,21 @@ def _block(
     return made
 
 
-def _group(channels: int) -> nn.Module:
+def group_norm(channels: int) -> nn.Module:
+    """Normalize channels in groups of sixteen, or all together where there are fewer."""
     return nn.GroupNorm(max(1, channels // _CHANNELS_PER_GROUP), channels)
 
 
 _NORMS: dict[Norm, Callable[[int], nn.Module]] = {
-    "group": _group,  # trained from scratch, in small batches
+    "group": group_norm,  # trained from scratch, in small batches
     "frozen_batch": FrozenBatchNorm2d,  # started from pretrained weights
     "batch": nn.BatchNorm2d,
 }
+
+
+def norm_layer(norm: Norm, channels: int) -> nn.Module:
+    """Make the norm of that name, for layers that stand on a trunk."""
+    return _NORMS[norm](channels)
 
 
 def parameters_in(module: nn.Module) -> int:
