@@ -144,7 +144,7 @@ def bundle(recipe: Recipe, run: Run, cache: Path, folder: Path, *, workers: int)
         device=torch.device("cpu"),
     )
     steer = _lessons(recipe, recipe.data.validation, cache, workers)
-    patients = [_seen(raw, views) for views in _by_patient(steer)]
+    patients = [_seen(raw, views) for views in track(_by_patient(steer), "Calibrating")]
     views = [view for patient in patients for view in patient.views]
     slope, intercept = platt([view.score for view in views], [view.cancer for view in views])
     points = operating_points([view.marked for view in views], str(recipe.data.validation))
@@ -228,8 +228,7 @@ def _pixels(lot: Sequence[Lesson]) -> np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 def _by_patient(lot: Sequence[Lesson]) -> list[list[Lesson]]:
-    kept = [list(views) for _, views in groupby(lot, key=lambda lesson: lesson.seed)]
-    return list(track(kept, "Calibrating"))
+    return [list(views) for _, views in groupby(lot, key=lambda lesson: lesson.seed)]
 
 
 def _seen(system: SharedTrunk, views: Sequence[Lesson]) -> SeenPatient:
