@@ -31,6 +31,12 @@ app = typer.Typer(
 console = Console()
 SENDER = "FOURVIEWS_SEND"  # how `send` and `echo` call this node's own listener
 
+
+def say(words: str) -> None:
+    """Print a line as it is; a terminal may break it, we do not."""
+    console.print(words, highlight=False, soft_wrap=True)
+
+
 JSON = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
 
 
@@ -186,10 +192,10 @@ def check(*, as_json: JSON = False) -> None:
         ]
         typer.echo(json.dumps({"settings": str(path), "answers": told}, indent=1))
     else:
-        console.print(f"[green]✓[/] the settings can be read  {path}", highlight=False)
+        say(f"[green]✓[/] the settings can be read  {path}")
         for one in answers:
             mark = "[green]✓[/]" if one.good else "[red]✗[/]"
-            console.print(f"{mark} {one.question}  {escape(one.sentence)}", highlight=False)
+            say(f"{mark} {one.question}  {escape(one.sentence)}")
     raise typer.Exit(0 if all(one.good for one in answers) else 1)
 
 
@@ -240,7 +246,7 @@ def retry(name: Annotated[str, typer.Argument(metavar="STUDY|CASE")]) -> None:
     from dicom_node.tending import try_again
 
     for sentence in try_again(_node(), name):
-        console.print(sentence)
+        say(escape(sentence))
 
 
 @app.command()

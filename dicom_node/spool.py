@@ -13,7 +13,11 @@ import os
 import shutil
 from pathlib import Path
 
+from pydicom.filereader import read_file_meta_info
+
 BLOCK = 1 << 20
+PREFIX = 132  # preamble and DICM
+GROUP_LENGTH_BYTES = 12  # the element that says how long the rest of the file meta is
 
 
 class Spool:
@@ -113,6 +117,17 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def data_set_offset(path: Path) -> int:
+    """Say where the data set begins: what stands before it was written by this node."""
+    meta = read_file_meta_info(path)
+    return PREFIX + GROUP_LENGTH_BYTES + int(meta.FileMetaInformationGroupLength)
+
+
+def data_set_digest(path: Path) -> str:
+    """Name an image by its data set, without holding it in memory."""
+    return digest_of(path, skip=data_set_offset(path))
 
 
 def digest_of(path: Path, skip: int = 0) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_node.delivering.deliver import peer_of
 from dicom_node.doorbell import Bell
 from dicom_node.errors import NotYourTurn
 from dicom_node.ledger.outbox import hurry, owe_again
@@ -82,7 +83,9 @@ def _again(node: Node, bell: Bell, case: Case) -> str:
             return str(answer)
     if state not in WAITING:
         return f"case {case.id} is {state}: there is nothing to try again"
-    hurry(node.ledger, case.id)
+    owed = [debt.delivery for debt in node.questions.debts_of(case.id)]
+    peers = {str(peer_of(node.settings, row.destination, row.target)) for row in owed}
+    hurry(node.ledger, case.id, peers)
     bell.ring(case.id, WAITING[state])
     return f"case {case.id} goes on from {state}"
 

@@ -238,9 +238,8 @@ class Judged:
         return f"{side}{VIEWS.get(said, said)}"
 
 
-def judge_images(headers: Sequence[Dataset], accept: Accept) -> list[Judged]:
-    """Judge each image, then keep the newest of each view (S03)."""
-    judged = [Judged(header, judge_image(header, accept)) for header in headers]
+def keep_newest(judged: Sequence[Judged]) -> list[Judged]:
+    """Keep the newest readable image of each view (S03)."""
     newest: dict[str, Judged] = {}
     for one in judged:
         if one.declined is None:

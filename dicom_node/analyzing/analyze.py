@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 
-from dicom_node.analyzing.accept import Judged, judge_images, judge_study
+from dicom_node.analyzing.accept import Judged, judge_image, judge_study, keep_newest
 from dicom_node.errors import Declined
 from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import Finding, Instance, ModelRun, Verdict
+from dicom_node.ledger.tables import Case, Finding, Instance, ModelRun, Verdict
 from dicom_node.life import ANALYZE
 from dicom_node.settings import Settings
-from dicom_node.spool import Spool
+from dicom_node.spool import Spool, data_set_digest
 from inference.errors import Unreadable
 from inference.findings import ExamFindings
 from inference.mammogram import Exam, Mammogram
@@ -44,54 +44,54 @@ def analyze(desk: Desk, case_id: int) -> None:
         case = desk.questions.case(case_id)
         assert case is not None
         images = desk.questions.images_of(case)
-        headers = [
-            dcmread(desk.spool.path(image.path), stop_before_pixels=True) for image in images
-        ]
-        judged = judge_images(headers, desk.settings.analyzing.accept)
-        readable = _readable(desk, images, judged)
+        seen = [_looked_at(desk, image) for image in images]
+        judged = keep_newest([one for one, _ in seen])
         for image, one in zip(images, judged, strict=True):
-            declined = readable.declined.get(image.id, one.declined)
-            turn.leave(_verdict(turn, image, declined))
-        still = [
-            Judged(one.header, readable.declined.get(image.id, one.declined))
-            for image, one in zip(images, judged, strict=True)
-        ]
+            turn.leave(_verdict(turn, image, one.declined))
+        _something_new(desk, case, images, judged)
         receiving, analyzing = desk.settings.receiving, desk.settings.analyzing
-        judge_study(still, receiving.required_views, analyzing.accept)
-        _read(desk, turn, Exam(case.study_uid, readable.views))
+        judge_study(judged, receiving.required_views, analyzing.accept)
+        views = [
+            view
+            for one, (_, view) in zip(judged, seen, strict=True)
+            if one.declined is None and view is not None
+        ]
+        _read(desk, turn, Exam(case.study_uid, tuple(views)))
 
 
-@dataclass(frozen=True, slots=True)
-class Readable:
-    """The views that could be decoded, and why the others could not."""
-
-    views: tuple[Mammogram, ...]
-    declined: dict[int, Declined]
-
-
-def _readable(desk: Desk, images: Sequence[Instance], judged: Sequence[Judged]) -> Readable:
-    """Decode the accepted images, one after the other."""
+def _looked_at(desk: Desk, image: Instance) -> tuple[Judged, Mammogram | None]:
+    """Judge one image, and decode it where the rules let it in."""
     from inference.reading import read
 
-    views: list[Mammogram] = []
-    declined: dict[int, Declined] = {}
-    for image, one in zip(images, judged, strict=True):
-        if one.declined is not None:
-            continue
-        try:
-            mammogram = read(_whole(desk, image))
-        except Unreadable as trouble:
-            declined[image.id] = Declined(UNREADABLE_PIXELS, str(trouble))
-            continue
-        if mammogram.pixels.min() == mammogram.pixels.max():
-            declined[image.id] = Declined(UNREADABLE_PIXELS, "all its pixels have one value")
-            continue
-        views.append(mammogram)
-    return Readable(tuple(views), declined)
+    path = desk.spool.path(image.path)
+    if data_set_digest(path) != image.sha256:
+        raise ValueError(f"{image.path} in the spool is not the image that was received")
+    header = dcmread(path, stop_before_pixels=True)
+    declined = judge_image(header, desk.settings.analyzing.accept)
+    if declined is not None:
+        return Judged(header, declined), None
+    try:
+        mammogram = read(dcmread(path))
+    except Unreadable as trouble:
+        return Judged(header, Declined(UNREADABLE_PIXELS, str(trouble))), None
+    if mammogram.pixels.min() == mammogram.pixels.max():
+        declined = Declined(UNREADABLE_PIXELS, "all its pixels have one value")
+        return Judged(header, declined), None
+    return Judged(header, None), mammogram
 
 
-def _whole(desk: Desk, image: Instance) -> Dataset:
-    return dcmread(desk.spool.path(image.path))
+def _something_new(
+    desk: Desk, case: Case, images: Sequence[Instance], judged: Sequence[Judged]
+) -> None:
+    """Decline a later round that adds nothing to be read: the former result stands."""
+    added = [
+        one
+        for image, one in zip(images, judged, strict=True)
+        if image.case_id == case.id and one.declined is None
+    ]
+    former = [one for one in desk.questions.cases_of(case.study_uid) if one.round < case.round]
+    if not added and any(desk.questions.run_of(one.id) for one in former):
+        raise Declined("S06", "no image of this round can be read; the former result stands")
 
 
 def _verdict(turn: Turn, image: Instance, declined: Declined | None) -> Verdict:

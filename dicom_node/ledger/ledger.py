@@ -82,11 +82,16 @@ class Ledger:
         reason: str = "",
         *,
         lease: str | None = None,
-        due_at: datetime | None = None,
+        last_image_at: datetime | None = None,
     ) -> None:
-        """Move a case that is at rest, or one's own held one, and write it down."""
+        """Move a case that is at rest, and write it down; not if an image came in since."""
         with self.writing() as session:
-            self.moving(session, case_id, start, end, reason, lease=lease, due_at=due_at)
+            if last_image_at is not None:
+                seen = select(Case).where(Case.id == case_id).with_for_update()
+                case = session.scalars(seen).one()
+                if case.last_image_at != last_image_at:
+                    raise NotYourTurn(f"case {case_id} has got another image")
+            self.moving(session, case_id, start, end, reason, lease=lease)
 
     def moving(  # noqa: PLR0913 - the one place where a state changes
         self,

@@ -1,5 +1,6 @@
 """What is owed to whom: one row per object and destination."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -84,15 +85,15 @@ def owe_again(ledger: Ledger, case_id: int) -> None:
         ledger.note(session, "owed again", "what was refused is asked for once more", case=case)
 
 
-def hurry(ledger: Ledger, case_id: int) -> None:
-    """Do not wait for the back-off of what this case still owes."""
+def hurry(ledger: Ledger, case_id: int, roads: Collection[str]) -> None:
+    """Do not wait for the back-off of what this case still owes, nor for these roads."""
     with ledger.writing() as session:
         session.execute(
             update(Delivery)
             .where(Delivery.case_id == case_id, Delivery.receipt == Receipt.OWED)
             .values(due_at=now())
         )
-        session.execute(update(Road).values(due_at=now()))
+        session.execute(update(Road).where(Road.destination.in_(roads)).values(due_at=now()))
         session.execute(update(Case).where(Case.id == case_id).values(due_at=now()))
         case = session.get_one(Case, case_id)
         ledger.note(session, "hurried", "nothing waits for its time any more", case=case)

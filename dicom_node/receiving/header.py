@@ -11,6 +11,8 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForPresentation,
 )
 
+from dicom_node.spool import data_set_offset
+
 IDENTIFIERS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
 VIEW_ATTRIBUTES = ("ImageLaterality", "Laterality", "ViewPosition", "ViewCodeSequence")
 PROJECTIONS = {
@@ -22,8 +24,6 @@ PROJECTIONS = {
     "MLO": "MLO",
 }
 HEADER_BYTES = 4 << 20  # of a deflated data set, inflated: far more than a header needs
-PREFIX = 132  # preamble and DICM
-GROUP_LENGTH_BYTES = 12  # the element that says how long the rest of the file meta is
 
 
 def read_header(path: Path) -> Dataset:
@@ -31,12 +31,6 @@ def read_header(path: Path) -> Dataset:
     if read_file_meta_info(path).TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
         return _inflated_start(path)
     return dcmread(path, stop_before_pixels=True, specific_tags=[*IDENTIFIERS, *VIEW_ATTRIBUTES])
-
-
-def data_set_offset(path: Path) -> int:
-    """Say where the data set begins: what stands before it was written by this node."""
-    meta = read_file_meta_info(path)
-    return PREFIX + GROUP_LENGTH_BYTES + int(meta.FileMetaInformationGroupLength)
 
 
 def _inflated_start(path: Path) -> Dataset:

@@ -10,8 +10,8 @@ from pydicom.uid import UID
 from dicom_node.errors import Declined
 from dicom_node.ledger.arrivals import Arrival, keep_row, known_digest
 from dicom_node.ledger.ledger import Ledger
-from dicom_node.receiving.header import IDENTIFIERS, data_set_offset, read_header, view_of
-from dicom_node.spool import Spool, digest_of, sync_file
+from dicom_node.receiving.header import IDENTIFIERS, read_header, view_of
+from dicom_node.spool import Spool, data_set_digest, sync_file
 
 _LOCKS = tuple(threading.Lock() for _ in range(64))
 
@@ -43,15 +43,13 @@ def keep(ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope) -> boo
     anywhere in between, the sender has no Success and sends again.
     """
     header = _checked(arrived, envelope)
-    size, digest = arrived.stat().st_size, digest_of(arrived, skip=data_set_offset(arrived))
+    size, digest = arrived.stat().st_size, data_set_digest(arrived)
     with _LOCKS[hash(envelope.sop_uid) % len(_LOCKS)]:
         known = known_digest(ledger, envelope.sop_uid)
         if known is not None:
             if known != digest:
                 raise _collision(spool, arrived, envelope, digest)
-            arrived.unlink()
-            about = {"sop_uid": envelope.sop_uid, "caller": envelope.caller}
-            ledger.record("duplicate received", "the same image is already here", **about)
+            _pass_duplicate(ledger, spool, arrived, envelope)
             return False
         sync_file(arrived)
         name = spool.image_name(envelope.sop_uid)
@@ -92,6 +90,19 @@ def _checked(arrived: Path, envelope: Envelope) -> Dataset:
     if (values["SOPInstanceUID"], values["SOPClassUID"]) != announced:
         raise Declined("A900", "the data set is not the object that the request announced")
     return header
+
+
+def _pass_duplicate(ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope) -> None:
+    """Drop an exact duplicate, unless the kept file has gone: then it is welcome."""
+    name, sentence = spool.image_name(envelope.sop_uid), "the same image is already here"
+    if spool.path(name).exists():
+        arrived.unlink()
+    else:
+        sync_file(arrived)
+        spool.take(arrived, name)
+        sentence = "the file of this image had gone from the spool; it is back"
+    about = {"sop_uid": envelope.sop_uid, "caller": envelope.caller}
+    ledger.record("duplicate received", sentence, **about)
 
 
 def _collision(spool: Spool, arrived: Path, envelope: Envelope, digest: str) -> Collision:

@@ -168,6 +168,7 @@ class Listener:
         about = {"sop_uid": envelope.sop_uid, "caller": envelope.caller}
         try:
             self._check_room(incoming)
+            _check_class(envelope, str(event.context.abstract_syntax))
             kept = keep(self.ledger, self.spool, Path(incoming.name), envelope)
         except Busy as trouble:
             return self._answer(OUT_OF_RESOURCES, str(trouble), about)
@@ -206,3 +207,8 @@ def _who(assoc: Association) -> tuple[str, str, str]:
     asked = assoc.requestor.primitive
     assert asked is not None
     return asked.calling_ae_title.strip(), asked.called_ae_title.strip(), assoc.requestor.address
+
+
+def _check_class(envelope: Envelope, negotiated: str) -> None:
+    if envelope.sop_class_uid != negotiated:
+        raise Declined("A900", "the object is not of the class that was negotiated")

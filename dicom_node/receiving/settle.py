@@ -41,7 +41,13 @@ def settle(ledger: Ledger, questions: Questions, receiving: Receiving) -> list[i
         if why is None:
             continue
         try:
-            ledger.move(arriving.case.id, State.RECEIVING, State.RECEIVED, why)
+            ledger.move(
+                arriving.case.id,
+                State.RECEIVING,
+                State.RECEIVED,
+                why,
+                last_image_at=arriving.case.last_image_at,
+            )
         except NotYourTurn:  # an image came in between, or another sweep was first
             continue
         settled.append(arriving.case.id)

@@ -209,6 +209,22 @@ def test_a_late_view_opens_round_two_whose_report_names_its_predecessor(
     assert "1 image added" in plain_text(reports[1])
 
 
+def test_a_late_image_that_nobody_reads_leaves_the_result_as_it_is(
+    with_lesions: tuple[Study, list[Dataset], dict[str, list[Dataset]]],
+    node: RunningNode,
+    orthanc: OrthancServer,
+    tmp_path: Path,
+) -> None:
+    made, images, found = with_lesions
+    study_uid = str(images[0].StudyInstanceUID)
+    raw = datasets(made, study_instance_uid=study_uid, for_processing=True, uid_salt="raw, late")
+    sent(node, write(raw[:1], tmp_path))
+    late = node.wait_for_end(study_uid, 2)
+    assert late.state == State.DECLINED
+    assert late.reason.startswith("S06")
+    assert sum(map(len, results(orthanc, study_uid).values())) == sum(map(len, found.values()))
+
+
 def test_a_study_that_is_not_for_us_is_declined_with_its_code(
     node: RunningNode, orthanc: OrthancServer, tmp_path: Path
 ) -> None:

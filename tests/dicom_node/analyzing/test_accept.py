@@ -14,7 +14,13 @@ from pydicom.uid import (
 )
 from small_images import code, mammogram
 
-from dicom_node.analyzing.accept import IMAGE_RULES, judge_image, judge_images, judge_study
+from dicom_node.analyzing.accept import (
+    IMAGE_RULES,
+    Judged,
+    judge_image,
+    judge_study,
+    keep_newest,
+)
 from dicom_node.errors import Declined
 from dicom_node.settings import Accept
 
@@ -24,6 +30,10 @@ STUDY, PATIENT = "2.25.1", "P1"
 SPOT, DISPLACED = code("399055006", "Spot compression"), code("399209000", "Implant displaced")
 MAGNIFIED, ROLLED = code("399163009", "Magnification"), code("399197003", "Rolled lateral")
 NIPPLE, UNKNOWN = code("442581004", "Nipple in profile"), code("12345", "Something new")
+
+
+def judge_images(headers: "list[Dataset]", accept: Accept) -> list[Judged]:
+    return keep_newest([Judged(header, judge_image(header, accept)) for header in headers])
 
 
 def image(view: str = "LCC", **changes: object) -> Dataset:

@@ -172,7 +172,11 @@ def waits(office: Posted, case_id: int, times: int) -> Iterator[float]:
 
 def hurried(office: Posted, case_id: int) -> None:
     """Let the waiting time be over."""
-    hurry(office.node.ledger, case_id)
+    hurry(
+        office.node.ledger,
+        case_id,
+        [road.destination for road in office.node.questions.roads_down()],
+    )
 
 
 def test_waiting_grows_with_each_failure_and_the_last_time_repeats(

@@ -14,11 +14,13 @@ from pydicom.uid import ExplicitVRLittleEndian
 from small_images import encoded, mammogram
 from sqlalchemy import text
 
+from dicom_node.errors import NotYourTurn
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Base
+from dicom_node.life import State
 from dicom_node.receiving.keep import Envelope, keep
 from dicom_node.settings import Settings
-from dicom_node.spool import Spool
+from dicom_node.spool import Spool, data_set_digest
 from dicom_node.wiring import Node, migrate
 
 if TYPE_CHECKING:
@@ -140,3 +142,30 @@ def test_an_image_that_was_in_place_but_never_promised_is_kept_when_it_comes_aga
     place.write_bytes(b"killed between the rename and the commit")
     assert kept(node, image) is True
     assert place.read_bytes().endswith(encoded(image))
+
+
+def test_a_duplicate_brings_back_a_file_that_had_gone(node: Node) -> None:
+    image = mammogram()
+    assert kept(node, image)
+    (case,) = node.questions.cases_of(image.StudyInstanceUID)
+    (row,) = node.questions.images_of(case)
+    node.spool.path(row.path).unlink()
+    assert not kept(node, image)
+    assert data_set_digest(node.spool.path(row.path)) == row.sha256
+    assert "it is back" in node.questions.last_events(1)[0].sentence
+
+
+def test_a_round_that_got_an_image_since_it_was_looked_at_is_not_settled(node: Node) -> None:
+    image = mammogram()
+    kept(node, image)
+    (arriving,) = node.questions.arriving()
+    kept(node, mammogram(StudyInstanceUID=image.StudyInstanceUID))
+    with pytest.raises(NotYourTurn):
+        node.ledger.move(
+            arriving.case.id,
+            State.RECEIVING,
+            State.RECEIVED,
+            last_image_at=arriving.case.last_image_at,
+        )
+    (case,) = node.questions.cases_of(str(image.StudyInstanceUID))
+    assert case.state == State.RECEIVING
