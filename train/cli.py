@@ -105,11 +105,9 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
     torch.set_num_threads(threads)
     analyzer = open_bundle(bundle)
     split = Seeds(first_seed=first_seed, studies=studies)
-    point = analyzer.operating_point
     metrics = measured(
         examined(analyzer.system, split.seeds, pitch_mm, workers=workers),
-        analyzer.card.finding_score(point),
-        point,
+        {name: point.finding_score for name, point in analyzer.card.operating_points.items()},
         f"{split} at {pitch_mm:g} mm, unseen",
     )
     _print(metrics)

@@ -1,7 +1,7 @@
 """Measure an opened bundle on patients it never saw, as the node would meet them."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -23,9 +23,14 @@ FALSE_MARKS = (0.25, 0.5, 1.0)  # per image, where the FROC is read
 class SeenView:
     """What a system said of one view, and what was there."""
 
-    cancer: bool
     score: float
     marked: Marked
+    malignant: tuple[bool, ...]  # of each lesion in `marked.found`
+
+    @property
+    def cancer(self) -> bool:
+        """Tell whether the view shows a cancer."""
+        return any(self.malignant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,12 @@ def seen(system: System, patient: Case, exam: Exam | None = None) -> SeenPatient
         score=score,
         views=tuple(
             SeenView(
-                cancer=any(truth.malignant for truth in truths),
                 score=float("nan") if view.cancer_score is None else view.cancer_score,
                 marked=marked(
                     [(finding.box, finding.score) for finding in view.findings],
                     [truth.box for truth in truths],
                 ),
+                malignant=tuple(truth.malignant for truth in truths),
             )
             for view, truths in zip(views, patient.truths, strict=True)
         ),
@@ -75,7 +80,7 @@ def seen(system: System, patient: Case, exam: Exam | None = None) -> SeenPatient
 
 
 def measured(
-    patients: Sequence[SeenPatient], finding_score: float, operating_point: str, on: str
+    patients: Sequence[SeenPatient], points: Mapping[str, float], on: str
 ) -> list[Measurement]:
     """Return every number that a card states, with intervals over patients."""
     images = sum(len(patient.views) for patient in patients)
@@ -93,29 +98,34 @@ def measured(
             rule=rule,
         )
 
-    def at_point(index: int) -> Callable[[Sequence[SeenPatient]], float]:
-        return lambda some: at_threshold(_marks(some), finding_score)[index]
-
-    point = f"at operating point {operating_point}"
-    return [
+    found = [
         one("exam_auc", "cancer in any view against the exam's cancer score", _exam_auc),
         one("image_auc", "cancer in the view against the view's cancer score", _image_auc),
-        *(
-            one(
-                f"sensitivity_at_{rate:g}_false_marks_per_image",
-                RULE,
-                partial(_sensitivity, rate=rate),
-            )
-            for rate in FALSE_MARKS
-        ),
-        one(f"sensitivity_{operating_point}", f"{point}: {RULE}", at_point(0)),
-        one(f"false_marks_per_image_{operating_point}", f"{point}: {RULE}", at_point(1)),
-        one(
-            f"quiet_healthy_exams_{operating_point}",
-            f"{point}: part of the exams without any lesion that get no finding at all",
-            lambda some: _quiet(some, finding_score),
-        ),
     ]
+    for rate in FALSE_MARKS:
+        name = f"sensitivity_at_{rate:g}_false_marks_per_image"
+        found.append(one(name, RULE, partial(_sensitivity, rate=rate)))
+    for point, threshold in points.items():
+        where = f"at operating point {point}: "
+        found += [
+            one(f"sensitivity_{point}", where + RULE, partial(_found, threshold=threshold)),
+            one(
+                f"cancer_sensitivity_{point}",
+                f"{where}the same, of malignant lesions only",
+                partial(_cancers_found, threshold=threshold),
+            ),
+            one(
+                f"false_marks_per_image_{point}",
+                where + RULE,
+                partial(_false, threshold=threshold),
+            ),
+            one(
+                f"quiet_healthy_exams_{point}",
+                f"{where}part of the exams without any lesion that get no finding at all",
+                partial(_quiet, threshold=threshold),
+            ),
+        ]
+    return found
 
 
 def _imaged(seeds: Sequence[int], pitch_mm: float, workers: int) -> Iterator[Case]:
@@ -143,9 +153,27 @@ def _sensitivity(patients: Sequence[SeenPatient], rate: float) -> float:
     return sensitivity_at(_marks(patients), rate)
 
 
-def _quiet(patients: Sequence[SeenPatient], finding_score: float) -> float:
+def _found(patients: Sequence[SeenPatient], threshold: float) -> float:
+    return at_threshold(_marks(patients), threshold)[0]
+
+
+def _false(patients: Sequence[SeenPatient], threshold: float) -> float:
+    return at_threshold(_marks(patients), threshold)[1]
+
+
+def _cancers_found(patients: Sequence[SeenPatient], threshold: float) -> float:
+    scores = [
+        score
+        for patient in patients
+        for view in patient.views
+        for score, malignant in zip(view.marked.found, view.malignant, strict=True)
+        if malignant
+    ]
+    return sum(score >= threshold for score in scores) / len(scores) if scores else float("nan")
+
+
+def _quiet(patients: Sequence[SeenPatient], threshold: float) -> float:
     healthy = [patient for patient in patients if patient.healthy]
     if not healthy:
         return float("nan")
-    quiet = [at_threshold(_marks([patient]), finding_score)[1] == 0 for patient in healthy]
-    return sum(quiet) / len(quiet)
+    return sum(_false([patient], threshold) == 0 for patient in healthy) / len(healthy)

@@ -38,7 +38,7 @@ def square(row: int, column: int, *, cancer: bool = True) -> Lesson:
         labels=labels,
         placement=Placement(0, 0, 64, 96, flipped=False, rows=96, columns=64),
         boxes=(Box(column, row, column + 10, row + 10),),
-        cancer=cancer,
+        malignant=(cancer,),
     )
 
 
@@ -114,7 +114,7 @@ def test_a_flip_keeps_the_breast_in_the_picture() -> None:
     short = Lesson(
         **{
             name: getattr(lesson, name)
-            for name in ("seed", "side", "picture", "labels", "boxes", "cancer")
+            for name in ("seed", "side", "picture", "labels", "boxes", "malignant")
         },
         placement=Placement(0, 0, 64, 48, flipped=False, rows=48, columns=64),
     )
@@ -139,7 +139,7 @@ def test_a_batch_is_made_of_what_is_asked_for() -> None:
         np.zeros((96, 64), np.uint8),
         square(0, 0).placement,
         (),
-        cancer=False,
+        (),
     )
     lot = pool([square(1, 1), square(1, 1, cancer=False), healthy])
     assert (len(lot.cancers), len(lot.benign), len(lot.healthy)) == (1, 1, 1)

@@ -170,18 +170,27 @@ def test_the_shipped_recipe_is_a_recipe() -> None:
 
 def patients() -> list[SeenPatient]:
     sick = SeenPatient(
-        1, 0.9, (SeenView(True, 0.8, Marked((0.9,), (0.2,))), SeenView(False, 0.1, Marked((), ())))
+        1,
+        0.9,
+        (
+            SeenView(0.8, Marked((0.9, 0.3), (0.2,)), (True, False)),
+            SeenView(0.1, Marked((), ()), ()),
+        ),
     )
-    noisy = SeenPatient(2, 0.3, (SeenView(False, 0.2, Marked((), (0.7,))),))
-    quiet = SeenPatient(3, 0.1, (SeenView(False, 0.1, Marked((), ())),))
+    noisy = SeenPatient(2, 0.3, (SeenView(0.2, Marked((), (0.7,)), ()),))
+    quiet = SeenPatient(3, 0.1, (SeenView(0.1, Marked((), ()), ()),))
     return [sick, noisy, quiet]
 
 
 def test_every_figure_of_a_card_is_counted_as_its_rule_says() -> None:
-    values = {metric.name: metric.value for metric in measured(patients(), 0.5, "p", "tests")}
+    figures = measured(patients(), {"p": 0.5, "q": 0.8}, "tests")
+    values = {metric.name: metric.value for metric in figures}
     assert values["exam_auc"] == 1
     assert values["image_auc"] == 1
-    assert values["sensitivity_p"] == 1
+    assert values["sensitivity_at_0.25_false_marks_per_image"] == 1
+    assert values["sensitivity_p"] == 0.5
+    assert values["cancer_sensitivity_p"] == 1
     assert values["false_marks_per_image_p"] == 0.25
     assert values["quiet_healthy_exams_p"] == 0.5
-    assert values["sensitivity_at_0.25_false_marks_per_image"] == 1
+    assert values["false_marks_per_image_q"] == 0
+    assert values["quiet_healthy_exams_q"] == 1

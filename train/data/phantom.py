@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 import phantom
+from inference import preparing
 from inference.findings import Box, Kind, Mask
 from inference.mammogram import Exam, GreyScale, Mammogram, Projection, Side
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, prepare
 from phantom.study import SeenLesion, Study, View, study
 from phantom.view import TOP
+from train import data
 
 # The full range of 12 bits, as the phantoms' headers say: center 2048, width 4096.
 _GREY = GreyScale(0, np.linspace(0, 1, TOP + 1, dtype=np.float32))
@@ -64,7 +66,12 @@ class Lesson:
     labels: NDArray[np.uint8]  # H W, the five classes
     placement: Placement
     boxes: tuple[Box, ...]
-    cancer: bool
+    malignant: tuple[bool, ...]  # of each box
+
+    @property
+    def cancer(self) -> bool:
+        """Tell whether the view shows a cancer."""
+        return any(self.malignant)
 
 
 def case(seed: int, pitch_mm: float) -> Case:
@@ -139,7 +146,7 @@ def _make(seed: int, pitch_mm: float, how: Preparation, folder: Path) -> None:
                 "side": view.side,
                 "placement": asdict(prepared.placement),
                 "boxes": [asdict(truth.box) for truth in truths],
-                "cancer": any(truth.malignant for truth in truths),
+                "malignant": [truth.malignant for truth in truths],
             }
         )
     path = _file(folder, seed)
@@ -162,7 +169,7 @@ def _kept(path: Path, seed: int) -> Iterator[Lesson]:
             labels=label,
             placement=Placement(**fact["placement"]),
             boxes=tuple(Box(**box) for box in fact["boxes"]),
-            cancer=fact["cancer"],
+            malignant=tuple(fact["malignant"]),
         )
 
 
@@ -171,14 +178,14 @@ def _file(folder: Path, seed: int) -> Path:
 
 
 def _fingerprint(pitch_mm: float, how: Preparation) -> str:
-    """Name a cache by everything its pictures depend on, the phantoms' own code included."""
+    """Name a cache by everything its lessons depend on, the code that makes them included."""
     digest = hashlib.sha256(f"{pitch_mm} {how.model_dump_json()}".encode())
-    for source in sorted(Path(path) for package in phantom.__path__ for path in _sources(package)):
-        digest.update(source.read_bytes())
+    for folder, names in (
+        # How a phantom is written to DICOM changes no pixel.
+        (phantom, "breast exposure fields grid lesions marker patient study tissue view"),
+        (preparing, "breast placement prepare"),
+        (data, "phantom"),
+    ):
+        for name in names.split():
+            digest.update((Path(next(iter(folder.__path__))) / f"{name}.py").read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _sources(package: str) -> Iterator[Path]:
-    """Only what draws; how a phantom is written to DICOM changes no pixel."""
-    names = ("study", "view", "patient", "lesions", "breast", "exposure", "tissue", "fields")
-    return (Path(package) / f"{name}.py" for name in (*names, "grid", "marker"))

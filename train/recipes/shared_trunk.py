@@ -32,7 +32,6 @@ from train.data.splits import Seeds, overlapping
 from train.engine import WEIGHTS, Options, Run, Stage, fit
 from train.evaluation import SeenPatient, SeenView, measured
 from train.export import (
-    DEFAULT_POINT,
     Described,
     Naming,
     code_version,
@@ -168,8 +167,7 @@ def bundle(recipe: Recipe, run: Run, cache: Path, folder: Path, *, workers: int)
         points=points,
         metrics=measured(
             patients,
-            points[DEFAULT_POINT].finding_score,
-            DEFAULT_POINT,
+            {name: point.finding_score for name, point in points.items()},
             f"{recipe.data.validation}, which steered the training",
         ),
     )
@@ -241,9 +239,9 @@ def _seen(system: SharedTrunk, views: Sequence[Lesson]) -> SeenPatient:
         logits.append(logit)
         seen.append(
             SeenView(
-                cancer=lesson.cancer,
                 score=logit,
                 marked=marked([(mark.box, mark.score) for mark in marks], lesson.boxes),
+                malignant=lesson.malignant,
             )
         )
     score = exam_score([lesson.side for lesson in views], logits)

@@ -1,0 +1,66 @@
+"""The bundle that comes with the code does what its card says, as far as a test can tell."""
+
+from pathlib import Path
+
+import pytest
+
+from inference.analyzer import Analyzer, open_bundle
+from inference.bundle import WEIGHTS
+from inference.findings import ExamFindings, Kind
+from inference.reading import exam
+from phantom.dicom import datasets
+from phantom.patient import Wanted
+from phantom.study import study
+
+BUNDLE = Path(__file__).parents[2] / "bundles" / "shared_trunk_phantom"
+
+
+@pytest.fixture(scope="module")
+def analyzer() -> Analyzer:
+    return open_bundle(BUNDLE)
+
+
+def read(analyzer: Analyzer, seed: int, *lesions: Wanted, preset: str = "plain") -> ExamFindings:
+    images = datasets(study(seed, lesions=lesions), preset=preset)
+    return analyzer.analyze(exam("1.2.3", images))
+
+
+def test_the_card_is_honest_about_what_the_model_saw(analyzer: Analyzer) -> None:
+    card = analyzer.card
+    assert "synthetic data only" in card.intended_use
+    assert "not for clinical use" in card.intended_use
+    for metric in card.metrics:
+        assert metric.low <= metric.value <= metric.high
+        assert metric.studies >= 200
+        assert "unseen" in metric.on
+
+
+def test_the_weights_are_small_enough_to_travel_with_the_code() -> None:
+    assert (BUNDLE / WEIGHTS).stat().st_size < 16e6
+
+
+@pytest.mark.parametrize("preset", ["plain", "fuji", "ge"])
+def test_a_plain_cancer_is_found_in_both_views_of_its_breast(
+    analyzer: Analyzer, preset: str
+) -> None:
+    wanted = Wanted("mass", malignant=True, side="L", shape="spiculated")
+    said = read(analyzer, 31_001, wanted, preset=preset)
+    marked = {view.projection for view in said.views if view.findings}
+    assert marked == {"CC", "MLO"}
+    surest = max(said.findings, key=lambda finding: finding.score)
+    assert surest.kind is Kind.MASS
+    assert surest.cancer_score is not None
+    assert surest.cancer_score > 0.5
+    assert all(view.side == "L" for view in said.views if view.findings)
+
+
+def test_the_same_woman_without_it_gets_a_lower_score(analyzer: Analyzer) -> None:
+    wanted = Wanted("mass", malignant=True, side="L", shape="spiculated")
+    assert read(analyzer, 31_001).cancer_score < 0.5 < read(analyzer, 31_001, wanted).cancer_score
+
+
+def test_at_the_quiet_point_a_healthy_exam_has_no_finding_and_a_plain_cancer_has() -> None:
+    quiet = open_bundle(BUNDLE, operating_point="quiet")
+    wanted = Wanted("mass", malignant=True, side="L", shape="spiculated")
+    assert read(quiet, 31_001).findings == ()
+    assert read(quiet, 31_001, wanted).findings
