@@ -158,7 +158,7 @@ def test_a_study_without_lesions_yields_a_report_that_says_so(
     assert "All algorithms succeeded; without findings" in text
 
 
-QUIET_SEED = 1001
+QUIET_SEED = 1002
 
 
 @pytest.mark.parametrize("how", ["JPEG 2000", "JPEG lossless"])
