@@ -21,6 +21,14 @@ class Projection(StrEnum):
     MLO = "MLO"
 
 
+PROJECTIONS = {  # CID 4014, in SNOMED's codes of today and of before 2019
+    "399162004": Projection.CC,
+    "R-10242": Projection.CC,
+    "399368009": Projection.MLO,
+    "R-10226": Projection.MLO,
+}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class GreyScale:
     """How stored values become display grey, 0 (black) to 1 (white).

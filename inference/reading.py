@@ -10,15 +10,8 @@ from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
 from inference.errors import Unreadable
-from inference.mammogram import Exam, GreyScale, Mammogram, Projection, Side
+from inference.mammogram import PROJECTIONS, Exam, GreyScale, Mammogram, Projection, Side
 
-# CID 4014 in SNOMED CT, and in the retired SNOMED RT letters that older devices still send.
-_PROJECTIONS = {
-    "399162004": Projection.CC,
-    "R-10242": Projection.CC,
-    "399368009": Projection.MLO,
-    "R-10226": Projection.MLO,
-}
 _ASSUMED_PERCENTILES = (1.0, 99.7)  # of the breast's pixels
 _BITS_STORED = range(8, 17)
 _AIR = 0.04  # of the range between air and the densest tissue
@@ -193,8 +186,8 @@ def _projection(dataset: Dataset) -> Projection:
     views = dataset.get("ViewCodeSequence") or ()
     codes = [str(view.get("CodeValue") or "").strip() for view in views]
     if codes:
-        if len(codes) == 1 and codes[0] in _PROJECTIONS:
-            return _PROJECTIONS[codes[0]]
+        if len(codes) == 1 and codes[0] in PROJECTIONS:
+            return PROJECTIONS[codes[0]]
         raise Unreadable(f"ViewCodeSequence says {', '.join(codes)}: expected one of CC and MLO")
     position = str(dataset.get("ViewPosition") or "").strip().upper()
     if position in {"CC", "MLO"}:

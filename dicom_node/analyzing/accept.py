@@ -20,6 +20,7 @@ from pydicom.uid import (
 
 from dicom_node.errors import Declined
 from dicom_node.settings import Accept
+from inference.mammogram import PROJECTIONS, Projection
 
 MAXIMUM_MAGNIFICATION = 1.5
 BITS_STORED = range(10, 17)
@@ -31,7 +32,6 @@ ALWAYS_DECLINED_MODIFIERS = {
     "R-102D7": "spot compression",
 }
 HARMLESS_MODIFIERS = {"442581004", "441752004", "442593008", "442580003"}  # positioning remarks
-VIEWS = {"399162004": "CC", "R-10242": "CC", "399368009": "MLO", "R-10226": "MLO"}
 SPECIAL_SERIES = ("(LE)", "(HE)", "(DES)", "SPECIMEN", "BIOPSY", "WIRE", "STEREO")
 IDENTIFIERS = (
     "SOPInstanceUID",
@@ -144,7 +144,7 @@ def _view(header: Dataset, _: Accept) -> str:
     if len(codes) > 1:
         return f"ViewCodeSequence has {len(codes)} items, not one"
     said = text(codes[0], "CodeValue") if codes else text(header, "ViewPosition")
-    if said in VIEWS or said in {"CC", "MLO"}:
+    if said in PROJECTIONS or said in set(Projection):
         return ""
     meaning = text(codes[0], "CodeMeaning") if codes else said
     return f"the view is {meaning or 'missing'}, not CC or MLO"
@@ -235,7 +235,7 @@ class Judged:
         codes = self.header.get("ViewCodeSequence") or []
         said = text(codes[0], "CodeValue") if codes else text(self.header, "ViewPosition")
         side = text(self.header, "ImageLaterality") or text(self.header, "Laterality")
-        return f"{side}{VIEWS.get(said, said)}"
+        return f"{side}{PROJECTIONS.get(said, said)}"
 
 
 def keep_newest(judged: Sequence[Judged]) -> list[Judged]:

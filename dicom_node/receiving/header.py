@@ -12,17 +12,10 @@ from pydicom.uid import (
 )
 
 from dicom_node.spool import data_set_offset
+from inference.mammogram import PROJECTIONS, Projection
 
 IDENTIFIERS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
 VIEW_ATTRIBUTES = ("ImageLaterality", "Laterality", "ViewPosition", "ViewCodeSequence")
-PROJECTIONS = {
-    "399162004": "CC",
-    "R-10242": "CC",
-    "399368009": "MLO",
-    "R-10226": "MLO",
-    "CC": "CC",
-    "MLO": "MLO",
-}
 HEADER_BYTES = 4 << 20  # of a deflated data set, inflated: far more than a header needs
 
 
@@ -58,5 +51,5 @@ def view_of(header: Dataset) -> str:
     side = str(header.get("ImageLaterality") or header.get("Laterality") or "")
     codes = header.get("ViewCodeSequence") or []
     said = str(codes[0].get("CodeValue", "")) if codes else str(header.get("ViewPosition") or "")
-    projection = PROJECTIONS.get(said, "")
+    projection = PROJECTIONS.get(said, said if said in set(Projection) else "")
     return f"{side}{projection}" if side in {"L", "R"} and projection else ""
