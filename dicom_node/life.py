@@ -69,3 +69,4 @@ class Receipt(StrEnum):
     OWED = "OWED"
     DELIVERED = "DELIVERED"
     REFUSED = "REFUSED"
+    WAIVED = "WAIVED"  # the settings do not know the destination any more

@@ -29,9 +29,13 @@ class Spool:
         self.quarantine = folder / "quarantine"
 
     def prepare(self) -> None:
-        """Make the folders."""
+        """Make the folders, those of the images too: none is made while an image waits."""
         for name in ("incoming", "images", "cases", "quarantine"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(256):
+            (self.folder / "images" / f"{number:02x}").mkdir(exist_ok=True)
+        for folder in (self.folder / "images", self.folder):
+            sync_folder(folder)
 
     def forget_incoming(self) -> int:
         """Remove what an earlier run left half received, and count it."""
@@ -59,10 +63,6 @@ class Spool:
     def take(self, arrived: Path, name: str) -> None:
         """Move an arrived file, already synced, to its place for good."""
         place = self.path(name)
-        new_folder = not place.parent.exists()
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if new_folder:
-            sync_folder(place.parent.parent)
         arrived.replace(place)
         sync_folder(place.parent)
 
@@ -86,7 +86,8 @@ class Spool:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(place)
-        sync_folder(place.parent)
+        for folder in (place.parent, place.parent.parent, self.folder / "cases"):
+            sync_folder(folder)
         return hashlib.sha256(content).hexdigest()
 
     def read(self, name: str, sha256: str) -> bytes:

@@ -206,7 +206,15 @@ def upgrade() -> None:
         sa.Column("target", sa.Text(), nullable=False),
         sa.Column(
             "receipt",
-            sa.Enum("OWED", "DELIVERED", "REFUSED", name="receipt", native_enum=False, length=16),
+            sa.Enum(
+                "OWED",
+                "DELIVERED",
+                "REFUSED",
+                "WAIVED",
+                name="receipt",
+                native_enum=False,
+                length=16,
+            ),
             nullable=False,
         ),
         sa.Column("status", sa.Integer(), nullable=True),

@@ -13,7 +13,13 @@ from dicom_node.delivering.sender import Parcel, Peer, connected, send
 from dicom_node.delivering.statuses import Meaning, meaning
 from dicom_node.errors import Busy, Refused
 from dicom_node.ledger.ledger import Ledger, now
-from dicom_node.ledger.outbox import record_delay, record_receipt, record_refusal, record_road
+from dicom_node.ledger.outbox import (
+    record_delay,
+    record_receipt,
+    record_refusal,
+    record_road,
+    record_waiver,
+)
 from dicom_node.ledger.questions import Debt, Questions
 from dicom_node.life import DELIVER, Receipt
 from dicom_node.settings import Destination, Settings
@@ -60,7 +66,7 @@ def _pay(office: Office, debts: Sequence[Debt]) -> None:
     if peer is None:
         for debt in debts:
             sentence = "there is no such destination in the settings any more"
-            record_refusal(office.ledger, debt.delivery.id, None, sentence)
+            record_waiver(office.ledger, debt.delivery.id, sentence)
         return
     at = now()
     road = office.questions.road(str(peer))

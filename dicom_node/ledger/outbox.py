@@ -46,6 +46,14 @@ def record_refusal(ledger: Ledger, delivery_id: int, status: int | None, sentenc
         )
 
 
+def record_waiver(ledger: Ledger, delivery_id: int, sentence: str) -> None:
+    """Write down that nobody waits for an object any more."""
+    with ledger.writing() as session:
+        row, _, case = _owed(session, delivery_id)
+        row.receipt, row.last_error = Receipt.WAIVED, sentence
+        ledger.note(session, "waived", f"{row.destination}: {sentence}", case=case)
+
+
 def record_delay(
     ledger: Ledger, delivery_id: int, status: int | None, sentence: str, due_at: datetime
 ) -> None:

@@ -47,6 +47,7 @@ class Listener:
     spool: Spool
     _server: ThreadedAssociationServer | None = field(default=None, init=False)
     _open: dict[Association, int] = field(default_factory=dict, init=False)
+    _unclosed: list[tuple[int, str]] = field(default_factory=list, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     @property
@@ -123,6 +124,7 @@ class Listener:
 
     def _let_in(self, event: Event) -> None:
         """Open the association's row; a study is not complete while a sender is connected."""
+        self._close_rows()
         with suppress(SQLAlchemyError):  # the images themselves will be answered A700
             row = open_association(self.ledger, self.name, *_who(event.assoc))
             with self._lock:
@@ -136,9 +138,16 @@ class Listener:
             half.discard()
         with self._lock:
             row = self._open.pop(event.assoc, None)
-        if row is not None:
-            with suppress(SQLAlchemyError):  # closed when this listener starts again
-                close_association(self.ledger, row, how)
+            if row is not None:
+                self._unclosed.append((row, how))
+        self._close_rows()
+
+    def _close_rows(self) -> None:
+        """Close the rows of those who have gone; without a database, when the next one comes."""
+        with self._lock, suppress(SQLAlchemyError):
+            while self._unclosed:
+                close_association(self.ledger, *self._unclosed[0])
+                del self._unclosed[0]
 
     # --- images -----------------------------------------------------------------------------
 

@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydicom import Dataset, dcmread
 
+from dicom_node.errors import Busy
 from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Case, Delivery, Instance, Product
-from dicom_node.life import REPORT, Receipt
+from dicom_node.life import REPORT, Receipt, State
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
@@ -21,6 +22,9 @@ from dicom_node.settings import Settings
 from dicom_node.spool import Spool
 from inference.findings import ExamFindings
 from inference.transcript import unpack
+
+FORMER_WAIT = timedelta(seconds=2)
+UNREPORTED = {State.RECEIVED, State.ANALYZING, State.ANALYZED, State.REPORTING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ def report(shop: Workshop, case_id: int) -> None:
         case, run = shop.questions.case(case_id), shop.questions.run_of(case_id)
         assert case is not None
         assert run is not None
+        _after_the_former(shop, case)
         exam = unpack(shop.spool.read(run.findings_path, run.findings_sha256))
         images = shop.questions.images_of(case)
         headers = _headers(shop, images, exam)
@@ -54,6 +59,13 @@ def report(shop: Workshop, case_id: int) -> None:
             product = _kept(shop, turn, built, sum(counts.values()))
             turn.leave(product, *_owed(shop, images, product))
         turn.remark = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
+def _after_the_former(shop: Workshop, case: Case) -> None:
+    """Wait for the round before: this one's reports name those that they replace."""
+    for former in shop.questions.cases_of(case.study_uid):
+        if former.round < case.round and former.state in UNREPORTED:
+            raise Busy(f"round {former.round} is not reported yet", now() + FORMER_WAIT)
 
 
 def _headers(shop: Workshop, images: Sequence[Instance], exam: ExamFindings) -> list[Dataset]:

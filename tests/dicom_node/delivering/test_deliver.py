@@ -260,7 +260,7 @@ def test_a_target_may_hold_an_ipv6_address(posted: Makes) -> None:
     assert (peer.ae_title, peer.host, peer.port) == ("MG@1", "fd00::9", 104)
 
 
-def test_a_destination_that_is_gone_from_the_settings_is_said_to_be(
+def test_nobody_waits_for_a_destination_that_is_gone_from_the_settings(
     destination: Destinations, posted: Makes
 ) -> None:
     pacs = destination()
@@ -268,8 +268,16 @@ def test_a_destination_that_is_gone_from_the_settings_is_said_to_be(
     case_id = office.case()
     with office.node.ledger.writing() as session:
         session.execute(update(Delivery).values(destination="former"))
-    with pytest.raises(Refused, match="former: there is no such destination in the settings"):
-        office.deliver(case_id)
+    office.deliver(case_id)
+    case = office.node.questions.case(case_id)
+    assert case is not None
+    assert case.state == State.DELIVERED
+    assert {debt.delivery.receipt for debt in office.node.questions.debts_of(case_id)} == {
+        Receipt.WAIVED
+    }
+    waived = [event for event in office.node.questions.events() if event.what == "waived"]
+    assert all("former: there is no such destination" in event.sentence for event in waived)
+    assert waived
     assert pacs.came == []
 
 

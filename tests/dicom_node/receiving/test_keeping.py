@@ -138,7 +138,7 @@ def test_an_image_that_was_in_place_but_never_promised_is_kept_when_it_comes_aga
     image = mammogram()
     node.spool.prepare()
     place = node.spool.path(node.spool.image_name(image.SOPInstanceUID))
-    place.parent.mkdir(parents=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(b"killed between the rename and the commit")
     assert kept(node, image) is True
     assert place.read_bytes().endswith(encoded(image))
