@@ -13,6 +13,7 @@ from train.data.calcium_labels import LEAST_MM2, dilated
 Picture = NDArray[np.float32]
 SEEDS = (2, 6, 8, 10)  # in each, a few pixels lift a whole column over the threshold
 PITCHES_MM = (0.1, 0.2)
+DOTS = np.array([-0.25, 0.25], dtype=np.float32)  # black and bright
 
 
 def shown(view: View) -> Picture:
@@ -32,7 +33,7 @@ def planted(
     for line in lines:
         rows = np.flatnonzero(view.breast[:, line])
         rows = rows[chance.random(rows.size) < part]
-        picture[rows, line] += chance.choice(np.float32([-0.25, 0.25]), rows.size)
+        picture[rows, line] += chance.choice(DOTS, rows.size)
     return picture.clip(0, 1), lines
 
 
@@ -57,16 +58,16 @@ def test_section_2_2_1_finds_every_planted_line_and_no_other(seed: int, pitch_mm
 
 
 def test_section_2_2_1_lines_side_by_side_are_both_found() -> None:
-    view = study(1, pitch_mm=0.2, sides="L", projections=("CC",)).views[0]
+    view = study(1, pitch_mm=0.2, sides=("L",), projections=("CC",)).views[0]
     picture, chance = shown(view), np.random.default_rng(3)
     rows = np.flatnonzero(view.breast[:, 101])
-    picture[rows, 100:102] += chance.choice(np.float32([-0.25, 0.25]), (rows.size, 2))
+    picture[rows, 100:102] += chance.choice(DOTS, (rows.size, 2))
     assert cleaned(picture.clip(0, 1)).columns == (100, 101)
 
 
 def test_section_2_2_1_letters_are_no_breast() -> None:
     """Breast region extraction: of the connected regions the largest is kept."""
-    view = study(1, pitch_mm=0.2, sides="L", projections=("CC",)).views[0]
+    view = study(1, pitch_mm=0.2, sides=("L",), projections=("CC",)).views[0]
     bare = (view.pixels / TOP).astype(np.float32)
     assert bare[~view.breast].any()
     alone = breast_alone(bare)
@@ -75,7 +76,7 @@ def test_section_2_2_1_letters_are_no_breast() -> None:
 
 
 def test_equation_5_by_hand() -> None:
-    picture = np.float32([[0, 0, 0, 4], [0, 5, 0, 1], [2, 0, 0, 7]])
+    picture = np.array([[0, 0, 0, 4], [0, 5, 0, 1], [2, 0, 0, 7]], dtype=np.float32)
     np.testing.assert_allclose(loneliness(picture), [2, 3, 0, 3 + 1 + 6])
 
 
@@ -122,9 +123,9 @@ def test_section_4_2_1_cuts_the_largest_mammogram_into_130_tiles() -> None:
 
 
 def test_section_4_2_1_removes_tiles_that_hold_only_black() -> None:
-    view = study(1, pitch_mm=0.2, sides="L", projections=("CC",)).views[0]
+    view = study(1, pitch_mm=0.2, sides=("L",), projections=("CC",)).views[0]
     picture, how = shown(view)[None], Tiling(size_px=128, step_px=64)
-    kept, every = set(lit(picture, how)), set(tiles(*picture.shape[1:], how))
+    kept, every = set(lit(picture, how)), set(tiles(picture.shape[1], picture.shape[2], how))
     assert 0 < len(kept) < len(every)
     assert all(view.breast[tile.place].any() for tile in kept)
     assert not any(picture[:, *tile.place].any() for tile in every - kept)
