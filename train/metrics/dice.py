@@ -17,6 +17,14 @@ class Dice:
 
     def add(self, truth: NDArray[np.integer], predicted: NDArray[np.integer]) -> None:
         """Count one image, or a batch of them."""
+        if truth.shape != predicted.shape:
+            raise ValueError(
+                f"labels of shape {truth.shape} and {predicted.shape}: both must be of one image"
+            )
+        for labels in (truth, predicted):
+            if labels.size and not (labels.min() >= 0 and labels.max() < self._classes):
+                # Unnoticed, it would be counted for another class.
+                raise ValueError(f"a label is outside 0 to {self._classes - 1}")
         pairs = truth.astype(np.int64).ravel() * self._classes + predicted.ravel()
         counts = np.bincount(pairs, minlength=self._classes**2)
         self._pairs += counts.reshape(self._classes, self._classes)
@@ -32,3 +40,15 @@ class Dice:
     def mean(self) -> float:
         """Return the mean over the classes that occur."""
         return float(np.nanmean(self.by_class()))
+
+
+def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Return the overlap of two masks, as of one detected mass; NaN where both are empty.
+
+    2 |A and B| / (|A| + |B|). Gao prints |A or B| below the line, by which a mask would agree
+    with itself twofold.
+    """
+    if one.shape != other.shape:
+        raise ValueError(f"masks of shape {one.shape} and {other.shape}: both must be of one image")
+    sizes = int(one.sum()) + int(other.sum())
+    return 2 * int((one & other).sum()) / sizes if sizes else float("nan")

@@ -1,9 +1,10 @@
 """Lesions found against false marks, as the threshold moves (FROC)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inference.findings import Box
 
@@ -23,9 +24,40 @@ class Marked:
     false: tuple[float, ...]
 
 
-def marked(marks: Sequence[tuple[Box, float]], lesions: Sequence[Box]) -> Marked:
-    """Judge the marks of one image."""
-    hits = [[finds(box, lesion) for lesion in lesions] for box, _ in marks]
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """Sensitivity against false marks per image, threshold by threshold, highest first."""
+
+    thresholds: NDArray[np.float64]
+    false_per_image: NDArray[np.float64]
+    sensitivity: NDArray[np.float64]
+
+    def envelope(self) -> "Curve":
+        """Return the points that no other one beats: fewer false marks and as many lesions.
+
+        Where components grow together as the threshold falls, sensitivity may fall, and false
+        marks too. Any threshold may be chosen, so the best of them is what the system can do.
+        """
+        order = np.lexsort((-self.thresholds, -self.sensitivity, self.false_per_image))
+        best = np.maximum.accumulate(self.sensitivity[order])
+        kept = order[np.diff(best, prepend=-np.inf) > 0]
+        return Curve(self.thresholds[kept], self.false_per_image[kept], self.sensitivity[kept])
+
+    def sensitivity_at(self, false_per_image: float) -> float:
+        """Return the best sensitivity at no more false marks per image than this."""
+        allowed = self.false_per_image <= false_per_image + 1e-9
+        return float(self.sensitivity[allowed].max()) if allowed.any() else float("nan")
+
+
+def marked(
+    marks: Sequence[tuple[Box, float]],
+    lesions: Sequence[Box],
+    *,
+    found_by: Callable[[Box, Box], bool] | None = None,
+) -> Marked:
+    """Judge the marks of one image, by `RULE` where no other is given."""
+    found_by = found_by or finds
+    hits = [[found_by(box, lesion) for lesion in lesions] for box, _ in marks]
     return Marked(
         found=tuple(
             max(
@@ -44,6 +76,11 @@ def finds(mark: Box, lesion: Box) -> bool:
     if lesion.left <= column < lesion.right and lesion.top <= row < lesion.bottom:
         return True
     return iou(mark, lesion) > _IOU
+
+
+def overlapping(iou_above: float) -> Callable[[Box, Box], bool]:
+    """Return the rule of overlap alone: Gao counts above 0.2, others above 0.5."""
+    return lambda mark, lesion: iou(mark, lesion) > iou_above
 
 
 def iou(one: Box, other: Box) -> float:
@@ -74,6 +111,20 @@ def threshold_at(images: Sequence[Marked], false_per_image: float) -> float:
 def sensitivity_at(images: Sequence[Marked], false_per_image: float) -> float:
     """Return the part of the lesions found at this many false marks per image."""
     return at_threshold(images, threshold_at(images, false_per_image))[0]
+
+
+def curve(images: Sequence[Marked]) -> Curve:
+    """Return the curve over every score that occurs, from the threshold that marks nothing."""
+    found = np.sort([score for image in images for score in image.found])
+    false = np.sort([score for image in images for score in image.false])
+    scores = np.unique(np.concatenate([found, false]))[::-1]
+    thresholds = np.concatenate([[np.inf], scores[np.isfinite(scores)]])
+    hits = found.size - np.searchsorted(found, thresholds)
+    return Curve(
+        thresholds,
+        (false.size - np.searchsorted(false, thresholds)) / len(images),
+        hits / found.size if found.size else np.full(thresholds.shape, np.nan),
+    )
 
 
 def _area(box: Box) -> float:
