@@ -25,6 +25,7 @@ def set_up(how: Literal["plain", "json"], level: str) -> None:
         logger.propagate = False
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # a folder has no host name
     warnings.simplefilter("ignore")
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,

@@ -42,7 +42,10 @@ def phantoms(
     if preset not in PRESETS:
         raise Misconfigured([f"--preset: no such preset: {preset}; known: {', '.join(PRESETS)}"])
     for seed in seeds:
-        made = study(seed, pitch_mm=pitch_mm, lesions=wanted(lesions))
+        try:
+            made = study(seed, pitch_mm=pitch_mm, lesions=wanted(lesions))
+        except ValueError as fault:  # the phantom says what it can be asked for
+            raise Misconfigured([f"phantom: {fault}"]) from fault
         images = datasets(made, preset=preset)
         place = folder / f"study-{seed:05d}"
         write(images, place)

@@ -197,6 +197,16 @@ class Questions:
             rows = session.scalars(select(Event).order_by(Event.id.desc()).limit(limit)).all()
             return rows[::-1]
 
+    def last_refusals(self, limit: int) -> Sequence[Event]:
+        """Return who and what was turned away last, newest first."""
+        with self._session() as session:
+            return session.scalars(
+                select(Event)
+                .where(Event.what.in_(("association refused", "image refused")))
+                .order_by(Event.id.desc())
+                .limit(limit)
+            ).all()
+
     def last_image_at(self) -> datetime | None:
         """Tell when the last image came in."""
         with self._session() as session:

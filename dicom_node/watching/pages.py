@@ -16,6 +16,9 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
         console.print(f"owed to {name}: {count} objects", highlight=False)
     for name, why in told["unreachable"].items():
         console.print(f"[red]cannot reach[/] {name}: {why}", highlight=False)
+    for one in told["refused"]:
+        said = f"{one['at']}  {one['what']}: {one['why']}"
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
     if told["newest"]:
         console.print(_table(told["newest"], ("case", "round", "state", "since", "reason")))
 

@@ -8,6 +8,7 @@ from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Case, Event
 from dicom_node.life import HELD, State
 
+REFUSALS = 5  # shown by `status`
 CASE_NUMBER_DIGITS = 12  # longer words without a dot are no case numbers
 
 
@@ -112,6 +113,10 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
         "working": [
             {"case": case.id, "state": case.state, "held_by": case.holder}
             for case in questions.cases(sorted(HELD))
+        ],
+        "refused": [
+            {"at": moment(event.at), "what": event.what, "why": event.sentence}
+            for event in questions.last_refusals(REFUSALS)
         ],
         "newest": [
             {

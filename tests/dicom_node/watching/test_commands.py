@@ -79,6 +79,7 @@ def test_a_fresh_node_has_nothing_to_tell(ends: Ends) -> None:
         "last_image_at": "",
         "owed": {},
         "unreachable": {},
+        "refused": [],
         "working": [],
         "newest": [],
     }
@@ -386,3 +387,12 @@ def test_help_names_every_command(ends: Ends) -> None:
     _, out, err = ends("--help")
     for name in ("up", "listen", "work", "sweep", "migrate", "check", "status", "trace", "retry"):
         assert name in out + err
+
+
+def test_status_says_who_was_turned_away(ends: Ends, config: Path) -> None:
+    ends("migrate")
+    node = Node(load_settings(config))
+    node.ledger.record("association refused", "BADGUY at 10.0.0.9 is in no table")
+    assert "BADGUY at 10.0.0.9 is in no table" in ends("status")[1]
+    (refused,) = json.loads(ends("status", "--json")[1])["refused"]
+    assert refused["what"] == "association refused"
