@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from pydantic import ValidationError
@@ -11,19 +10,12 @@ from torch import Tensor
 
 from inference.bundle import CARD, Card, faults, load_card, load_weights
 from inference.errors import BadBundle
-from inference.findings import ExamFindings, ViewFindings
+from inference.findings import ExamFindings
 from inference.mammogram import Exam
 from inference.systems import shared_trunk
+from inference.systems.views import Reader, ViewByView
 
-
-class System(Protocol):
-    """What a paper's system can do with an exam."""
-
-    def read_exam(self, exam: Exam, finding_score: float) -> tuple[float, tuple[ViewFindings, ...]]:
-        """Return the exam's cancer score, and each view's findings at least this certain."""
-
-
-SYSTEMS: dict[str, Callable[[Card, dict[str, Tensor], torch.device], System]] = {
+SYSTEMS: dict[str, Callable[[Card, dict[str, Tensor], torch.device], Reader]] = {
     shared_trunk.NAME: shared_trunk.SharedTrunk.opened,
 }
 
@@ -34,7 +26,7 @@ class Analyzer:
 
     card: Card
     operating_point: str
-    system: System
+    system: ViewByView
 
     @property
     def digest(self) -> str:
@@ -70,7 +62,9 @@ def open_bundle(
         )
     weights = load_weights(folder, card)
     try:
-        system = SYSTEMS[card.system](card, weights, torch.device(device))
+        reader = SYSTEMS[card.system](card, weights, torch.device(device))
     except ValidationError as error:
         raise BadBundle("\n".join(faults(str(folder / CARD), error))) from error
-    return Analyzer(card, operating_point or card.default_operating_point, system)
+    return Analyzer(
+        card, operating_point or card.default_operating_point, ViewByView(reader, card.calibration)
+    )

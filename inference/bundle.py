@@ -39,6 +39,7 @@ class Training(_Table):
     parameters: int
     torch_version: str
     code_version: str
+    begun_from: str = ""  # the bundle whose trunk this one's training began with
 
 
 class Calibration(_Table):
@@ -88,7 +89,7 @@ class Card(_Table):
     network: Settings
     preparation: Settings
     decision: Settings
-    calibration: Calibration
+    calibration: Calibration | None = None  # None: the system does not judge cancer
     operating_points: dict[str, OperatingPoint]
     metrics: list[Measurement]
 

@@ -82,7 +82,7 @@ class ExamFindings:
     version: str  # of the bundle
     digest: str  # SHA-256 of the bundle's weights
     operating_point: str  # the named thresholds that decided which findings stand here
-    cancer_score: float  # the exam's, 0 to 1
+    cancer_score: float | None  # the exam's, 0 to 1; None where the system does not judge
     views: tuple[ViewFindings, ...]
 
     @property

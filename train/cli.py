@@ -13,7 +13,7 @@ from inference.bundle import Measurement, faults
 from inference.errors import BadBundle
 
 if TYPE_CHECKING:
-    from train.recipes import shared_trunk
+    from train.recipes.common import Common
 
 app = typer.Typer(
     help="Train, measure and export models.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -44,7 +44,6 @@ def run_recipe(
     import torch
 
     from train.engine import OtherRecipe, Run
-    from train.recipes import shared_trunk
 
     torch.set_num_threads(threads)
     text = recipe.read_text(encoding="utf-8")
@@ -54,7 +53,7 @@ def run_recipe(
     except OtherRecipe as fault:
         typer.echo(fault, err=True)
         raise typer.Exit(_EX_CONFIG) from fault
-    shared_trunk.train(course, run, cache, device=device, workers=workers)
+    course.train(run, cache, device=device, workers=workers)
     typer.echo(f"trained: {run.folder}; next: train export {run.folder} BUNDLE")
 
 
@@ -73,12 +72,11 @@ def export_run(
     import torch
 
     from train.engine import RECIPE, Run
-    from train.recipes import shared_trunk
 
     torch.set_num_threads(threads)
     text = (run / RECIPE).read_text(encoding="utf-8")
     course = _recipe(text, str(run / RECIPE))
-    card = shared_trunk.bundle(course, Run(run, text), cache, folder, workers=workers)
+    card = course.export(Run(run, text), cache, folder, workers=workers)
     _print(card.metrics)
     typer.echo(f"exported: {folder}; next: train evaluate {folder} --write")
 
@@ -109,6 +107,7 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
         examined(analyzer.system, split.seeds, pitch_mm, workers=workers),
         {name: point.finding_score for name, point in analyzer.card.operating_points.items()},
         f"{split} at {pitch_mm:g} mm, unseen",
+        analyzer.system.reader.scope,
     )
     _print(metrics)
     if write:
@@ -124,11 +123,11 @@ def main() -> None:
         raise SystemExit(_EX_CONFIG) from fault
 
 
-def _recipe(text: str, where: str) -> "shared_trunk.Recipe":
-    from train.recipes import shared_trunk
+def _recipe(text: str, where: str) -> "Common":
+    from train.recipes.by_name import read_recipe
 
     try:
-        return shared_trunk.Recipe.model_validate(tomllib.loads(text))
+        return read_recipe(text)
     except tomllib.TOMLDecodeError as fault:
         typer.echo(f"{where} is not TOML: {fault}", err=True)
     except ValidationError as error:

@@ -37,6 +37,7 @@ class Stage(Generic[B]):
     learning_rate: float
     batch: Callable[[np.random.Generator], B]
     losses: Callable[[nn.Module, B], Mapping[str, Tensor]]  # summed
+    frozen: tuple[str, ...] = ()  # parts of the network, by their names, that stay as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,15 +115,16 @@ def fit(
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=options.weight_decay)
     done = run.take_up(network, optimizer)
     total = sum(stage.steps for stage in stages)
-    network.train()
     with _progress() as progress:
         bar = progress.add_task("", total=total, completed=done)
         first = 0
         for number, stage in enumerate(stages):
+            _freeze(network, stage.frozen)
             for step in range(max(0, done - first), stage.steps):
                 began = time.monotonic()
                 rate = stage.learning_rate * _pace(step, stage.steps)
                 rng = np.random.default_rng([options.seed, number, step])
+                torch.manual_seed(int(rng.integers(1 << 62)))  # detectors draw regions with it
                 losses = _step(network, optimizer, stage, rate, rng, options)
                 here = first + step + 1
                 run.note(
@@ -137,10 +139,18 @@ def fit(
                 if here % options.validate_every == 0 or step + 1 == stage.steps:
                     network.eval()
                     run.note(step=here, stage=stage.name, validation=dict(validate(network)))
-                    network.train()
+                    _freeze(network, stage.frozen)
                     run.keep(network, optimizer, here)
             first += stage.steps
     network.eval()
+
+
+def _freeze(network: nn.Module, parts: Sequence[str]) -> None:
+    """Let all parts learn but these; a frozen norm keeps its statistics too."""
+    network.train()
+    network.requires_grad_(True)
+    for part in parts:
+        network.get_submodule(part).eval().requires_grad_(False)
 
 
 def _step(

@@ -64,7 +64,7 @@ def export(  # noqa: PLR0913 - a card has many sources
     naming: Naming,
     described: Described,
     training: Training,
-    calibration: Calibration,
+    calibration: Calibration | None,
     points: dict[str, OperatingPoint],
     metrics: list[Measurement],
 ) -> Card:

@@ -3,7 +3,7 @@
 highdicom cannot hold items by reference, which this template requires, so the tree is our own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydicom.dataset import Dataset
 from pydicom.uid import MammographyCADSRStorage
@@ -67,7 +67,9 @@ def impression(
     sentences = [
         maker.research_statement,
         f"{read}: {count or 'no'} finding{'' if count == 1 else 's'} in {views}.",
-        f"Cancer score of the exam: {100 * exam.cancer_score:.1f} %.",
+        "The system does not judge cancer."
+        if exam.cancer_score is None
+        else f"Cancer score of the exam: {100 * exam.cancer_score:.1f} %.",
         circumstances.change,
     ]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -162,7 +164,7 @@ def _summary(
     summary.add(
         content.HAS_PROPERTIES,
         content.text(codes.IMPRESSION_DESCRIPTION, words),
-        _percent(codes.CERTAINTY_OF_IMPRESSION, exam.cancer_score),
+        *_score(exam),
         *_algorithm(exam),
     )
     for source, entry in zip(sources, library, strict=True):
@@ -172,6 +174,11 @@ def _summary(
             opinion.add(content.CONTAINS, _finding(lesion, entry, exam))
             summary.add(content.INFERRED_FROM, opinion)
     return summary
+
+
+def _score(exam: ExamFindings) -> Iterator[Item]:
+    if exam.cancer_score is not None:
+        yield _percent(codes.CERTAINTY_OF_IMPRESSION, exam.cancer_score)
 
 
 def _finding(lesion: Lesion, entry: Item, exam: ExamFindings) -> Item:

@@ -47,7 +47,8 @@ def bundle_words(exam: ExamFindings) -> str:
 def sources(headers: Sequence[Dataset], exam: ExamFindings) -> tuple[Source, ...]:
     """Put headers and findings together, in the order of the exam's views."""
     _same_study(headers)
-    _proper_score("the exam", exam.cancer_score)
+    if exam.cancer_score is not None:
+        _proper_score("the exam", exam.cancer_score)
     by_uid = {str(header.SOPInstanceUID): header for header in headers}
     found = []
     for view in exam.views:

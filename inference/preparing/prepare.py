@@ -1,6 +1,5 @@
 """From a mammogram to the picture that a network sees; training and service share it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from inference.mammogram import Mammogram
+from inference.preparing.artefacts import breast_alone, cleaned
 from inference.preparing.breast import breast_area
 from inference.preparing.placement import Placement
 
@@ -27,6 +27,7 @@ class Preparation(BaseModel):
     width_px: int = Field(ge=32)
     pitch_mm: float = Field(gt=0)  # of a picture pixel; coarser where the breast would not fit
     channels: Annotated[tuple[Channel, ...], Field(strict=False, min_length=1)]
+    mend_columns: bool = False  # black all but the breast, and mend a detector's broken columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +57,7 @@ def prepare(view: Mammogram, how: Preparation) -> PreparedView:
         columns=_shown(width, view.spacing_mm[1] / pitch_mm, how.width_px),
     )
     picture = np.zeros((len(how.channels), how.height_px, how.width_px), dtype=np.float32)
-    picture[:, : placement.rows, : placement.columns] = _reduced(view, placement, how.channels)
+    picture[:, : placement.rows, : placement.columns] = _reduced(view, placement, how)
     return PreparedView(picture, placement)
 
 
@@ -65,19 +66,19 @@ def _shown(length: int, scale: float, most: int) -> int:
     return max(1, min(round(length * scale), length, most))
 
 
-def _reduced(
-    view: Mammogram, placement: Placement, channels: Sequence[Channel]
-) -> NDArray[np.float32]:
+def _reduced(view: Mammogram, placement: Placement, how: Preparation) -> NDArray[np.float32]:
     """Make each picture pixel the mean or the maximum of the grey that it stands for.
 
     One picture row at a time: its source pixels stay in the processor's cache, and numpy reduces
     whole rows far faster than it does in `reduceat` along the first axis.
     """
     crop = view.pixels[placement.top : placement.bottom, placement.left : placement.right]
-    down, across = placement.row_edges, placement.column_edges
+    down, across, channels = placement.row_edges, placement.column_edges, how.channels
+    mended = cleaned(breast_alone(view.grey.of(crop))).picture if how.mend_columns else None
     rows = np.empty((len(channels), placement.rows, crop.shape[1]), dtype=np.float32)
     for number in range(placement.rows):
-        grey = view.grey.of(crop[down[number] : down[number + 1]])
+        here = slice(down[number], down[number + 1])
+        grey = view.grey.of(crop[here]) if mended is None else mended[here]
         for channel, name in zip(rows, channels, strict=True):
             _REDUCTIONS[name].reduce(grey, axis=0, out=channel[number])
     if placement.flipped:

@@ -1,6 +1,5 @@
 """Le and others 2019: preparation, network and decision of the shared trunk."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -12,14 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 from torch import Tensor
 
-from inference.bundle import Calibration, Card
-from inference.errors import BadBundle
-from inference.findings import Box, Finding, Kind, ViewFindings
-from inference.mammogram import Exam, Side
+from inference.bundle import Card
+from inference.findings import Box, Finding, Kind
 from inference.networks.shared_trunk import SharedTrunkNet
 from inference.networks.trunks import Norm, Stride, TrunkName, channels_last
 from inference.preparing.placement import Placement
-from inference.preparing.prepare import Preparation, PreparedView, prepare
+from inference.preparing.prepare import Preparation, PreparedView
+from inference.systems.views import BOTH, Scope, Seen, finite, loaded
 
 NAME = "shared_trunk"
 # The five classes of Le, section 2, in the order of the S-Net's channels.
@@ -55,68 +53,53 @@ class Decision(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SharedTrunk:
-    """The system of one bundle, ready to read exams."""
+    """The system of one bundle."""
 
     network: SharedTrunkNet
     preparation: Preparation
     decision: Decision
-    calibration: Calibration
     device: torch.device
 
     @classmethod
     def opened(cls, card: Card, weights: dict[str, Tensor], device: torch.device) -> Self:
         """Rebuild the system that a card describes."""
         network = Network.model_validate(card.network).build()
-        try:
-            network.load_state_dict(weights)
-        except RuntimeError as fault:
-            raise BadBundle(f"the weights do not fit the network of the card: {fault}") from fault
-        network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        loaded(network, weights, device)
         return cls(
             network=network,
             preparation=Preparation.model_validate(card.preparation),
             decision=Decision.model_validate(card.decision),
-            calibration=card.calibration,
             device=device,
         )
 
-    def read_exam(self, exam: Exam, finding_score: float) -> tuple[float, tuple[ViewFindings, ...]]:
-        """Return the exam's cancer score and the findings at least as certain as asked for."""
-        views, logits = [], []
-        for view in exam.views:
-            prepared = prepare(view, self.preparation)
-            probabilities, logit = self.read_picture(prepared)
-            logits.append(self.calibration.logit(logit))
-            views.append(
-                ViewFindings(
-                    sop_instance_uid=view.sop_instance_uid,
-                    side=view.side,
-                    projection=view.projection,
-                    cancer_score=_sigmoid(logits[-1]),
-                    findings=findings(
-                        probabilities, prepared.placement, self.decision, finding_score
-                    ),
-                )
-            )
-        return exam_score([view.side for view in exam.views], logits), tuple(views)
+    @property
+    def preparations(self) -> tuple[Preparation, ...]:
+        """Tell how a view's one picture is made."""
+        return (self.preparation,)
 
-    def read_picture(self, prepared: PreparedView) -> tuple[Probabilities, float]:
-        """Return each pixel's class probabilities and the uncalibrated logit of cancer."""
+    @property
+    def scope(self) -> Scope:
+        """Tell what the system can be asked for."""
+        return Scope(marks=BOTH, judges=BOTH)
+
+    def read(self, pictures: Sequence[PreparedView]) -> Seen:
+        """Look at one view."""
+        (prepared,) = pictures
         picture = torch.from_numpy(prepared.picture)[None].to(self.device)  # 1 C H W
         with torch.inference_mode():
             reading = self.network(channels_last(picture))
-            probabilities = reading.pixels[0].float().softmax(dim=0).cpu().numpy()
-        logit = float(reading.cancer[0])
-        # No number is below NaN, so it would come out of a clip as certainty.
-        if not (math.isfinite(logit) and np.isfinite(probabilities).all()):
-            raise BadBundle("the network answered with numbers that are not finite")
-        return probabilities, logit
+            probabilities = reading.pixels[0].float().softmax(dim=0).cpu()
+        finite(probabilities, reading.cancer)
+        return Seen(
+            cancer=float(reading.cancer[0]),
+            findings=findings(probabilities.numpy(), prepared.placement, self.decision),
+        )
 
 
 def findings(
-    probabilities: Probabilities, placement: Placement, decision: Decision, finding_score: float
+    probabilities: Probabilities, placement: Placement, decision: Decision
 ) -> tuple[Finding, ...]:
-    """Make each connected area that is likely lesion a finding, surest first."""
+    """Make each connected area that is likely lesion a finding."""
     rows, columns = placement.rows, placement.columns
     shown = probabilities[:, :rows, :columns]
     lesion = 1 - shown[HEALTHY]
@@ -125,11 +108,11 @@ def findings(
     for number, place in enumerate(ndimage.find_objects(parts), start=1):
         inside = parts[place] == number
         score = float(lesion[place][inside].max())
-        if inside.sum() < decision.least_px or score < finding_score:
+        if inside.sum() < decision.least_px:
             continue
         sums = shown[(slice(None), *place)][:, inside].sum(axis=1, dtype=np.float64)
         found.append(_finding(parts == number, sums, score, placement))
-    return tuple(sorted(found, key=lambda finding: -finding.score))
+    return tuple(found)
 
 
 def _finding(
@@ -149,15 +132,3 @@ def _finding(
         mask=mask,
         systems=(NAME,),
     )
-
-
-def exam_score(sides: Sequence[Side], logits: Sequence[float]) -> float:
-    """Return the worse breast's score; a breast is the mean calibrated logit of its views."""
-    breasts: dict[Side, list[float]] = {}
-    for side, logit in zip(sides, logits, strict=True):
-        breasts.setdefault(side, []).append(logit)
-    return _sigmoid(max(sum(views) / len(views) for views in breasts.values()))
-
-
-def _sigmoid(logit: float) -> float:
-    return 1 / (1 + math.exp(-max(-700.0, min(700.0, logit))))

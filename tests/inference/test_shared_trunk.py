@@ -20,9 +20,9 @@ from inference.systems.shared_trunk import (
     Decision,
     Network,
     SharedTrunk,
-    exam_score,
     findings,
 )
+from inference.systems.views import exam_score, surest_first
 
 DECISION = Decision(extent=0.5, least_px=2)
 NETWORK = Network(trunk="resnet18", in_channels=2, width=8, output_stride=16, norm="group")
@@ -116,7 +116,7 @@ MIRRORED = Placement(left=100, top=200, right=220, bottom=360, flipped=True, row
 
 def test_an_area_becomes_a_finding_in_source_pixels() -> None:
     seen = probabilities((np.s_[10:20], np.s_[5:10], MALIGNANT_MASS, 0.8))
-    (found,) = findings(seen, WHERE, DECISION, 0.0)
+    (found,) = findings(seen, WHERE, DECISION)
     assert (found.box.left, found.box.top, found.box.right, found.box.bottom) == (
         120,
         240,
@@ -133,14 +133,14 @@ def test_an_area_becomes_a_finding_in_source_pixels() -> None:
 
 def test_a_finding_in_a_mirrored_picture_lies_on_the_other_side() -> None:
     seen = probabilities((np.s_[10:20], np.s_[5:10], MALIGNANT_MASS, 0.8))
-    (found,) = findings(seen, MIRRORED, DECISION, 0.0)
+    (found,) = findings(seen, MIRRORED, DECISION)
     assert (found.box.left, found.box.right) == (180, 200)
 
 
 def test_kind_and_cancer_score_come_from_the_sums_over_the_area() -> None:
     seen = probabilities((np.s_[0:4], np.s_[0:4], MALIGNANT_CALCIFICATION, 0.9))
     seen[MALIGNANT_CALCIFICATION, 0:4, 0:4], seen[BENIGN_MASS, 0:4, 0:4] = 0.6, 0.3
-    (found,) = findings(seen, WHERE, DECISION, 0.0)
+    (found,) = findings(seen, WHERE, DECISION)
     assert found.kind is Kind.CALCIFICATION
     assert found.cancer_score == pytest.approx(0.6 / 0.9)
 
@@ -151,7 +151,9 @@ def test_findings_are_as_certain_as_asked_for_and_surest_first() -> None:
         (np.s_[10:14], np.s_[0:4], BENIGN_MASS, 0.9),
         (np.s_[20:24], np.s_[0:4], BENIGN_MASS, 0.75),
     )
-    assert [round(found.score, 2) for found in findings(seen, WHERE, DECISION, 0.7)] == [0.9, 0.75]
+    assert [
+        round(found.score, 2) for found in surest_first(findings(seen, WHERE, DECISION), 0.7)
+    ] == [0.9, 0.75]
 
 
 def test_specks_and_empty_space_below_the_breast_are_no_findings() -> None:
@@ -159,7 +161,7 @@ def test_specks_and_empty_space_below_the_breast_are_no_findings() -> None:
     seen = probabilities(
         (np.s_[5:6], np.s_[5:6], BENIGN_MASS, 0.9), (np.s_[32:38], np.s_[0:9], BENIGN_MASS, 0.9)
     )
-    assert findings(seen, short, DECISION, 0.0) == ()
+    assert findings(seen, short, DECISION) == ()
 
 
 def test_the_exam_is_its_worse_breast_and_a_breast_the_mean_of_its_views() -> None:
@@ -176,6 +178,7 @@ def test_an_analyzer_reads_an_exam(bundle: Path) -> None:
     assert (said.system, said.version, said.operating_point) == ("shared_trunk", "0.0.1", "all")
     assert said.digest == hashlib.sha256((bundle / "weights.safetensors").read_bytes()).hexdigest()
     assert [found.sop_instance_uid for found in said.views] == ["1.0", "1.1", "1.2", "1.3"]
+    assert said.cancer_score is not None
     assert 0 < said.cancer_score < 1
     assert said.findings
     for seen, mammogram in zip(said.views, EXAM.views, strict=True):
@@ -240,7 +243,7 @@ def test_a_card_that_does_not_fit_is_refused(
 @pytest.mark.parametrize("end", ["pixels", "cancer"])
 def test_a_network_that_answers_with_no_number_has_no_answer(bundle: Path, end: str) -> None:
     analyzer = open_bundle(bundle)
-    system = analyzer.system
+    system = analyzer.system.reader
     assert isinstance(system, SharedTrunk)
 
     def spoiled(_: torch.nn.Module, __: object, reading: Reading) -> Reading:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from inference.findings import Box
+from inference.findings import Box, Kind
 from inference.mammogram import Side
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, prepare
@@ -38,6 +38,7 @@ def square(row: int, column: int, *, cancer: bool = True) -> Lesson:
         labels=labels,
         placement=Placement(0, 0, 64, 96, flipped=False, rows=96, columns=64),
         boxes=(Box(column, row, column + 10, row + 10),),
+        kinds=(Kind.MASS,),
         malignant=(cancer,),
     )
 
@@ -114,7 +115,7 @@ def test_a_flip_keeps_the_breast_in_the_picture() -> None:
     short = Lesson(
         **{
             name: getattr(lesson, name)
-            for name in ("seed", "side", "picture", "labels", "boxes", "malignant")
+            for name in ("seed", "side", "picture", "labels", "boxes", "kinds", "malignant")
         },
         placement=Placement(0, 0, 64, 48, flipped=False, rows=48, columns=64),
     )
@@ -155,3 +156,33 @@ def test_splits_are_whole_patients_and_never_meet() -> None:
     assert overlapping([Seeds(first_seed=14, studies=9), one])
     with pytest.raises(ValidationError):
         Seeds(first_seed=0, studies=0)
+
+
+def test_boxes_and_masks_of_a_changed_picture_lie_on_what_it_shows() -> None:
+    change = Augmentation(turn_deg=20, zoom=0.2, contrast=0, flip=True)
+    draw = Draw(1, 96, 64, cancers=1, benign=0, centered=False)
+    for seed in range(20):
+        batch = drawn(pool([square(40, 25)]), draw, change, np.random.default_rng(seed))
+        (shown,) = batch.lesions
+        (box,), (mask,) = shown.boxes.int().tolist(), shown.masks
+        assert shown.classes.tolist() == [2]
+        left, top, right, bottom = box
+        assert mask[top:bottom, left:right].sum() == mask.sum() > 60
+        assert mask[top].any()
+        assert mask[bottom - 1].any()
+        assert mask[:, left].any()
+        assert mask[:, right - 1].any()
+        assert (batch.pictures[0, 0][mask] > 0.4).float().mean() > 0.8
+        assert (batch.labels[0] == 2).equal(mask)
+
+
+def test_a_lesion_that_the_window_hardly_shows_teaches_nothing() -> None:
+    shown = drawn(
+        pool([square(0, 0)]),
+        Draw(40, 96, 64, cancers=1, benign=0, centered=False),
+        Augmentation(turn_deg=45, zoom=0, contrast=0, flip=False),
+        np.random.default_rng(3),
+    )
+    counts = [(len(lesions.boxes), int(lesions.masks.sum())) for lesions in shown.lesions]
+    assert {count for count, _ in counts} == {0, 1}
+    assert all(pixels >= 25 for count, pixels in counts if count)

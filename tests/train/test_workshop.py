@@ -1,6 +1,5 @@
 """The whole way: a recipe, a run, a bundle, a measurement."""
 
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -8,13 +7,16 @@ from typer.testing import CliRunner
 
 from inference.analyzer import open_bundle
 from inference.bundle import load_card
+from inference.findings import Box, Kind
 from inference.reading import exam as read_exam
+from inference.systems.views import BOTH, Scope
 from phantom.dicom import datasets
 from phantom.study import study
 from train.cli import app, main
 from train.data.phantom import case
-from train.evaluation import SeenPatient, SeenView, examined, measured, seen
+from train.evaluation import Lesion, SeenPatient, SeenView, compared, examined, measured, seen
 from train.metrics.froc import Marked
+from train.recipes.by_name import read_recipe
 from train.recipes.shared_trunk import Recipe
 
 RECIPE = """
@@ -162,7 +164,8 @@ def test_what_the_user_can_put_right_needs_no_traceback(
 
 def test_the_shipped_recipe_is_a_recipe() -> None:
     text = Path("config/recipes/shared_trunk_phantom.toml").read_text(encoding="utf-8")
-    recipe = Recipe.model_validate(tomllib.loads(text))
+    recipe = read_recipe(text)
+    assert isinstance(recipe, Recipe)
     assert recipe.preparation.channels == ("mean", "max")
     for course in recipe.stages:
         assert course.height_px <= recipe.preparation.height_px
@@ -173,17 +176,17 @@ def patients() -> list[SeenPatient]:
         1,
         0.9,
         (
-            SeenView(0.8, Marked((0.9, 0.3), (0.2,)), (True, False)),
-            SeenView(0.1, Marked((), ()), ()),
+            SeenView(0.8, Marked((0.9, 0.3), (0.2,)), BOTH, (True, False), (Kind.MASS,), 2),
+            SeenView(0.1, Marked((), ()), (), (), (), 0),
         ),
     )
-    noisy = SeenPatient(2, 0.3, (SeenView(0.2, Marked((), (0.7,)), ()),))
-    quiet = SeenPatient(3, 0.1, (SeenView(0.1, Marked((), ()), ()),))
+    noisy = SeenPatient(2, 0.3, (SeenView(0.2, Marked((), (0.7,)), (), (), (), 0),))
+    quiet = SeenPatient(3, 0.1, (SeenView(0.1, Marked((), ()), (), (), (), 0),))
     return [sick, noisy, quiet]
 
 
 def test_every_figure_of_a_card_is_counted_as_its_rule_says() -> None:
-    figures = measured(patients(), {"p": 0.5, "q": 0.8}, "tests")
+    figures = measured(patients(), {"p": 0.5, "q": 0.8}, "tests", Scope(BOTH, BOTH))
     values = {metric.name: metric.value for metric in figures}
     assert values["exam_auc"] == 1
     assert values["image_auc"] == 1
@@ -194,3 +197,26 @@ def test_every_figure_of_a_card_is_counted_as_its_rule_says() -> None:
     assert values["quiet_healthy_exams_p"] == 0.5
     assert values["false_marks_per_image_q"] == 0
     assert values["quiet_healthy_exams_q"] == 1
+    assert values["mass_sensitivity_at_1_false_marks_per_image"] == 1
+
+
+def test_a_system_is_measured_by_what_it_can_be_asked_for() -> None:
+    box = Box(0, 0, 10, 10)
+    lesions = [Lesion(box, Kind.MASS, malignant=False), Lesion(box, Kind.CALCIFICATION, True)]
+    masses_only = compared(0.3, (), lesions, Scope((Kind.MASS,), (Kind.MASS,)))
+    assert masses_only.marked == Marked((float("-inf"),), ())
+    assert masses_only.malignant == (False,)
+    assert masses_only.cancers == (Kind.CALCIFICATION,)
+    one = SeenPatient(1, 0.3, (masses_only,))
+    other = SeenPatient(
+        2, 0.5, (compared(0.5, (), [Lesion(box, Kind.MASS, True)], Scope((), BOTH)),)
+    )
+
+    def names(scope: Scope) -> set[str]:
+        return {figure.name for figure in measured([one, other], {"p": 0.5}, "tests", scope)}
+
+    assert names(Scope((), BOTH)) == {"exam_auc", "image_auc"}
+    assert "exam_auc_any_cancer" in names(Scope((Kind.MASS,), (Kind.MASS,)))
+    blind = names(Scope(BOTH, ()))
+    assert {"exam_auc_any_lesion", "image_auc_any_lesion"} <= blind
+    assert not {"exam_auc", "image_auc"} & blind

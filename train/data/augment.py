@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,20 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 from inference.networks.trunks import channels_last
 from train.data.phantom import Lesson
 
+_LEAST_SHOWN = 0.25  # of a lesion's area; less of it teaches nothing
+
+
+class Shown(NamedTuple):
+    """The lesions that a changed picture still shows."""
+
+    boxes: Tensor  # N 4, left, top, right, bottom in pixels of the picture, half open
+    classes: Tensor  # N, among the five of Le; none is healthy
+    masks: Tensor  # N H W
+
+    def to(self, device: str) -> "Shown":
+        """Bring them to where the network is."""
+        return Shown(*(part.to(device) for part in self))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
@@ -20,11 +35,19 @@ class Batch:
 
     pictures: Tensor  # B C H W, 0 to 1
     labels: Tensor  # B H W, classes
-    cancer: Tensor  # B, 0 or 1
+    cancer: Tensor  # B, 0 or 1, of the whole view
+    lesions: tuple[Shown, ...]
+    sizes: tuple[tuple[int, int], ...]  # rows and columns of each picture that are no padding
 
     def to(self, device: str) -> "Batch":
         """Bring the batch to where the network is."""
-        return Batch(self.pictures.to(device), self.labels.to(device), self.cancer.to(device))
+        return Batch(
+            self.pictures.to(device),
+            self.labels.to(device),
+            self.cancer.to(device),
+            tuple(lesions.to(device) for lesions in self.lesions),
+            self.sizes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +95,14 @@ def drawn(lessons: Pool, draw: Draw, change: Augmentation, rng: np.random.Genera
     chosen = [_chosen(lessons, draw, rng) for _ in range(draw.size)]
     shape = (draw.height_px, draw.width_px)
     parts = [_changed(lesson, shape, draw.centered, change, rng) for lesson in chosen]
-    pictures = torch.stack([picture for picture, _ in parts])
     return Batch(
-        pictures=channels_last(_exposed(pictures, change, rng)),
-        labels=torch.stack([labels for _, labels in parts]),
+        pictures=channels_last(
+            _exposed(torch.stack([part.picture for part in parts]), change, rng)
+        ),
+        labels=torch.stack([_labels(part.lesions, shape) for part in parts]),
         cancer=torch.tensor([float(lesson.cancer) for lesson in chosen]),
+        lesions=tuple(part.lesions for part in parts),
+        sizes=tuple(part.size for part in parts),
     )
 
 
@@ -87,7 +113,27 @@ def unchanged(lessons: Sequence[Lesson]) -> Batch:
         pictures=channels_last(pictures.float() / 255),
         labels=torch.from_numpy(np.stack([lesson.labels for lesson in lessons])).long(),
         cancer=torch.tensor([float(lesson.cancer) for lesson in lessons]),
+        lesions=tuple(
+            _still_shown(
+                torch.from_numpy(numbered(lesson)), lesson.classes, [0] * len(lesson.boxes)
+            )
+            for lesson in lessons
+        ),
+        sizes=tuple((lesson.placement.rows, lesson.placement.columns) for lesson in lessons),
     )
+
+
+def numbered(lesson: Lesson) -> NDArray[np.uint8]:
+    """Return which lesion each pixel shows, counted from 1; lesions do not overlap."""
+    numbers = np.zeros_like(lesson.labels)
+    for number, box in enumerate(lesson.boxes, start=1):
+        place = lesson.placement.box_to_picture(box)
+        here = np.s_[
+            max(0, math.floor(place.top)) : math.ceil(place.bottom),
+            max(0, math.floor(place.left)) : math.ceil(place.right),
+        ]
+        numbers[here][lesson.labels[here] == lesson.classes[number - 1]] = number
+    return numbers
 
 
 def _chosen(lessons: Pool, draw: Draw, rng: np.random.Generator) -> Lesson:
@@ -107,7 +153,7 @@ def _changed(
     centered: bool,  # noqa: FBT001 - a draw's own field
     change: Augmentation,
     rng: np.random.Generator,
-) -> tuple[Tensor, Tensor]:
+) -> "_Part":
     """Cut a turned, zoomed window out of a lesson."""
     angle = math.radians(rng.uniform(-change.turn_deg, change.turn_deg))
     zoom = math.exp(rng.uniform(-1, 1) * math.log1p(change.zoom))
@@ -129,11 +175,56 @@ def _changed(
         matrix[1, 2] += 2 * (lesson.placement.rows - shape[0]) / height
     grid = F.affine_grid(matrix[None], [1, 1, *shape], align_corners=False)
     picture = torch.from_numpy(lesson.picture).float()[None] / 255
-    labels = torch.from_numpy(lesson.labels).float()[None, None]
-    return (
-        F.grid_sample(picture, grid, mode="bilinear", align_corners=False)[0],
-        F.grid_sample(labels, grid, mode="nearest", align_corners=False)[0, 0].long(),
+    numbers = numbered(lesson)
+    there = torch.from_numpy(numbers).float()[None, None]
+    here = F.grid_sample(there, grid, mode="nearest", align_corners=False)[0, 0]
+    before = np.bincount(numbers.ravel(), minlength=len(lesson.boxes) + 1)[1:] * zoom**2
+    rows, columns = lesson.placement.rows * zoom, lesson.placement.columns * zoom
+    return _Part(
+        picture=F.grid_sample(picture, grid, mode="bilinear", align_corners=False)[0],
+        lesions=_still_shown(here, lesson.classes, [_LEAST_SHOWN * area for area in before]),
+        size=shape
+        if centered
+        else (min(shape[0], math.ceil(rows)), min(shape[1], math.ceil(columns))),
     )
+
+
+class _Part(NamedTuple):
+    picture: Tensor  # C H W
+    lesions: Shown
+    size: tuple[int, int]
+
+
+def _still_shown(numbers: Tensor, classes: Sequence[int], least_px: Sequence[float]) -> Shown:
+    """Find each lesion that is shown to more than its least part; boxes come from the masks.
+
+    A turned box would be too large: at 25 degrees by two thirds.
+    """
+    masks = [numbers == number for number in range(1, len(classes) + 1)]
+    kept = [
+        at for at, mask in enumerate(masks) if int(mask.sum()) > 0 and mask.sum() >= least_px[at]
+    ]
+    boxes = [_around(masks[at]) for at in kept]
+    return Shown(
+        boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        classes=torch.tensor([classes[at] for at in kept], dtype=torch.int64),
+        masks=torch.stack([masks[at] for at in kept])
+        if kept
+        else torch.zeros((0, *numbers.shape), dtype=torch.bool),
+    )
+
+
+def _around(mask: Tensor) -> list[int]:
+    rows, columns = mask.any(dim=1).nonzero().flatten(), mask.any(dim=0).nonzero().flatten()
+    return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
+
+
+def _labels(lesions: Shown, shape: tuple[int, int]) -> Tensor:
+    """Return the class of each pixel."""
+    labels = torch.zeros(shape, dtype=torch.int64)
+    for mask, label in zip(lesions.masks, lesions.classes, strict=True):
+        labels[mask] = label
+    return labels
 
 
 def _center(

@@ -43,8 +43,8 @@ class Truth:
 
     @property
     def label(self) -> int:
-        """Return its class among the five of Le, section 2; 0 is healthy."""
-        return (1 if self.kind is Kind.MASS else 3) + self.malignant
+        """Return its class among the five of Le, section 2."""
+        return label_of(self.kind, malignant=self.malignant)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,12 +66,26 @@ class Lesson:
     labels: NDArray[np.uint8]  # H W, the five classes
     placement: Placement
     boxes: tuple[Box, ...]
+    kinds: tuple[Kind, ...]  # of each box
     malignant: tuple[bool, ...]  # of each box
 
     @property
     def cancer(self) -> bool:
         """Tell whether the view shows a cancer."""
         return any(self.malignant)
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Return the class of each box among the five of Le, section 2, as `labels` has it."""
+        return tuple(
+            label_of(kind, malignant=malignant)
+            for kind, malignant in zip(self.kinds, self.malignant, strict=True)
+        )
+
+
+def label_of(kind: Kind, *, malignant: bool) -> int:
+    """Return a lesion's class among the five of Le, section 2; 0 is healthy."""
+    return (1 if kind is Kind.MASS else 3) + malignant
 
 
 def case(seed: int, pitch_mm: float) -> Case:
@@ -146,6 +160,7 @@ def _make(seed: int, pitch_mm: float, how: Preparation, folder: Path) -> None:
                 "side": view.side,
                 "placement": asdict(prepared.placement),
                 "boxes": [asdict(truth.box) for truth in truths],
+                "kinds": [truth.kind for truth in truths],
                 "malignant": [truth.malignant for truth in truths],
             }
         )
@@ -169,6 +184,7 @@ def _kept(path: Path, seed: int) -> Iterator[Lesson]:
             labels=label,
             placement=Placement(**fact["placement"]),
             boxes=tuple(Box(**box) for box in fact["boxes"]),
+            kinds=tuple(map(Kind, fact["kinds"])),
             malignant=tuple(fact["malignant"]),
         )
 
@@ -183,7 +199,7 @@ def _fingerprint(pitch_mm: float, how: Preparation) -> str:
     for folder, names in (
         # How a phantom is written to DICOM changes no pixel.
         (phantom, "breast exposure fields grid lesions marker patient study tissue view"),
-        (preparing, "breast placement prepare"),
+        (preparing, "artefacts breast placement prepare"),
         (data, "phantom"),
     ):
         for name in names.split():

@@ -1,0 +1,131 @@
+"""What the five systems have in common: each view is read alone, and an exam is its views together.
+
+A system is a `Reader`: it says which pictures of a view it wants, and what it sees in them. The
+node hands it pictures made from DICOM, training hands it kept ones; nothing else differs.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from inference.bundle import Calibration
+from inference.errors import BadBundle
+from inference.findings import Finding, Kind, ViewFindings
+from inference.mammogram import Exam, Side
+from inference.preparing.prepare import Preparation, PreparedView, prepare
+
+BOTH: tuple[Kind, ...] = (Kind.MASS, Kind.CALCIFICATION)
+
+
+class Seen(NamedTuple):
+    """What a system sees in one view."""
+
+    cancer: float | None  # the logit, not calibrated; None where the system does not judge
+    findings: tuple[Finding, ...]  # all of them, however unsure
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a system can be asked for, so that nobody measures it by what it does not do."""
+
+    marks: tuple[Kind, ...]  # kinds of lesions that it marks
+    judges: tuple[Kind, ...]  # kinds of lesions whose malignancy its cancer score stands for
+
+
+class Reader(Protocol):
+    """A network with its preparation and its decision."""
+
+    @property
+    def preparations(self) -> tuple[Preparation, ...]:
+        """Tell how the pictures of a view are to be made, in the order of `read`."""
+
+    @property
+    def scope(self) -> Scope:
+        """Tell what the system can be asked for."""
+
+    def read(self, pictures: Sequence[PreparedView]) -> Seen:
+        """Look at one view, prepared in each of the ways asked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewByView:
+    """A reader with its calibration, ready for exams."""
+
+    reader: Reader
+    calibration: Calibration | None
+
+    def read_exam(
+        self, exam: Exam, finding_score: float
+    ) -> tuple[float | None, tuple[ViewFindings, ...]]:
+        """Return the exam's cancer score and the findings at least as certain as asked for."""
+        views, logits = [], []
+        for view in exam.views:
+            seen = self.reader.read([prepare(view, how) for how in self.reader.preparations])
+            logit = self.calibrated(seen)
+            logits.append(logit)
+            views.append(
+                ViewFindings(
+                    sop_instance_uid=view.sop_instance_uid,
+                    side=view.side,
+                    projection=view.projection,
+                    cancer_score=None if logit is None else sigmoid(logit),
+                    findings=surest_first(seen.findings, finding_score),
+                )
+            )
+        return exam_score([view.side for view in exam.views], logits), tuple(views)
+
+    def calibrated(self, seen: Seen) -> float | None:
+        """Return the logit of cancer as the card calibrates it."""
+        if seen.cancer is None:
+            return None
+        if self.calibration is None:
+            raise BadBundle("the system judges cancer, but its card has no calibration")
+        return self.calibration.logit(seen.cancer)
+
+
+def surest_first(findings: Sequence[Finding], least_score: float) -> tuple[Finding, ...]:
+    """Return the findings that are sure enough."""
+    kept = [finding for finding in findings if finding.score >= least_score]
+    return tuple(sorted(kept, key=lambda finding: -finding.score))
+
+
+def exam_score(sides: Sequence[Side], logits: Sequence[float | None]) -> float | None:
+    """Return the worse breast's score; a breast is the mean calibrated logit of its views."""
+    breasts: dict[Side, list[float]] = {}
+    for side, logit in zip(sides, logits, strict=True):
+        if logit is not None:
+            breasts.setdefault(side, []).append(logit)
+    if not breasts:
+        return None
+    return sigmoid(max(sum(views) / len(views) for views in breasts.values()))
+
+
+def sigmoid(logit: float) -> float:
+    """Return the probability of a logit."""
+    return 1 / (1 + math.exp(-max(-700.0, min(700.0, logit))))
+
+
+def logit_of(probability: float) -> float:
+    """Return the logit of a probability; certainty is held within a millionth."""
+    held = min(max(probability, 1e-6), 1 - 1e-6)
+    return math.log(held / (1 - held))
+
+
+def loaded(network: nn.Module, weights: dict[str, Tensor], device: torch.device) -> nn.Module:
+    """Fill a network with a bundle's weights, ready to read."""
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as fault:
+        raise BadBundle(f"the weights do not fit the network of the card: {fault}") from fault
+    ready: nn.Module = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return ready
+
+
+def finite(*answers: Tensor) -> None:
+    """Refuse what is no number: none is below NaN, so a threshold would let it pass as nothing."""
+    if not all(bool(torch.isfinite(answer).all()) for answer in answers):
+        raise BadBundle("the network answered with numbers that are not finite")

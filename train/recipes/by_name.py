@@ -1,0 +1,26 @@
+"""The recipes by the name of their system."""
+
+import tomllib
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from train.recipes import shared_trunk
+from train.recipes.common import Common
+
+RECIPES: dict[str, type[Common]] = {
+    "shared_trunk": shared_trunk.Recipe,
+}
+
+
+class _Named(BaseModel):
+    """A recipe of which only the system is looked at."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    system: str = Field(pattern=f"^({'|'.join(RECIPES)})$")
+
+
+def read_recipe(text: str) -> Common:
+    """Read a recipe; pydantic and tomllib say what is wrong with it."""
+    table = tomllib.loads(text)
+    return RECIPES[_Named.model_validate(table).system].model_validate(table)

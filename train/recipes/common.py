@@ -1,0 +1,241 @@
+"""What all recipes have in common: their tables, their lessons, and the way to a bundle."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from rich.progress import track
+from torch import nn
+
+from inference.bundle import Calibration, Card, Training, load_card, load_weights
+from inference.errors import BadBundle
+from inference.networks.trunks import parameters_in
+from inference.preparing.prepare import Preparation, PreparedView
+from inference.systems.views import Reader, Seen, exam_score
+from train.data.augment import Augmentation
+from train.data.phantom import Lesson, lessons
+from train.data.splits import Seeds, overlapping
+from train.engine import Options, Run
+from train.evaluation import Lesion, SeenPatient, compared, measured
+from train.export import (
+    Described,
+    Naming,
+    code_version,
+    export,
+    operating_points,
+    torch_version,
+)
+from train.metrics.platt import platt
+
+
+class Table(BaseModel):
+    """A table of a recipe: a key that it does not know is a mistake."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class Data(Table):
+    """Which phantoms teach and which steer."""
+
+    pitch_mm: float = Field(gt=0)
+    training: Seeds
+    validation: Seeds
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if overlapping([self.training, self.validation]):
+            raise ValueError("training and validation share patients: move a first_seed")
+        return self
+
+
+class Changes(Table):
+    """How far lessons are changed."""
+
+    turn_deg: float = Field(ge=0)
+    zoom: float = Field(ge=0)
+    contrast: float = Field(ge=0)
+    flip: bool
+
+    def augmentation(self) -> Augmentation:
+        """Return them as the batches want them."""
+        return Augmentation(**self.model_dump())
+
+
+class Optimizer(Table):
+    """AdamW, clipped."""
+
+    weight_decay: float = Field(ge=0)
+    clip_norm: float = Field(gt=0)
+    amp: bool
+    validate_every: int = Field(ge=1)
+
+    def options(self, seed: int, device: str) -> Options:
+        """Return them as the engine wants them."""
+        return Options(seed=seed, device=device, **self.model_dump())
+
+
+class Course(Table):
+    """What every stage says: how long, and how fast."""
+
+    name: str
+    steps: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+
+
+class Begin(Table):
+    """The bundle whose trunk a training begins with, in place of chance."""
+
+    bundle: Path = Field(strict=False)
+
+    def fill(self, trunk: nn.Module) -> None:
+        """Copy the bundle's trunk into a network's."""
+        weights = load_weights(self.bundle, load_card(self.bundle))
+        own = {
+            name.removeprefix("trunk."): tensor
+            for name, tensor in weights.items()
+            if name.startswith("trunk.")
+        }
+        try:
+            trunk.load_state_dict(own)
+        except RuntimeError as fault:
+            raise BadBundle(
+                f"the trunk of {self.bundle} does not fit the recipe's: {fault}"
+            ) from fault
+
+    def __str__(self) -> str:
+        """Name the bundle as a card does."""
+        card = load_card(self.bundle)
+        return f"{card.name} {card.version}, weights {card.weights_sha256}"
+
+
+class Common(Table, ABC):
+    """What every recipe says, and what can be done with it."""
+
+    system: Literal["recall_retina", "shared_trunk", "ft_mtl", "all_conv", "deeplima"]
+    seed: int = Field(ge=0)
+    bundle: Naming
+    data: Data
+    begin: Begin | None = None
+    changes: Changes
+    optimizer: Optimizer
+
+    def lessons(self, split: Seeds, how: Preparation, cache: Path, workers: int) -> list[Lesson]:
+        """Return the lessons of a split's patients."""
+        return lessons(split.seeds, self.data.pitch_mm, how, cache, workers=workers)
+
+    @abstractmethod
+    def train(self, run: Run, cache: Path, *, device: str, workers: int) -> None:
+        """Train, or go on training, into a run folder."""
+
+    @abstractmethod
+    def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
+        """Calibrate a finished run on its validation patients, and write the bundle."""
+
+
+View = tuple[Sequence[Lesson], Seen]  # one view in each preparation, and what was seen
+
+
+def read_validation(recipe: Common, reader: Reader, cache: Path, *, workers: int) -> list[View]:
+    """Let a reader look at the patients that steered its training, as the service would."""
+    split = recipe.data.validation
+    lots = [recipe.lessons(split, how, cache, workers) for how in reader.preparations]
+    return [
+        (views, reader.read([_prepared(view) for view in views]))
+        for views in track(list(zip(*lots, strict=True)), "Reading the validation patients")
+    ]
+
+
+def finished(  # noqa: PLR0913 - a bundle has many sources
+    recipe: Common,
+    run: Run,
+    folder: Path,
+    *,
+    reader: Reader,
+    described: Described,
+    network: nn.Module,
+    views: Sequence[View],
+    courses: Sequence[Course],
+) -> Card:
+    """Calibrate on the validation patients, choose operating points, write the bundle."""
+    scope, split = reader.scope, recipe.data.validation
+    patients = [_patient(list(of_one), reader) for _, of_one in groupby(views, key=_seed)]
+    calibration = None
+    if scope.judges:
+        slope, intercept = platt(
+            [_logit(seen) for _, seen in views],
+            [
+                any(kind in scope.judges for kind in view.cancers)
+                for patient in patients
+                for view in patient.views
+            ],
+        )
+        calibration = Calibration(slope=slope, intercept=intercept)
+    marks = [view.marked for patient in patients for view in patient.views]
+    points = operating_points(marks, str(split))
+    return export(
+        folder,
+        network.state_dict(),
+        naming=recipe.bundle,
+        described=described,
+        training=Training(
+            recipe=f"{recipe.system}: {', '.join(course.name for course in courses)}",
+            recipe_sha256=run.recipe_sha256,
+            data=f"{recipe.data.training}, synthetic, at {recipe.data.pitch_mm:g} mm",
+            studies=recipe.data.training.studies,
+            seed=recipe.seed,
+            steps=sum(course.steps for course in courses),
+            parameters=parameters_in(network),
+            torch_version=torch_version(),
+            code_version=code_version(),
+            begun_from="" if recipe.begin is None else str(recipe.begin),
+        ),
+        calibration=calibration,
+        points=points,
+        metrics=measured(
+            patients,
+            {name: point.finding_score for name, point in points.items()},
+            f"{split}, which steered the training",
+            scope,
+        ),
+    )
+
+
+def lesions_of(lesson: Lesson) -> list[Lesion]:
+    """Return what is really there."""
+    return [
+        Lesion(box, kind, malignant)
+        for box, kind, malignant in zip(lesson.boxes, lesson.kinds, lesson.malignant, strict=True)
+    ]
+
+
+def _prepared(lesson: Lesson) -> PreparedView:
+    return PreparedView(lesson.picture.astype(np.float32) / np.float32(255), lesson.placement)
+
+
+def _seed(view: View) -> int:
+    return view[0][0].seed
+
+
+def _patient(views: Sequence[View], reader: Reader) -> SeenPatient:
+    """Put one patient's views together; the order of scores does not ask for calibration."""
+    score = exam_score(
+        [lessons_[0].side for lessons_, _ in views], [seen.cancer for _, seen in views]
+    )
+    return SeenPatient(
+        seed=_seed(views[0]),
+        score=score,
+        views=tuple(
+            compared(seen.cancer, seen.findings, lesions_of(lessons_[0]), reader.scope)
+            for lessons_, seen in views
+        ),
+    )
+
+
+def _logit(seen: Seen) -> float:
+    if seen.cancer is None:
+        raise ValueError("a system that judges cancer gave a view no score")
+    return seen.cancer
