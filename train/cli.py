@@ -13,7 +13,7 @@ from inference.bundle import Measurement, faults
 from inference.errors import BadBundle
 
 if TYPE_CHECKING:
-    from train.recipes.common import Common
+    from train.recipes.recipe import Common
 
 app = typer.Typer(
     help="Train, measure and export models.", no_args_is_help=True, pretty_exceptions_enable=False

@@ -141,6 +141,7 @@ def test_a_batch_is_made_of_what_is_asked_for() -> None:
         square(0, 0).placement,
         (),
         (),
+        (),
     )
     lot = pool([square(1, 1), square(1, 1, cancer=False), healthy])
     assert (len(lot.cancers), len(lot.benign), len(lot.healthy)) == (1, 1, 1)

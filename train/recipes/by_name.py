@@ -5,7 +5,7 @@ import tomllib
 from pydantic import BaseModel, ConfigDict, Field
 
 from train.recipes import shared_trunk
-from train.recipes.common import Common
+from train.recipes.recipe import Common
 
 RECIPES: dict[str, type[Common]] = {
     "shared_trunk": shared_trunk.Recipe,

@@ -22,7 +22,7 @@ from train.engine import WEIGHTS, Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.dice import Dice
-from train.recipes.common import Common, Course, finished, read_validation
+from train.recipes.recipe import Common, Course, finished, read_validation
 
 _CLASSES = 5
 _VALIDATION_BATCH = 8
