@@ -12,10 +12,11 @@ from inference.bundle import CARD, Card, faults, load_card, load_weights
 from inference.errors import BadBundle
 from inference.findings import ExamFindings
 from inference.mammogram import Exam
-from inference.systems import shared_trunk
+from inference.systems import recall_retina, shared_trunk
 from inference.systems.views import Reader, ViewByView
 
 SYSTEMS: dict[str, Callable[[Card, dict[str, Tensor], torch.device], Reader]] = {
+    recall_retina.NAME: recall_retina.RecallRetina.opened,
     shared_trunk.NAME: shared_trunk.SharedTrunk.opened,
 }
 

@@ -38,6 +38,7 @@ class Batch:
     cancer: Tensor  # B, 0 or 1, of the whole view
     lesions: tuple[Shown, ...]
     sizes: tuple[tuple[int, int], ...]  # rows and columns of each picture that are no padding
+    seeds: tuple[int, ...]  # of the patients
 
     def to(self, device: str) -> "Batch":
         """Bring the batch to where the network is."""
@@ -47,6 +48,7 @@ class Batch:
             self.cancer.to(device),
             tuple(lesions.to(device) for lesions in self.lesions),
             self.sizes,
+            self.seeds,
         )
 
 
@@ -103,6 +105,7 @@ def drawn(lessons: Pool, draw: Draw, change: Augmentation, rng: np.random.Genera
         cancer=torch.tensor([float(lesson.cancer) for lesson in chosen]),
         lesions=tuple(part.lesions for part in parts),
         sizes=tuple(part.size for part in parts),
+        seeds=tuple(lesson.seed for lesson in chosen),
     )
 
 
@@ -120,6 +123,7 @@ def unchanged(lessons: Sequence[Lesson]) -> Batch:
             for lesson in lessons
         ),
         sizes=tuple((lesson.placement.rows, lesson.placement.columns) for lesson in lessons),
+        seeds=tuple(lesson.seed for lesson in lessons),
     )
 
 

@@ -1,0 +1,145 @@
+"""Sainz de Cea and others 2020: preparation, network and decision of the recall RetinaNet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torchvision.ops import box_iou  # type: ignore[import-untyped]
+
+from inference.bundle import Card
+from inference.findings import Box, Finding, Kind
+from inference.networks.recall_retina import (
+    BENIGN_CALCIFICATION,
+    BENIGN_MASS,
+    CLASSES,
+    MALIGNANT_CALCIFICATION,
+    MALIGNANT_MASS,
+    Attach,
+    RecallRetinaNet,
+)
+from inference.networks.trunks import Norm, TrunkName, channels_last
+from inference.preparing.placement import Placement
+from inference.preparing.prepare import Preparation, PreparedView
+from inference.systems.views import BOTH, Scope, Seen, finite, loaded
+
+NAME = "recall_retina"
+
+
+class Network(BaseModel):
+    """The arguments of `RecallRetinaNet`."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    trunk: TrunkName
+    in_channels: int = Field(ge=1)
+    width: int = Field(ge=8)
+    channels: int = Field(ge=8)
+    norm: Norm
+    attach: Attach
+    smallest_anchor_px: float = Field(gt=0)
+
+    def build(self) -> RecallRetinaNet:
+        """Make the network, with weights that were never trained."""
+        return RecallRetinaNet(**self.model_dump())
+
+
+class Decision(BaseModel):
+    """How boxes become findings."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    least_score: float = Field(gt=0, lt=1)  # less sure boxes are not looked at
+    most_overlap: float = Field(gt=0, lt=1)  # of two boxes of one class; else they are one
+    same_lesion: float = Field(gt=0, lt=1)  # overlap at which boxes of any class are one lesion
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecallRetina:
+    """The system of one bundle."""
+
+    network: RecallRetinaNet
+    preparation: Preparation
+    decision: Decision
+    device: torch.device
+
+    @classmethod
+    def opened(cls, card: Card, weights: dict[str, Tensor], device: torch.device) -> Self:
+        """Rebuild the system that a card describes."""
+        network = Network.model_validate(card.network).build()
+        loaded(network, weights, device)
+        return cls(
+            network=network,
+            preparation=Preparation.model_validate(card.preparation),
+            decision=Decision.model_validate(card.decision),
+            device=device,
+        )
+
+    @property
+    def preparations(self) -> tuple[Preparation, ...]:
+        """Tell how a view's one picture is made."""
+        return (self.preparation,)
+
+    @property
+    def scope(self) -> Scope:
+        """Tell what the system can be asked for."""
+        return Scope(marks=BOTH, judges=BOTH)
+
+    def read(self, pictures: Sequence[PreparedView]) -> Seen:
+        """Look at one view; its cancer score is the recall head's, the boxes have no part in it."""
+        (prepared,) = pictures
+        picture = torch.from_numpy(prepared.picture)[None].to(self.device)  # 1 C H W
+        shown = (prepared.placement.rows, prepared.placement.columns)
+        with torch.inference_mode():
+            reading = self.network.read(
+                channels_last(picture),
+                [shown],
+                least_score=self.decision.least_score,
+                most_overlap=self.decision.most_overlap,
+            )
+        boxes, scores, labels = (
+            part[0].cpu() for part in (reading.boxes, reading.scores, reading.labels)
+        )
+        finite(boxes, scores, reading.recall)
+        return Seen(
+            cancer=float(reading.recall[0]),
+            findings=findings(boxes, scores, labels, prepared.placement, self.decision),
+        )
+
+
+def findings(
+    boxes: Tensor, scores: Tensor, labels: Tensor, placement: Placement, decision: Decision
+) -> tuple[Finding, ...]:
+    """Make boxes that lie on each other one finding, whatever their classes say.
+
+    RetinaNet asks of each class alone whether it is there, so one lesion may be boxed as benign and
+    as malignant. A reader wants one mark, and both answers in its cancer score.
+    """
+    overlap = box_iou(boxes, boxes)
+    left = scores.argsort(descending=True, stable=True).tolist()
+    found = []
+    while left:
+        surest = left[0]
+        members = [
+            one for one in left if one == surest or overlap[surest, one] > decision.same_lesion
+        ]
+        left = [one for one in left if one not in members]
+        sure = torch.zeros(CLASSES).scatter_reduce(0, labels[members], scores[members], "amax")
+        found.append(_finding(boxes[surest], float(scores[surest]), sure, placement))
+    return tuple(found)
+
+
+def _finding(box: Tensor, score: float, sure: Tensor, placement: Placement) -> Finding:
+    mass = sure[BENIGN_MASS] + sure[MALIGNANT_MASS]
+    calcification = sure[BENIGN_CALCIFICATION] + sure[MALIGNANT_CALCIFICATION]
+    malignant = sure[MALIGNANT_MASS] + sure[MALIGNANT_CALCIFICATION]
+    return Finding(
+        kind=Kind.MASS if mass >= calcification else Kind.CALCIFICATION,
+        box=placement.box_to_source(Box(*box.tolist())),
+        score=score,
+        cancer_score=float(malignant / (mass + calcification)),
+        mask=None,
+        systems=(NAME,),
+    )

@@ -1,0 +1,193 @@
+"""Sainz de Cea and others 2020: detection and the recall of the exam are learned together."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from inference.bundle import Card
+from inference.networks.recall_retina import Marks, RecallRetinaNet, Truth
+from inference.preparing.prepare import Preparation
+from inference.systems.recall_retina import NAME, Decision, Network, RecallRetina, findings
+from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
+from train.data.phantom import Lesson
+from train.engine import WEIGHTS, Run, Stage, fit
+from train.export import Described
+from train.metrics.auc import auc
+from train.metrics.froc import marked, sensitivity_at
+from train.recipes.recipe import Common, Course, Table, finished, read_validation
+
+_VALIDATION_BATCH = 8
+_LABEL_OF_FIRST_CLASS = 1  # of the lessons; RetinaNet counts its classes from 0
+
+
+class Population(Table):
+    """What screening shows, as parts of all views; the rest is healthy."""
+
+    cancers: float = Field(gt=0, lt=1)
+    benign: float = Field(gt=0, lt=1)
+
+
+class Detecting(Course):
+    """One stage: on what, and how much the recall counts beside the boxes (lambda)."""
+
+    recall_weight: float = Field(ge=0)
+    batch: int = Field(ge=1)
+    height_px: int = Field(ge=32)
+    width_px: int = Field(ge=32)
+    centered: bool
+    cancers: float = Field(ge=0, le=1)
+    benign: float = Field(ge=0, le=1)
+    frozen: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+
+class Recipe(Common):
+    """Everything that a run depends on."""
+
+    system: Literal["recall_retina"]
+    preparation: Preparation
+    network: Network
+    decision: Decision
+    # Part of the patients whose lesions were outlined; the others teach recall alone.
+    outlined: float = Field(default=1.0, ge=0, le=1)
+    # None: each drawn view counts the same. Else by how much rarer or commoner it is in screening.
+    population: Population | None = None
+    stages: Annotated[tuple[Detecting, ...], Field(strict=False, min_length=1)]
+
+    def train(self, run: Run, cache: Path, *, device: str, workers: int) -> None:
+        """Train, or go on training, into a run folder."""
+        torch.manual_seed(self.seed)
+        teach = self.lessons(self.data.training, self.preparation, cache, workers)
+        steer = self.lessons(self.data.validation, self.preparation, cache, workers)
+        network = self.network.build()
+        if self.begin is not None:
+            self.begin.fill(network.trunk)
+        lot = pool(teach)
+        fit(
+            network,
+            [_stage(course, self, lot, device) for course in self.stages],
+            self.optimizer.options(self.seed, device),
+            run,
+            partial(_validation, lessons=steer, recipe=self, device=device),
+        )
+
+    def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
+        """Calibrate a finished run on its validation patients, and write the bundle."""
+        network = self.network.build()
+        network.load_state_dict(load_file(run.folder / WEIGHTS))
+        reader = RecallRetina(
+            network=network.eval(),
+            preparation=self.preparation,
+            decision=self.decision,
+            device=torch.device("cpu"),
+        )
+        return finished(
+            self,
+            run,
+            folder,
+            reader=reader,
+            described=Described(NAME, self.network, self.preparation, self.decision),
+            network=network,
+            views=read_validation(self, reader, cache, workers=workers),
+            courses=self.stages,
+        )
+
+
+def weights(
+    lessons: Sequence[tuple[bool, bool]], draw: tuple[float, float], population: Population | None
+) -> list[float]:
+    """Weigh views, each told by (cancer, any lesion), by one over their chance to be drawn.
+
+    Cancers are drawn far more often than screening shows them. Divided by how often it is drawn,
+    and multiplied by how often it occurs, a view counts as it would in screening; the mean over
+    what is drawn is one.
+    """
+    if population is None:
+        return [1.0] * len(lessons)
+    cancers, benign = draw
+    occurs = (population.cancers, population.benign, 1 - population.cancers - population.benign)
+    is_drawn = (cancers, benign, 1 - cancers - benign)
+    strata = [0 if cancer else 1 if lesion else 2 for cancer, lesion in lessons]
+    return [occurs[stratum] / is_drawn[stratum] for stratum in strata]
+
+
+def outlined(seed: int, part: float) -> bool:
+    """Tell whether a patient's lesions count as outlined; the same patients in every run."""
+    return float(np.random.default_rng([seed, 7]).random()) < part
+
+
+def _stage(course: Detecting, recipe: Recipe, lot: Pool, device: str) -> Stage[Batch]:
+    draw = Draw(
+        size=course.batch,
+        height_px=course.height_px,
+        width_px=course.width_px,
+        cancers=course.cancers,
+        benign=course.benign,
+        centered=course.centered,
+    )
+    change = recipe.changes.augmentation()
+
+    def batch(rng: np.random.Generator) -> Batch:
+        return drawn(lot, draw, change, rng).to(device)
+
+    def named(network: nn.Module, lesson: Batch) -> Mapping[str, Tensor]:
+        assert isinstance(network, RecallRetinaNet)
+        truth = _truth(lesson, recipe, course)
+        losses = network.losses(lesson.pictures, lesson.sizes, truth)
+        return losses | {"recall": course.recall_weight * losses["recall"]}
+
+    return Stage(course.name, course.steps, course.learning_rate, batch, named, course.frozen)
+
+
+def _truth(lesson: Batch, recipe: Recipe, course: Detecting) -> Truth:
+    told = [
+        (bool(cancer), bool(len(lesions.boxes)))
+        for cancer, lesions in zip(lesson.cancer, lesson.lesions, strict=True)
+    ]
+    told = [(cancer, cancer or lesion) for cancer, lesion in told]
+    weight = weights(told, (course.cancers, course.benign), recipe.population)
+    return Truth(
+        recall=lesson.cancer,
+        weight=torch.tensor(weight, device=lesson.cancer.device),
+        marks=[
+            Marks(lesions.boxes, lesions.classes - _LABEL_OF_FIRST_CLASS)
+            if outlined(seed, recipe.outlined)
+            else None
+            for lesions, seed in zip(lesson.lesions, lesson.seeds, strict=True)
+        ],
+    )
+
+
+def _validation(
+    network: nn.Module, lessons: Sequence[Lesson], recipe: Recipe, device: str
+) -> dict[str, float]:
+    """Return how well the views are ranked, as drawn and as in screening, and lesions found."""
+    assert isinstance(network, RecallRetinaNet)
+    recall, seen = [], []
+    with torch.inference_mode():
+        for start in range(0, len(lessons), _VALIDATION_BATCH):
+            some = lessons[start : start + _VALIDATION_BATCH]
+            batch = unchanged(some).to(device)
+            reading = network.read(batch.pictures, batch.sizes)
+            recall.extend(reading.recall.tolist())
+            parts = zip(some, reading.boxes, reading.scores, reading.labels, strict=True)
+            for lesson, *answer in parts:
+                boxes, scores, labels = (part.cpu() for part in answer)
+                found = findings(boxes, scores, labels, lesson.placement, recipe.decision)
+                seen.append(marked([(one.box, one.score) for one in found], lesson.boxes))
+    cancer = [lesson.cancer for lesson in lessons]
+    told = [(lesson.cancer, bool(lesson.boxes)) for lesson in lessons]
+    drawn_ = (float(np.mean(cancer)), float(np.mean([any_ and not bad for bad, any_ in told])))
+    return {
+        "image_auc": round(auc(cancer, recall), 4),
+        "image_auc_in_screening": round(
+            auc(cancer, recall, weights(told, drawn_, recipe.population)), 4
+        ),
+        "sensitivity_at_1": round(sensitivity_at(seen, 1.0), 4),
+    }
