@@ -10,12 +10,13 @@ from torch import Tensor
 
 from inference.bundle import CARD, Card, faults, load_card, load_weights
 from inference.errors import BadBundle
-from inference.findings import ExamFindings
+from inference.findings import ExamFindings, Member
 from inference.mammogram import Exam
-from inference.systems import recall_retina, shared_trunk
+from inference.systems import ft_mtl, recall_retina, shared_trunk
 from inference.systems.views import Reader, ViewByView
 
 SYSTEMS: dict[str, Callable[[Card, dict[str, Tensor], torch.device], Reader]] = {
+    ft_mtl.NAME: ft_mtl.FtMtl.opened,
     recall_retina.NAME: recall_retina.RecallRetina.opened,
     shared_trunk.NAME: shared_trunk.SharedTrunk.opened,
 }
@@ -40,13 +41,25 @@ class Analyzer:
             raise ValueError(f"exam {exam.study_instance_uid} has no view")
         threshold = self.card.finding_score(self.operating_point)
         cancer_score, views = self.system.read_exam(exam, threshold)
-        return ExamFindings(
+        alone = Member(
+            name=self.card.system,
             system=self.card.system,
+            bundle=self.card.name,
             version=self.card.version,
             digest=self.digest,
             operating_point=self.operating_point,
+            marks=self.system.reader.scope.marks,
+            cancer_score=cancer_score,
+        )
+        return ExamFindings(
+            system=alone.system,
+            version=alone.version,
+            digest=alone.digest,
+            operating_point=alone.operating_point,
+            marks=alone.marks,
             cancer_score=cancer_score,
             views=views,
+            members=(alone,),
         )
 
 

@@ -92,12 +92,15 @@ class Begin(Table):
     bundle: Path = Field(strict=False)
 
     def fill(self, trunk: nn.Module) -> None:
-        """Copy the bundle's trunk into a network's."""
+        """Copy the bundle's trunk into a network's, as far as the network's goes."""
         weights = load_weights(self.bundle, load_card(self.bundle))
+        stopped = tuple(
+            f"{name}." for name, part in trunk.named_children() if not part.state_dict()
+        )
         own = {
             name.removeprefix("trunk."): tensor
             for name, tensor in weights.items()
-            if name.startswith("trunk.")
+            if name.startswith("trunk.") and not name.removeprefix("trunk.").startswith(stopped)
         }
         try:
             trunk.load_state_dict(own)

@@ -1,0 +1,182 @@
+"""Gao and others 2020: preparation, network and decision of the feature-transfer network."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own name for it
+
+from inference.bundle import Card
+from inference.findings import Box, Finding, Kind, Mask
+from inference.networks.ft_mtl import BENIGN, FtMtlNet, Reading
+from inference.networks.malignant_veto import Form, Mass, malignant_veto
+from inference.networks.trunks import Norm, TrunkName, channels_last
+from inference.preparing.placement import Placement
+from inference.preparing.prepare import Preparation, PreparedView
+from inference.systems.views import Scope, Seen, finite, loaded, logit_of
+
+NAME = "ft_mtl"
+
+
+class Network(BaseModel):
+    """The arguments of `FtMtlNet`."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    trunk: TrunkName
+    in_channels: int = Field(ge=1)
+    width: int = Field(ge=8)
+    norm: Norm
+    anchors_px: Annotated[tuple[int, ...], Field(strict=False, min_length=1)]  # of the picture
+    transfer: bool  # of the masks' features to the class; the paper's baseline has none
+
+    def build(self) -> FtMtlNet:
+        """Make the network, with weights that were never trained."""
+        return FtMtlNet(**self.model_dump())
+
+
+class Decision(BaseModel):
+    """How boxes become findings, and findings the view's cancer score."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    veto: Form
+    gate: float = Field(gt=0, lt=1)  # a mass less likely than this is not asked for its malignancy
+    overlap: float = Field(gt=0, lt=1)  # at which boxes are of one mass
+    extent: float = Field(gt=0, lt=1)  # a pixel this likely to be mass belongs to its mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FtMtl:
+    """The system of one bundle."""
+
+    network: FtMtlNet
+    preparation: Preparation
+    decision: Decision
+    device: torch.device
+
+    @classmethod
+    def opened(cls, card: Card, weights: dict[str, Tensor], device: torch.device) -> Self:
+        """Rebuild the system that a card describes."""
+        network = Network.model_validate(card.network).build()
+        loaded(network, weights, device)
+        return cls(
+            network=network,
+            preparation=Preparation.model_validate(card.preparation),
+            decision=Decision.model_validate(card.decision),
+            device=device,
+        )
+
+    @property
+    def preparations(self) -> tuple[Preparation, ...]:
+        """Tell how a view's one picture is made."""
+        return (self.preparation,)
+
+    @property
+    def scope(self) -> Scope:
+        """Tell what the system can be asked for."""
+        return Scope(marks=(Kind.MASS,), judges=(Kind.MASS,))
+
+    def read(self, pictures: Sequence[PreparedView]) -> Seen:
+        """Look at one view."""
+        (prepared,) = pictures
+        picture = torch.from_numpy(prepared.picture)[None].to(self.device)  # 1 C H W
+        shown = (prepared.placement.rows, prepared.placement.columns)
+        with torch.inference_mode(), _finite_answers(self.network):
+            (reading,) = self.network(channels_last(picture), [shown])
+        return seen(reading, prepared.placement, self.decision)
+
+
+def seen(reading: Reading, placement: Placement, decision: Decision) -> Seen:
+    """Make the boxes that lie on each other one finding, and judge the view by the worst of them.
+
+    Every mass becomes a finding, however unsure; where to stop is the operating point's to say.
+    The gate is about malignancy alone. One minus a weak score for benign is mostly background
+    (see `malignant_veto`), so a mass below the gate says nothing of cancer: not its own finding's
+    score, and not the view's.
+    """
+    boxes, probabilities, masks = (part.float().cpu() for part in reading)
+    masses = malignant_veto(boxes, probabilities, form="paper", overlap=decision.overlap)
+    judged = malignant_veto(
+        boxes, probabilities, form=decision.veto, gate=decision.gate, overlap=decision.overlap
+    )
+    kept = Reading(boxes, probabilities, masks)
+    return Seen(
+        cancer=logit_of(max((mass.malignancy for mass in judged), default=0.0)),
+        findings=tuple(
+            _finding(mass, kept, placement, decision.extent, judged=mass in judged)
+            for mass in masses
+        ),
+    )
+
+
+def _finding(
+    mass: Mass, reading: Reading, placement: Placement, extent: float, *, judged: bool
+) -> Finding:
+    """Show a mass where the box that is likeliest to hold one lies."""
+    members = list(mass.members)
+    likely = reading.probabilities[members, BENIGN:].sum(dim=1)
+    surest = members[int(likely.argmax())]
+    box = Box(*reading.boxes[surest].tolist())
+    return Finding(
+        kind=Kind.MASS,
+        box=placement.box_to_source(box),
+        score=min(float(likely.max()), 1.0),
+        cancer_score=mass.malignancy if judged else None,
+        mask=_mask(reading.masks[surest], box, placement, extent),
+        systems=(NAME,),
+    )
+
+
+def _mask(mask: Tensor, box: Box, placement: Placement, extent: float) -> Mask | None:
+    """Lay a 28 x 28 mask over its box; nothing of it may be likely enough to be mass."""
+    area = pasted(mask, box, (placement.rows, placement.columns)) > extent
+    return placement.mask_to_source(area) if area.any() else None
+
+
+def pasted(mask: Tensor, box: Box, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Stretch a mask over its box in a picture; pixels whose centers lie outside get nothing."""
+    down, up = _inside(box.top, box.bottom, shape[0])
+    across, over = _inside(box.left, box.right, shape[1])
+    picture = np.zeros(shape, dtype=np.float32)
+    grid = torch.stack(torch.meshgrid(over, up, indexing="xy"), dim=-1)  # h w 2, -1 to 1
+    picture[down, across] = F.grid_sample(
+        mask[None, None], grid[None], padding_mode="border", align_corners=False
+    )[0, 0].numpy()
+    return picture
+
+
+def _inside(start: float, end: float, length: int) -> tuple[slice, Tensor]:
+    """Return the pixels with their center between two edges, and where: from -1 to 1."""
+    centers = torch.arange(length) + 0.5
+    numbers = torch.where((centers >= start) & (centers < end))[0]
+    first = int(numbers[0]) if len(numbers) else 0
+    where = 2 * (centers[numbers] - start) / (end - start) - 1
+    return slice(first, first + len(numbers)), where
+
+
+@contextmanager
+def _finite_answers(network: FtMtlNet) -> Iterator[None]:
+    """Refuse a network whose layers answer with what is no number.
+
+    Its reading would not show it: regions and boxes are chosen by thresholds that no NaN passes,
+    and so the picture would have no mass.
+    """
+
+    def check(_: nn.Module, __: object, answer: Tensor) -> None:
+        finite(answer)
+
+    proposes, heads = network.regions.head, network.heads
+    layers = (proposes.cls_logits, proposes.bbox_pred, heads.box, heads.mask, heads.classifier)
+    hooks = [layer.register_forward_hook(check) for layer in (network.trunk, *layers)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
