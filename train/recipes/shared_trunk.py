@@ -28,6 +28,9 @@ _CLASSES = 5
 _VALIDATION_BATCH = 8
 
 
+Scheme = Literal["classification", "segmentation", "sequential", "joint"]
+
+
 class Segmenting(Course):
     """One stage: on what, and the share of classification (lambda)."""
 
@@ -39,6 +42,13 @@ class Segmenting(Course):
     cancers: float = Field(ge=0, le=1)
     benign: float = Field(ge=0, le=1)
 
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Name the head that has no share; decay alone would wear it away."""
+        if self.classification_share == 0:
+            return ("c_net",)
+        return ("s_net",) if self.classification_share == 1 else ()
+
 
 class Recipe(Common):
     """Everything that a run depends on."""
@@ -48,6 +58,16 @@ class Recipe(Common):
     network: Network
     decision: Decision
     stages: Annotated[tuple[Segmenting, ...], Field(strict=False, min_length=1)]
+
+    @property
+    def scheme(self) -> Scheme:
+        """Name the way of training, by Le's table 1: each task alone, in turn, or together."""
+        shares = {course.classification_share for course in self.stages}
+        if shares == {1.0}:
+            return "classification"
+        if shares == {0.0}:
+            return "segmentation"
+        return "sequential" if shares == {0.0, 1.0} else "joint"
 
     def train(self, run: Run, cache: Path, *, device: str, workers: int) -> None:
         """Train, or go on training, into a run folder."""
@@ -110,7 +130,7 @@ def _stage(
             course.classification_share,
         )
 
-    return Stage(course.name, course.steps, course.learning_rate, batch, named)
+    return Stage(course.name, course.steps, course.learning_rate, batch, named, course.frozen)
 
 
 def _validation(network: nn.Module, lessons: Sequence[Lesson], device: str) -> dict[str, float]:
