@@ -163,7 +163,7 @@ class RecallRetinaNet(nn.Module):
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for logits, shifts, size in zip(seen.logits, seen.shifts, shown, strict=True):
             boxes, scores, labels = _candidates(logits.sigmoid(), shifts, seen.anchors, size)
-            kept = scores > least_score
+            kept = ~(scores <= least_score)  # NaN stays, and is refused; it is not "no finding"
             boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
             kept = batched_nms(boxes, scores, labels, most_overlap)[:most_boxes]
             found.append((boxes[kept], scores[kept], labels[kept]))

@@ -117,6 +117,9 @@ def logit_of(probability: float) -> float:
 
 def loaded(network: nn.Module, weights: dict[str, Tensor], device: torch.device) -> nn.Module:
     """Fill a network with a bundle's weights, ready to read."""
+    spoiled = [name for name, weight in weights.items() if not bool(weight.isfinite().all())]
+    if spoiled:
+        raise BadBundle(f"the weights hold numbers that are not finite, in {spoiled[0]}")
     try:
         network.load_state_dict(weights)
     except RuntimeError as fault:

@@ -252,3 +252,12 @@ def test_a_network_that_answers_with_no_number_has_no_answer(bundle: Path, end: 
     system.network.register_forward_hook(spoiled)
     with pytest.raises(BadBundle, match="not finite"):
         analyzer.analyze(EXAM)
+
+
+def test_weights_that_are_no_numbers_are_refused(bundle: Path) -> None:
+    card = open_bundle(bundle).card
+    weights = NETWORK.build().state_dict()
+    weights["c_net.bias"][0] = torch.nan
+    save_bundle(bundle, card, weights)
+    with pytest.raises(BadBundle, match=r"not finite, in c_net\.bias"):
+        open_bundle(bundle)

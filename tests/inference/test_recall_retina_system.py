@@ -1,0 +1,123 @@
+"""From the boxes of a RetinaNet to findings."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from inference.errors import BadBundle
+from inference.findings import Box, Kind
+from inference.networks.recall_retina import (
+    BENIGN_CALCIFICATION,
+    BENIGN_MASS,
+    MALIGNANT_CALCIFICATION,
+    MALIGNANT_MASS,
+    Sight,
+)
+from inference.preparing.placement import Placement
+from inference.preparing.prepare import Preparation, PreparedView
+from inference.systems.recall_retina import Decision, Network, RecallRetina, findings
+
+DECISION = Decision(least_score=0.01, most_overlap=0.3, same_lesion=0.3)
+WHERE = Placement(left=100, top=200, right=220, bottom=360, flipped=False, rows=40, columns=30)
+MIRRORED = Placement(left=100, top=200, right=220, bottom=360, flipped=True, rows=40, columns=30)
+
+Seen = tuple[tuple[float, float, float, float], float, int]
+
+
+def tensors(*seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
+    return (
+        torch.tensor([box for box, _, _ in seen]).reshape(-1, 4),
+        torch.tensor([score for _, score, _ in seen]),
+        torch.tensor([label for _, _, label in seen], dtype=torch.int64),
+    )
+
+
+@pytest.fixture
+def system() -> RecallRetina:
+    torch.manual_seed(3)
+    network = Network(
+        trunk="resnet18",
+        in_channels=1,
+        width=8,
+        channels=16,
+        norm="group",
+        attach="c5",
+        smallest_anchor_px=8,
+    ).build()
+    return RecallRetina(
+        network=network.eval(),
+        preparation=Preparation(height_px=64, width_px=64, pitch_mm=0.4, channels=("mean",)),
+        decision=DECISION,
+        device=torch.device("cpu"),
+    )
+
+
+def test_a_box_becomes_a_finding_in_source_pixels() -> None:
+    (found,) = findings(*tensors(((5, 10, 10, 20), 0.8, MALIGNANT_MASS)), WHERE, DECISION)
+    assert found.box == Box(120, 240, 140, 280)
+    assert found.kind is Kind.MASS
+    assert found.score == pytest.approx(0.8)
+    assert found.cancer_score == 1
+    assert found.mask is None
+    assert found.systems == ("recall_retina",)
+
+
+def test_a_box_in_a_mirrored_picture_lies_on_the_other_side() -> None:
+    (found,) = findings(*tensors(((5, 10, 10, 20), 0.8, MALIGNANT_MASS)), MIRRORED, DECISION)
+    assert found.box == Box(180, 240, 200, 280)
+
+
+def test_boxes_of_one_lesion_are_one_finding_that_knows_both_answers() -> None:
+    found = findings(
+        *tensors(
+            ((5, 10, 10, 20), 0.6, MALIGNANT_CALCIFICATION),
+            ((5, 11, 10, 20), 0.3, BENIGN_CALCIFICATION),
+            ((20, 30, 25, 40), 0.5, BENIGN_MASS),
+        ),
+        WHERE,
+        DECISION,
+    )
+    assert [(one.kind, round(one.score, 3)) for one in found] == [
+        (Kind.CALCIFICATION, 0.6),
+        (Kind.MASS, 0.5),
+    ]
+    assert found[0].cancer_score == pytest.approx(0.6 / 0.9)
+    assert found[0].box == Box(120, 240, 140, 280)  # the surest one's
+    assert found[1].cancer_score == 0
+
+
+def test_no_box_is_no_finding() -> None:
+    assert findings(*tensors(), WHERE, DECISION) == ()
+
+
+def test_the_cancer_score_is_the_recall_heads_alone(system: RecallRetina) -> None:
+    picture = torch.rand(1, 64, 64).numpy()
+    seen = system.read([PreparedView(picture, Placement(0, 0, 64, 64, False, 64, 64))])
+    with torch.inference_mode():
+        reading = system.network.read(torch.from_numpy(picture)[None], [(64, 64)])
+    assert seen.cancer == pytest.approx(float(reading.recall[0]))
+
+
+def test_findings_lie_within_what_the_picture_shows(system: RecallRetina) -> None:
+    place = Placement(left=7, top=9, right=47, bottom=41, flipped=True, rows=32, columns=40)
+    seen = system.read([PreparedView(torch.rand(1, 64, 64).numpy(), place)])
+    assert seen.findings
+    for finding in seen.findings:
+        assert 7 <= finding.box.left < finding.box.right <= 47
+        assert 9 <= finding.box.top < finding.box.bottom <= 41
+
+
+@pytest.mark.parametrize("end", ["recall", "logits"])
+def test_a_network_that_answers_with_no_number_has_no_answer(
+    system: RecallRetina, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = system.network._seen
+
+    def spoiled(pictures: Tensor, shown: list[tuple[int, int]]) -> Sight:
+        sight = seen(pictures, shown)
+        return sight._replace(**{end: getattr(sight, end) * torch.nan})
+
+    monkeypatch.setattr(system.network, "_seen", spoiled)
+    view = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
+    with pytest.raises(BadBundle, match="not finite"):
+        system.read([view])
