@@ -114,7 +114,7 @@ def weights(
     occurs = (population.cancers, population.benign, 1 - population.cancers - population.benign)
     is_drawn = (cancers, benign, 1 - cancers - benign)
     strata = [0 if cancer else 1 if lesion else 2 for cancer, lesion in lessons]
-    return [occurs[stratum] / is_drawn[stratum] for stratum in strata]
+    return [occurs[stratum] / is_drawn[stratum] if is_drawn[stratum] else 0.0 for stratum in strata]
 
 
 def outlined(seed: int, part: float) -> bool:

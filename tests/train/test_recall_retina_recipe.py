@@ -1,0 +1,142 @@
+"""Detection and recall learned together, also where nobody outlined a lesion."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from inference.analyzer import open_bundle
+from inference.networks.recall_retina import RecallRetinaNet
+from train.data.augment import Draw, drawn, pool
+from train.engine import METRICS, WEIGHTS, Run
+from train.recipes.by_name import read_recipe
+from train.recipes.recall_retina import Population, Recipe, _truth, outlined, weights
+
+RECIPE = """
+system = "recall_retina"
+seed = 1
+outlined = 0.5
+bundle = { name = "Tiny", version = "0.0.1", license = "Apache-2.0" }
+changes = { turn_deg = 5.0, zoom = 0.1, contrast = 0.1, flip = true }
+optimizer = { weight_decay = 0.01, clip_norm = 5.0, amp = false, validate_every = 2 }
+decision = { least_score = 0.01, most_overlap = 0.3, same_lesion = 0.3 }
+population = { cancers = 0.01, benign = 0.09 }
+[data]
+pitch_mm = 0.8
+training = { first_seed = 4, studies = 4 }
+validation = { first_seed = 8, studies = 4 }
+[preparation]
+height_px = 160
+width_px = 80
+pitch_mm = 1.6
+channels = ["mean", "max"]
+[network]
+trunk = "resnet18"
+in_channels = 2
+width = 8
+channels = 16
+norm = "group"
+attach = "c5"
+smallest_anchor_px = 8.0
+[[stages]]
+name = "heads"
+steps = 2
+learning_rate = 1e-3
+recall_weight = 0.0
+batch = 4
+height_px = 48
+width_px = 48
+centered = true
+cancers = 0.5
+benign = 0.3
+frozen = ["trunk"]
+[[stages]]
+name = "joint"
+steps = 2
+learning_rate = 1e-3
+recall_weight = 1.0
+batch = 2
+height_px = 160
+width_px = 80
+centered = false
+cancers = 0.5
+benign = 0.3
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lessons")
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    read = read_recipe(RECIPE)
+    assert isinstance(read, Recipe)
+    return read
+
+
+def test_a_recipe_becomes_a_bundle_that_reads(recipe: Recipe, cache: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", RECIPE)
+    recipe.train(run, cache, device="cpu", workers=1)
+    card = recipe.export(run, cache, tmp_path / "bundle", workers=1)
+    assert (card.system, card.training.steps) == ("recall_retina", 4)
+    assert {"exam_auc", "calcification_sensitivity_at_1_false_marks_per_image"} <= {
+        figure.name for figure in card.metrics
+    }
+    opened = open_bundle(tmp_path / "bundle").card
+    assert opened.model_copy(update={"created": card.created}) == card
+    lines = [json.loads(line) for line in (run.folder / METRICS).read_text().splitlines()]
+    assert {"image_auc", "image_auc_in_screening", "sensitivity_at_1"} == set(
+        lines[-1]["validation"]
+    )
+
+
+def test_heads_learn_on_a_frozen_trunk(recipe: Recipe, cache: Path, tmp_path: Path) -> None:
+    heads = recipe.model_copy(update={"stages": recipe.stages[:1]})
+    torch.manual_seed(recipe.seed)
+    before = recipe.network.build().state_dict()
+    heads.train(Run(tmp_path / "run", RECIPE), cache, device="cpu", workers=1)
+    after = load_file(tmp_path / "run" / WEIGHTS)
+    moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert {"pyramid", "head"} <= moved
+    assert "trunk" not in moved
+
+
+def test_patients_without_outlines_teach_recall_alone(recipe: Recipe, cache: Path) -> None:
+    lessons = recipe.lessons(recipe.data.training, recipe.preparation, cache, 1)
+    draw = Draw(8, 160, 80, cancers=0.5, benign=0.3, centered=False)
+    batch = drawn(pool(lessons), draw, recipe.changes.augmentation(), np.random.default_rng(1))
+    truth = _truth(batch, recipe, recipe.stages[1])
+    known = [outlined(seed, recipe.outlined) for seed in batch.seeds]
+    assert [marks is not None for marks in truth.marks] == known
+    assert set(known) == {True, False}
+    nobody = recipe.model_copy(update={"outlined": 0.0})
+    network = recipe.network.build().train()
+    assert isinstance(network, RecallRetinaNet)
+    losses = network.losses(batch.pictures, batch.sizes, _truth(batch, nobody, recipe.stages[1]))
+    assert losses["focal"] == losses["box"] == 0
+    assert losses["recall"] > 0
+
+
+def test_the_same_patients_are_outlined_in_every_run_and_about_as_many_as_asked() -> None:
+    first = [outlined(seed, 0.3) for seed in range(2000)]
+    assert first == [outlined(seed, 0.3) for seed in range(2000)]
+    assert sum(first) / 2000 == pytest.approx(0.3, abs=0.03)
+    assert not any(outlined(seed, 0.0) for seed in range(50))
+    assert all(outlined(seed, 1.0) for seed in range(50))
+
+
+def test_weights_give_each_view_the_part_it_has_in_screening() -> None:
+    cancer, benign, healthy = (True, True), (False, True), (False, False)
+    drawn_ = [cancer] * 40 + [benign] * 35 + [healthy] * 25
+    weight = weights(drawn_, (0.40, 0.35), Population(cancers=0.01, benign=0.09))
+    assert sum(weight) / len(weight) == pytest.approx(1)
+    assert sum(weight[:40]) / sum(weight) == pytest.approx(0.01)
+    assert sum(weight[40:75]) / sum(weight) == pytest.approx(0.09)
+    assert weights(drawn_, (0.40, 0.35), None) == [1.0] * 100
+    # Nobody is divided by what was never drawn.
+    assert weights([cancer], (1.0, 0.0), Population(cancers=0.5, benign=0.2)) == [0.5]
