@@ -12,10 +12,12 @@ from inference.bundle import CARD, Card, faults, load_card, load_weights
 from inference.errors import BadBundle
 from inference.findings import ExamFindings, Member
 from inference.mammogram import Exam
-from inference.systems import ft_mtl, recall_retina, shared_trunk
+from inference.systems import all_conv, deeplima, ft_mtl, recall_retina, shared_trunk
 from inference.systems.views import Reader, ViewByView
 
 SYSTEMS: dict[str, Callable[[Card, dict[str, Tensor], torch.device], Reader]] = {
+    all_conv.NAME: all_conv.AllConv.opened,
+    deeplima.NAME: deeplima.Deeplima.opened,
     ft_mtl.NAME: ft_mtl.FtMtl.opened,
     recall_retina.NAME: recall_retina.RecallRetina.opened,
     shared_trunk.NAME: shared_trunk.SharedTrunk.opened,

@@ -4,10 +4,12 @@ import tomllib
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from train.recipes import ft_mtl, recall_retina, shared_trunk
+from train.recipes import all_conv, deeplima, ft_mtl, recall_retina, shared_trunk
 from train.recipes.recipe import Common
 
 RECIPES: dict[str, type[Common]] = {
+    "all_conv": all_conv.Recipe,
+    "deeplima": deeplima.Recipe,
     "ft_mtl": ft_mtl.Recipe,
     "recall_retina": recall_retina.Recipe,
     "shared_trunk": shared_trunk.Recipe,

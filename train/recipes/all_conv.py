@@ -1,0 +1,364 @@
+"""Shen and others 2019: patches teach a network, which then reads whole pictures.
+
+Lesions are looked at while patches teach. All later stages know of a picture only whether it shows
+a cancer, so that a network can go on with pictures on which nobody has drawn a lesion.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own name for it
+
+from inference.bundle import Card, load_card, load_weights
+from inference.errors import BadBundle
+from inference.networks.all_conv import PatchNet, Reading
+from inference.networks.trunks import channels_last
+from inference.preparing.prepare import Preparation
+from inference.systems.all_conv import NAME, AllConv, Decision, Network, WholeNet
+from inference.systems.views import loaded
+from train.data.patches import Change, Patch, changed, cut, sampled
+from train.data.phantom import Lesson
+from train.engine import RECIPE, WEIGHTS, Run, Stage, fit
+from train.export import Described
+from train.metrics.auc import auc
+from train.recipes.recipe import Begin, Changes, Common, Course, Table, finished, read_validation
+
+_STILL = Change(0, 0, 0, flip=False, mirror=False, shear_rad=0, shift=0)
+_MOST_VALIDATED = 1000  # patches
+_PATCHES_AT_ONCE, _PICTURES_AT_ONCE = 64, 8  # in validation
+
+Picture = NDArray[np.uint8]  # C H W
+
+
+class Changing(Changes):
+    """How far patches and pictures are changed (section 3.1.2)."""
+
+    mirror: bool
+    shear_rad: float = Field(ge=0)
+    shift: float = Field(ge=0)
+
+    def augmentation(self) -> Change:
+        """Return them as patches and pictures want them."""
+        return Change(**self.model_dump())
+
+
+class Sampling(Table):
+    """How many patches a lesion gives, and the background as many: 1 is S1, 10 is S10."""
+
+    per_lesion: int = Field(ge=1)
+
+
+class OnPatches(Course):
+    """A stage of the patch network, and how much of it learns, from the top."""
+
+    learns: Literal["classifier", "upper", "all"]
+    batch: int = Field(ge=1)
+
+
+class OnPictures(Course):
+    """A stage of the network that reads whole pictures."""
+
+    learns: Literal["top", "all"]
+    weight_decay: float = Field(ge=0)  # of the new layers alone, as a loss
+    batch: int = Field(ge=1)
+    cancers: float = Field(gt=0, lt=1)  # part of a batch that shows a cancer
+
+
+class Recipe(Common):
+    """Everything that a run depends on.
+
+    Without stages on patches, the networks of another bundle go on learning, from pictures alone
+    (section 3.2).
+    """
+
+    system: Literal["all_conv"]
+    preparation: Preparation
+    network: Network
+    decision: Decision
+    changes: Changing
+    sampling: Sampling
+    patch_stages: Annotated[tuple[OnPatches, ...], Field(strict=False)] = ()
+    picture_stages: Annotated[tuple[OnPictures, ...], Field(strict=False, min_length=1)]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return rows and columns of a picture."""
+        return self.preparation.height_px, self.preparation.width_px
+
+    @model_validator(mode="after")
+    def _begins_somewhere(self) -> Self:
+        if not self.patch_stages and self.begin is None:
+            raise ValueError("nothing teaches a trunk: add patch_stages, or a bundle to begin with")
+        return self
+
+    def train(self, run: Run, cache: Path, *, device: str, workers: int) -> None:
+        """Train, or go on training; each network has a folder of its own in the run's."""
+        teach = self.lessons(self.data.training, self.preparation, cache, workers)
+        steer = self.lessons(self.data.validation, self.preparation, cache, workers)
+        pictures = labeled(teach)
+        going = _Going(self, teach, steer, run, device)
+        for number, network in enumerate(_beginnings(going)):
+            fit(
+                network,
+                [_on_pictures(course, self, pictures, device) for course in self.picture_stages],
+                self.optimizer.options(_seed(self, 1, number), device),
+                going.part(_folder(number)),
+                partial(picture_figures, lessons=steer, device=device),
+            )
+
+    def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
+        """Calibrate a finished run on its validation patients, and write the bundle."""
+        networks = self.network.build(self.preparation)
+        for number, network in enumerate(networks):
+            weights = run.folder / _folder(number) / WEIGHTS
+            if not weights.exists():
+                raise BadBundle(f"{run.folder} is not trained to its end: {weights} is missing")
+            network.load_state_dict(load_file(weights))
+        reader = AllConv(
+            networks=networks.eval(),
+            preparation=self.preparation,
+            decision=self.decision,
+            device=torch.device("cpu"),
+        )
+        taught = len({member.patches for member in self.network.members})
+        return finished(
+            self,
+            run,
+            folder,
+            reader=reader,
+            described=Described(NAME, self.network, self.preparation, self.decision),
+            network=networks,
+            views=read_validation(self, reader, cache, workers=workers),
+            courses=[*self.patch_stages * taught, *self.picture_stages * len(networks)],
+        )
+
+
+class Patches(NamedTuple):
+    """What one step learns from patches."""
+
+    windows: Tensor  # B C h w
+    labels: Tensor  # B
+
+
+class Pictures(NamedTuple):
+    """What one step learns from pictures."""
+
+    pictures: Tensor  # B C H W
+    cancer: Tensor  # B, 0 or 1
+
+
+class Labeled(NamedTuple):
+    """Pictures by the one thing that is known of them; no lesion can be looked up."""
+
+    cancers: list[Picture]
+    others: list[Picture]
+
+
+def labeled(lessons: Sequence[Lesson]) -> Labeled:
+    """Keep of lessons what image-level labels say."""
+    kept = Labeled(
+        [lesson.picture for lesson in lessons if lesson.cancer],
+        [lesson.picture for lesson in lessons if not lesson.cancer],
+    )
+    if not (kept.cancers and kept.others):
+        raise ValueError("pictures with and without cancer are needed: take more patients")
+    return kept
+
+
+def patch_losses(network: nn.Module, batch: Patches) -> Mapping[str, Tensor]:
+    """Return the cross entropy, each class of the batch counting alike (section 3.1.2)."""
+    logits = network(batch.windows).float()
+    counts = torch.bincount(batch.labels, minlength=logits.shape[1])
+    return {"patches": F.cross_entropy(logits, batch.labels, 1 / counts.clamp(min=1))}
+
+
+def picture_losses(
+    network: nn.Module, batch: Pictures, weight_decay: float
+) -> Mapping[str, Tensor]:
+    """Return the cross entropy, and the decay of the new layers.
+
+    The paper's code makes the decay a part of the loss, so Adam scales it like the rest.
+    """
+    reading: Reading = network(batch.pictures)
+    new = [
+        module.weight.square().sum()
+        for name in ("top", "classifier")
+        for module in network.get_submodule(name).modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
+    return {
+        "classification": F.cross_entropy(reading.classes.float(), batch.cancer),
+        "decay": weight_decay * torch.stack(new).sum(),
+    }
+
+
+def below(network: PatchNet) -> tuple[str, ...]:
+    """Name the parts that the second stage leaves as they are (section 3.1.2)."""
+    upper = {id(weight) for part in network.upper for weight in part.parameters()}
+    return tuple(
+        name
+        for name, module in network.named_modules()
+        if (own := [id(weight) for weight in module.parameters(recurse=False)])
+        and not upper.intersection(own)
+    )
+
+
+def patch_figures(
+    network: nn.Module, lessons: Sequence[Lesson], chosen: Sequence[Patch], patch_px: int
+) -> dict[str, float]:
+    """Return the accuracy, of table 1, and the mean over classes of what is recognized."""
+    device = next(network.parameters()).device
+    truth, seen = np.array([patch.label for patch in chosen]), []
+    with torch.inference_mode():
+        for start in range(0, len(chosen), _PATCHES_AT_ONCE):
+            some = chosen[start : start + _PATCHES_AT_ONCE]
+            windows = cut(lessons, some, patch_px, _STILL, np.random.default_rng(0))
+            seen += network(windows.to(device)).argmax(dim=1).tolist()
+    right = truth == seen
+    recalls = [right[truth == label].mean() for label in np.unique(truth)]
+    return {
+        "accuracy": round(float(right.mean()), 4),
+        "mean_recall": round(float(np.mean(recalls)), 4),
+    }
+
+
+def picture_figures(network: nn.Module, lessons: Sequence[Lesson], device: str) -> dict[str, float]:
+    """Return the image AUC, of tables 2 and 3."""
+    scores: list[float] = []
+    with torch.inference_mode():
+        for start in range(0, len(lessons), _PICTURES_AT_ONCE):
+            some = [lesson.picture for lesson in lessons[start : start + _PICTURES_AT_ONCE]]
+            pictures = torch.from_numpy(np.stack(some)).float() / 255
+            reading: Reading = network(channels_last(pictures).to(device))
+            scores += reading.cancer.tolist()
+    return {"image_auc": round(auc([lesson.cancer for lesson in lessons], scores), 4)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Going:
+    """A training as it goes: what it is to do, with whom, and where it is kept."""
+
+    recipe: Recipe
+    teach: Sequence[Lesson]
+    steer: Sequence[Lesson]
+    run: Run
+    device: str
+
+    def part(self, name: str) -> Run:
+        """Return the folder of one network of the run."""
+        recipe = (self.run.folder / RECIPE).read_text(encoding="utf-8")
+        return Run(self.run.folder / name, recipe)
+
+
+def _beginnings(going: _Going) -> Iterator[WholeNet]:
+    """Make each member as its first stage on pictures finds it."""
+    recipe = going.recipe
+    if not recipe.patch_stages:
+        assert recipe.begin is not None
+        yield from _taken_over(recipe, recipe.begin)
+        return
+    members = recipe.network.members
+    for number, member in enumerate(members):
+        # Members on one patch network share it, as the paper's four share two.
+        first = next(at for at, other in enumerate(members) if other.patches == member.patches)
+        network = _taught(going, first)
+        torch.manual_seed(_seed(recipe, 1, number))
+        yield member.converted(network, recipe.size)
+
+
+def _taken_over(recipe: Recipe, begin: Begin) -> Iterator[WholeNet]:
+    card = load_card(begin.bundle)
+    if card.system != NAME:
+        raise BadBundle(
+            f"{begin.bundle} is a bundle of {card.system}: without patch_stages, "
+            f"begin with one of {NAME}"
+        )
+    networks = recipe.network.build(recipe.preparation)
+    loaded(networks, load_weights(begin.bundle, card), torch.device("cpu"))
+    for network in networks:
+        yield cast("WholeNet", network)
+
+
+def _taught(going: _Going, number: int) -> PatchNet:
+    """Train a member's patch network, or load it where that is done."""
+    recipe, seed = going.recipe, _seed(going.recipe, 0, number)
+    member, per_lesion = recipe.network.members[number], recipe.sampling.per_lesion
+    torch.manual_seed(seed)
+    network = member.build(recipe.network.in_channels)
+    if recipe.begin is not None:
+        recipe.begin.fill(network.trunk)
+    chosen = sampled(going.teach, member.patch_px, per_lesion, seed)
+    check = sampled(going.steer, member.patch_px, per_lesion, seed)
+    some = np.random.default_rng(seed).permutation(len(check))[:_MOST_VALIDATED]
+    fit(
+        network,
+        [
+            _on_patches(course, going, network, chosen, member.patch_px)
+            for course in recipe.patch_stages
+        ],
+        recipe.optimizer.options(seed, going.device),
+        going.part(f"patches_{number}"),
+        partial(
+            patch_figures,
+            lessons=going.steer,
+            chosen=[check[at] for at in some],
+            patch_px=member.patch_px,
+        ),
+    )
+    return network.cpu()
+
+
+def _on_patches(
+    course: OnPatches, going: _Going, network: PatchNet, chosen: Sequence[Patch], patch_px: int
+) -> Stage[Patches]:
+    change = going.recipe.changes.augmentation()
+
+    def batch(rng: np.random.Generator) -> Patches:
+        drawn = [chosen[at] for at in rng.integers(len(chosen), size=course.batch)]
+        labels = torch.tensor([patch.label for patch in drawn])
+        windows = cut(going.teach, drawn, patch_px, change, rng)
+        return Patches(windows.to(going.device), labels.to(going.device))
+
+    frozen = {"classifier": ("trunk",), "upper": below(network), "all": ()}[course.learns]
+    return Stage(course.name, course.steps, course.learning_rate, batch, patch_losses, frozen)
+
+
+def _on_pictures(course: OnPictures, recipe: Recipe, lot: Labeled, device: str) -> Stage[Pictures]:
+    change, (rows, columns) = recipe.changes.augmentation(), recipe.size
+
+    def one(group: Sequence[Picture], rng: np.random.Generator) -> Tensor:
+        picture = group[int(rng.integers(len(group)))]
+        return changed(picture, (rows / 2, columns / 2), (rows, columns), change, rng)
+
+    def batch(rng: np.random.Generator) -> Pictures:
+        truths = rng.random(course.batch) < course.cancers
+        drawn = [one(lot.cancers if truth else lot.others, rng) for truth in truths]
+        pictures = channels_last(torch.stack(drawn)).to(device)
+        return Pictures(pictures, torch.from_numpy(truths).long().to(device))
+
+    return Stage(
+        course.name,
+        course.steps,
+        course.learning_rate,
+        batch,
+        partial(picture_losses, weight_decay=course.weight_decay),
+        frozen=("trunk",) if course.learns == "top" else (),
+    )
+
+
+def _folder(number: int) -> str:
+    return f"pictures_{number}"
+
+
+def _seed(recipe: Recipe, *place: int) -> int:
+    """Draw each network's seed from the recipe's."""
+    return int(np.random.SeedSequence([recipe.seed, *place]).generate_state(1)[0])
