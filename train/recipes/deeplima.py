@@ -1,0 +1,304 @@
+"""Cao and others (DeepLIMa): masses by detection, calcifications by segmentation, each by itself.
+
+Two networks are trained one after the other, each in stages in which the other one stands still.
+
+Masses learn from coarse whole views, with the calcifications left aside. Calcifications learn
+from tiles of fine views. The paper leaves tiles with vessels and with large regions out of its
+training, because its readers outlined some calcifications one by one and others all together. A
+phantom's calcifications are all outlined together, whatever their shape, and nothing is left out:
+so the U-Net learns the area of a cluster, and its components are clusters, or parts of one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal, Protocol
+
+import numpy as np
+import torch
+from pydantic import Field
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from inference.bundle import Calibration, Card
+from inference.findings import Box, Finding, Kind
+from inference.networks.deeplima import MassReading
+from inference.systems.deeplima import (
+    NAME,
+    Clustering,
+    Decision,
+    Deeplima,
+    DeeplimaNet,
+    Network,
+    Preparations,
+)
+from inference.systems.views import BOTH, Seen, logit_of
+from train import losses
+from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
+from train.data.calcium_tiles import CalciumView, Tiles, calcium_view, drawn_tiles
+from train.data.phantom import Lesson
+from train.engine import WEIGHTS, Run, Stage, fit
+from train.export import Described
+from train.metrics.dice import Dice
+from train.metrics.froc import finds, marked, sensitivity_at
+from train.metrics.platt import platt
+from train.recipes.recipe import Common, Course, View, finished, read_validation
+
+_PARTS = ("mass", "calcification")
+_UNSCALED = Calibration(slope=1.0, intercept=0.0)
+_STEERING_VIEWS = 100  # as many views are measured on during a training; all of them afterwards
+_STEERING_TILES = 64
+_AT_ONCE = 8
+_PIXELS = 2  # classes: background, calcification
+
+
+class Detecting(Course):
+    """One stage in which the mass network learns."""
+
+    learns: Literal["mass"]
+    batch: int = Field(ge=1)
+    height_px: int = Field(ge=32)
+    width_px: int = Field(ge=32)
+    centered: bool
+    malignant: float = Field(ge=0, le=1)  # part of the batch that shows a malignant mass
+    benign: float = Field(ge=0, le=1)  # part that shows benign masses only
+
+
+class Segmenting(Course):
+    """One stage in which the calcification network learns."""
+
+    learns: Literal["calcification"]
+    batch: int = Field(ge=2)  # every second tile shows a calcification
+    calcification_weight: float = Field(gt=0)  # of a pixel's cross entropy; background counts 1
+
+
+class Recipe(Common):
+    """Everything that a run depends on."""
+
+    system: Literal["deeplima"]
+    calcification_studies: int = Field(ge=1)  # of the training patients, the first so many
+    preparation: Preparations
+    network: Network
+    decision: Clustering
+    stages: Annotated[
+        tuple[Annotated[Detecting | Segmenting, Field(discriminator="learns")], ...],
+        Field(strict=False, min_length=1),
+    ]
+
+    def train(self, run: Run, cache: Path, *, device: str, workers: int) -> None:
+        """Train, or go on training, into a run folder."""
+        torch.manual_seed(self.seed)
+        few = self.data.training.model_copy(
+            update={"studies": min(self.calcification_studies, self.data.training.studies)}
+        )
+        preparation, steer = self.preparation, self.data.validation
+        coarse = self.lessons(self.data.training, preparation.mass, cache, workers)
+        fine = self.lessons(few, preparation.calcification, cache, workers)
+        matter = _Matter(
+            masses=pool([_masses_alone(lesson) for lesson in coarse]),
+            calcium=self._calcium(fine),
+        )
+        coarse = self.lessons(steer, preparation.mass, cache, workers)
+        fine = self.lessons(steer, preparation.calcification, cache, workers)
+        tiles = drawn_tiles(
+            self._calcium(fine),
+            _STEERING_TILES,
+            self.decision.tiling.size_px,
+            np.random.default_rng(self.seed),
+        )
+        network = self.network.build()
+        if self.begin is not None:
+            self.begin.fill(network.mass.scales.trunk)
+        fit(
+            network,
+            [_stage(course, self, matter, device) for course in self.stages],
+            self.optimizer.options(self.seed, device),
+            run,
+            partial(
+                _validation,
+                masses=[_masses_alone(lesson) for lesson in coarse[:_STEERING_VIEWS]],
+                calcium=tiles,
+                device=device,
+            ),
+        )
+
+    def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
+        """Make scores comparable on the validation patients of a run, and write the bundle."""
+        network = self.network.build()
+        network.load_state_dict(load_file(run.folder / WEIGHTS))
+        network.eval()
+        raw = self._reader(network, dict.fromkeys(BOTH, _UNSCALED))
+        views = read_validation(self, raw, cache, workers=workers)
+        lines = {kind: line(views, kind) for kind in BOTH}
+        reader = self._reader(network, lines)
+        return finished(
+            self,
+            run,
+            folder,
+            reader=reader,
+            described=Described(NAME, self.network, self.preparation, reader.decision),
+            network=network,
+            views=[(lessons, rescored(seen, reader.decision)) for lessons, seen in views],
+            courses=self.stages,
+        )
+
+    def _calcium(self, lessons: Sequence[Lesson]) -> list[CalciumView]:
+        pitch_mm = self.preparation.calcification.pitch_mm
+        return [calcium_view(lesson, pitch_mm) for lesson in lessons]
+
+    def _reader(self, network: DeeplimaNet, lines: Mapping[Kind, Calibration]) -> Deeplima:
+        return Deeplima(
+            network=network,
+            preparation=self.preparation,
+            decision=Decision(
+                **self.decision.model_dump(),
+                mass_score=lines[Kind.MASS],
+                calcification_score=lines[Kind.CALCIFICATION],
+            ),
+            device=torch.device("cpu"),
+        )
+
+
+def line(views: Sequence[View], kind: Kind) -> Calibration:
+    """Fit the line from a network's own scores to the probability that a mark is true."""
+    scores, true = [], []
+    for (lesson, *_), seen in views:
+        there = [box for box, its in zip(lesson.boxes, lesson.kinds, strict=True) if its is kind]
+        for finding in seen.findings:
+            if finding.kind is kind:
+                scores.append(logit_of(finding.score))
+                true.append(any(finds(finding.box, box) for box in there))
+    if not any(true) or all(true):
+        raise ValueError(
+            f"{sum(true)} of {len(true)} marks on {len(views)} validation views find a {kind}, and "
+            f"its score needs both true and false ones: train longer, or take more patients"
+        )
+    slope, intercept = platt(scores, true)
+    return Calibration(slope=slope, intercept=intercept)
+
+
+def rescored(seen: Seen, decision: Decision) -> Seen:
+    """Give findings that carry a network's own score the score that a decision makes of it."""
+    return seen._replace(findings=tuple(_rescored(one, decision) for one in seen.findings))
+
+
+def _rescored(finding: Finding, decision: Decision) -> Finding:
+    return replace(finding, score=decision.score(finding.kind, finding.score))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Matter:
+    """What both networks learn from."""
+
+    masses: Pool
+    calcium: Sequence[CalciumView]
+
+
+class _Taught(Protocol):
+    """What a step learns from, whichever network it is for."""
+
+    def losses(self, network: nn.Module) -> Mapping[str, Tensor]:
+        """Return what the network still has to learn."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Masses:
+    batch: Batch
+
+    def losses(self, network: nn.Module) -> Mapping[str, Tensor]:
+        """Return the four losses of the detector."""
+        named: dict[str, Tensor] = network.get_submodule("mass")(
+            self.batch.pictures, self.batch.sizes, [shown.boxes for shown in self.batch.lesions]
+        )
+        return named
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Calcium:
+    tiles: Tiles
+    weight: float
+
+    def losses(self, network: nn.Module) -> Mapping[str, Tensor]:
+        """Return the weighted cross entropy of pixels (Cao, section 2.2.2)."""
+        pixels = network.get_submodule("calcification")(self.tiles.pictures).pixels.float()
+        weights = torch.tensor([1.0, self.weight], device=pixels.device)
+        return {"calcification": losses.segmentation(pixels, self.tiles.labels, weights)}
+
+
+def _stage(
+    course: Detecting | Segmenting, recipe: Recipe, matter: _Matter, device: str
+) -> Stage[_Taught]:
+    batch = (
+        partial(_masses, course, recipe, matter, device)
+        if isinstance(course, Detecting)
+        else partial(_calcium, course, recipe, matter, device)
+    )
+    return Stage(
+        course.name,
+        course.steps,
+        course.learning_rate,
+        batch,
+        lambda network, taught: taught.losses(network),
+        frozen=tuple(part for part in _PARTS if part != course.learns),
+    )
+
+
+def _masses(
+    course: Detecting, recipe: Recipe, matter: _Matter, device: str, rng: np.random.Generator
+) -> _Taught:
+    draw = Draw(
+        size=course.batch,
+        height_px=course.height_px,
+        width_px=course.width_px,
+        cancers=course.malignant,
+        benign=course.benign,
+        centered=course.centered,
+    )
+    return _Masses(drawn(matter.masses, draw, recipe.changes.augmentation(), rng).to(device))
+
+
+def _calcium(
+    course: Segmenting, recipe: Recipe, matter: _Matter, device: str, rng: np.random.Generator
+) -> _Taught:
+    tiles = drawn_tiles(matter.calcium, course.batch, recipe.decision.tiling.size_px, rng)
+    return _Calcium(tiles.to(device), course.calcification_weight)
+
+
+def _masses_alone(lesson: Lesson) -> Lesson:
+    """Leave a view's calcifications aside: to the mass network they are tissue."""
+    kept = [at for at, kind in enumerate(lesson.kinds) if kind is Kind.MASS]
+    return replace(
+        lesson,
+        boxes=tuple(lesson.boxes[at] for at in kept),
+        kinds=tuple(lesson.kinds[at] for at in kept),
+        malignant=tuple(lesson.malignant[at] for at in kept),
+    )
+
+
+def _validation(
+    network: nn.Module, masses: Sequence[Lesson], calcium: Tiles, device: str
+) -> dict[str, float]:
+    """Return how many masses are found at one false mark a view, and the Dice of calcifications."""
+    images, dice = [], Dice(_PIXELS)
+    with torch.inference_mode():
+        for start in range(0, len(masses), _AT_ONCE):
+            batch = unchanged(masses[start : start + _AT_ONCE]).to(device)
+            reading: MassReading = network.get_submodule("mass")(batch.pictures, batch.sizes)
+            for boxes, scores, shown in zip(*reading, batch.lesions, strict=True):
+                marks = zip(_boxes(boxes), scores.tolist(), strict=True)
+                images.append(marked(list(marks), _boxes(shown.boxes)))
+        for start in range(0, len(calcium.pictures), _AT_ONCE):
+            here = slice(start, start + _AT_ONCE)
+            pixels: Tensor = network.get_submodule("calcification")(
+                calcium.pictures[here].to(device)
+            ).pixels
+            dice.add(calcium.labels[here].numpy(), pixels.argmax(dim=1).cpu().numpy())
+    return {
+        "mass_sensitivity_at_1": round(sensitivity_at(images, 1.0), 4),
+        "calcification_dice": round(float(dice.by_class()[1]), 4),
+    }
+
+
+def _boxes(boxes: Tensor) -> list[Box]:
+    return [Box(*box) for box in boxes.tolist()]
