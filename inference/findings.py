@@ -61,6 +61,8 @@ class Finding:
     cancer_score: float | None  # how likely it is malignant, where the system can tell
     mask: Mask | None
     systems: tuple[str, ...]  # who saw it
+    scores: tuple[float, ...] = ()  # what each of them gave it; empty where one read alone
+    uncertainty: float | None = None  # how far they lie apart; None where one saw it alone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,18 +74,40 @@ class ViewFindings:
     projection: Projection
     cancer_score: float | None
     findings: tuple[Finding, ...]
+    uncertainty: float | None = None  # how far those who judge it lie apart; None for one
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One of those who read an exam: a bundle at an operating point."""
+
+    name: str  # as findings name it: its system, numbered where two are of one system
+    system: str
+    bundle: str
+    version: str
+    digest: str
+    operating_point: str
+    marks: tuple[Kind, ...]
+    cancer_score: float | None  # of the exam
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExamFindings:
-    """What was seen in one exam, and by which bundle."""
+    """What was seen in one exam, and by whom.
 
-    system: str  # one of the five names
+    An uncertainty is the standard deviation of what several say, in logits: from 1 % to 2 % is as
+    far as from 98 % to 99 %.
+    """
+
+    system: str  # one of the five names, or that of their agreement
     version: str  # of the bundle
     digest: str  # SHA-256 of the bundle's weights
     operating_point: str  # the named thresholds that decided which findings stand here
+    marks: tuple[Kind, ...]  # what was looked for: of other kinds, no finding says nothing
     cancer_score: float | None  # the exam's, 0 to 1; None where the system does not judge
     views: tuple[ViewFindings, ...]
+    members: tuple[Member, ...] = ()  # who read; empty where a transcript of format 1 is silent
+    uncertainty: float | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:

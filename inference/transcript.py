@@ -1,18 +1,21 @@
 """Findings as JSON: how they travel from the reading of a study to its report.
 
 Masks are packed bits in base 64. Floats keep every digit, so what is reported is what was seen.
+
+Format 1 did not say what was looked for, since every system looked for both kinds, nor who read.
 """
 
 import base64
 import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from inference.findings import Box, ExamFindings, Finding, Kind, Mask, ViewFindings
+from inference.findings import Box, ExamFindings, Finding, Kind, Mask, Member, ViewFindings
 from inference.mammogram import Projection, Side
 
-FORMAT = 1
+FORMAT = 2
 
 
 def pack(exam: ExamFindings) -> bytes:
@@ -23,13 +26,17 @@ def pack(exam: ExamFindings) -> bytes:
         "version": exam.version,
         "digest": exam.digest,
         "operating_point": exam.operating_point,
+        "marks": list(exam.marks),
         "cancer_score": exam.cancer_score,
+        "uncertainty": exam.uncertainty,
+        "members": [asdict(member) for member in exam.members],
         "views": [
             {
                 "sop_instance_uid": view.sop_instance_uid,
                 "side": view.side,
                 "projection": view.projection,
                 "cancer_score": view.cancer_score,
+                "uncertainty": view.uncertainty,
                 "findings": [_packed(finding) for finding in view.findings],
             }
             for view in exam.views
@@ -46,6 +53,8 @@ def _packed(finding: Finding) -> dict[str, Any]:
         "score": finding.score,
         "cancer_score": finding.cancer_score,
         "systems": list(finding.systems),
+        "scores": list(finding.scores),
+        "uncertainty": finding.uncertainty,
         "mask": None
         if mask is None
         else {
@@ -60,25 +69,42 @@ def _packed(finding: Finding) -> dict[str, Any]:
 def unpack(content: bytes) -> ExamFindings:
     """Read findings back."""
     told = json.loads(content)
-    if told["format"] != FORMAT:
+    if told["format"] == 1:
+        _completed(told)
+    elif told["format"] != FORMAT:
         raise ValueError(f"findings of format {told['format']} are not understood")
     return ExamFindings(
         system=told["system"],
         version=told["version"],
         digest=told["digest"],
         operating_point=told["operating_point"],
+        marks=_kinds(told["marks"]),
         cancer_score=told["cancer_score"],
+        uncertainty=told["uncertainty"],
+        members=tuple(
+            Member(**{**member, "marks": _kinds(member["marks"])}) for member in told["members"]
+        ),
         views=tuple(
             ViewFindings(
                 sop_instance_uid=view["sop_instance_uid"],
                 side=Side(view["side"]),
                 projection=Projection(view["projection"]),
                 cancer_score=view["cancer_score"],
+                uncertainty=view["uncertainty"],
                 findings=tuple(_unpacked(finding) for finding in view["findings"]),
             )
             for view in told["views"]
         ),
     )
+
+
+def _completed(told: dict[str, Any]) -> None:
+    """Say in findings of format 1 what it left unsaid."""
+    told |= {"marks": list(Kind), "members": [], "uncertainty": None}
+    for view in told["views"]:
+        view["uncertainty"] = None
+        for finding in view["findings"]:
+            finding |= {"scores": [], "uncertainty": None}
 
 
 def _unpacked(told: dict[str, Any]) -> Finding:
@@ -90,7 +116,13 @@ def _unpacked(told: dict[str, Any]) -> Finding:
         cancer_score=told["cancer_score"],
         mask=None if mask is None else Mask(mask["left"], mask["top"], _bits(mask)),
         systems=tuple(told["systems"]),
+        scores=tuple(told["scores"]),
+        uncertainty=told["uncertainty"],
     )
+
+
+def _kinds(told: list[str]) -> tuple[Kind, ...]:
+    return tuple(Kind(kind) for kind in told)
 
 
 def _bits(mask: dict[str, Any]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:

@@ -133,9 +133,13 @@ def _read(desk: Desk, turn: Turn, exam: Exam) -> None:
     )
     turn.remark = (
         f"{len(seen.findings)} findings in {len(seen.views)} views, "
-        f"score {seen.cancer_score:.3f}, {seconds:.1f} s"
+        f"{_judged(seen.cancer_score)}, {seconds:.1f} s"
     )
     turn.details = {"bundle": analyzer.card.name, "version": seen.version, "digest": seen.digest}
+
+
+def _judged(score: float | None) -> str:
+    return "not judged" if score is None else f"score {score:.3f}"
 
 
 def _rows(turn: Turn, seen: ExamFindings) -> list[Finding]:

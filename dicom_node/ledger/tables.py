@@ -154,7 +154,7 @@ class ModelRun(Base):
     settings_digest: Mapped[str] = mapped_column(String(64))
     device: Mapped[str] = mapped_column(String(NAME_LENGTH))
     seconds: Mapped[float]
-    cancer_score: Mapped[float]
+    cancer_score: Mapped[float | None]  # null: the system does not judge
     findings_count: Mapped[int]
     findings_path: Mapped[str]  # in the spool
     findings_sha256: Mapped[str] = mapped_column(String(64))

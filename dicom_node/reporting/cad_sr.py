@@ -14,6 +14,7 @@ from dicom_node.reporting.codes import STANDARD, Concept, Dialect
 from dicom_node.reporting.content import Item, Reference
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.sources import Lesion, Source, bundle_words
+from dicom_node.reporting.words import impression
 from inference.findings import ExamFindings
 
 KIND = "cad_sr"
@@ -55,29 +56,6 @@ def cad_sr(
     frame.stamp(dataset, circumstances.made_at)
     frame.seal(dataset)
     return dataset
-
-
-def impression(
-    sources: Sequence[Source], exam: ExamFindings, maker: Maker, circumstances: Circumstances
-) -> str:
-    """Say in words what was read, what came out, and what it must not be used for."""
-    count = len(exam.findings)
-    views = ", ".join(_view_words(source) for source in sources)
-    read = f"{exam.system} {exam.version} at operating point {exam.operating_point}"
-    sentences = [
-        maker.research_statement,
-        f"{read}: {count or 'no'} finding{'' if count == 1 else 's'} in {views}.",
-        "The system does not judge cancer."
-        if exam.cancer_score is None
-        else f"Cancer score of the exam: {100 * exam.cancer_score:.1f} %.",
-        circumstances.change,
-    ]
-    return " ".join(sentence for sentence in sentences if sentence)
-
-
-def _view_words(source: Source) -> str:
-    score = source.view.cancer_score
-    return source.name if score is None else f"{source.name} ({100 * score:.1f} %)"
 
 
 def _template() -> Dataset:
@@ -207,22 +185,41 @@ def _finding(lesion: Lesion, entry: Item, exam: ExamFindings) -> Item:
 
 def _detections(library: Sequence[Item], exam: ExamFindings) -> Item:
     """Say what was looked for, and in which images (TID 4015)."""
-    successful = content.container(codes.SUCCESSFUL_DETECTIONS)
-    for target in codes.DETECTIONS.values():
-        looked = content.code(codes.DETECTION_PERFORMED, target)
-        looked.add(content.HAS_PROPERTIES, *_algorithm(exam), *map(Reference, library))
-        successful.add(content.CONTAINS, looked)
-    status = content.code(codes.SUMMARY_OF_DETECTIONS, codes.SUCCEEDED)
-    return status.add(content.INFERRED_FROM, successful)
+    return _summarized(
+        codes.SUMMARY_OF_DETECTIONS,
+        codes.SUCCESSFUL_DETECTIONS,
+        [content.code(codes.DETECTION_PERFORMED, codes.DETECTIONS[kind]) for kind in exam.marks],
+        library,
+        exam,
+    )
 
 
 def _analyses(library: Sequence[Item], exam: ExamFindings) -> Item:
-    """Say that the exam as a whole was judged, which its score stands for (TID 4016)."""
+    """Say whether the exam as a whole was judged, which its score stands for (TID 4016)."""
     judged = content.code(codes.ANALYSIS_PERFORMED, codes.OVERALL_IMPRESSION_ANALYSIS)
-    judged.add(content.HAS_PROPERTIES, *_algorithm(exam), *map(Reference, library))
-    successful = content.container(codes.SUCCESSFUL_ANALYSES).add(content.CONTAINS, judged)
-    status = content.code(codes.SUMMARY_OF_ANALYSES, codes.SUCCEEDED)
-    return status.add(content.INFERRED_FROM, successful)
+    return _summarized(
+        codes.SUMMARY_OF_ANALYSES,
+        codes.SUCCESSFUL_ANALYSES,
+        [] if exam.cancer_score is None else [judged],
+        library,
+        exam,
+    )
+
+
+def _summarized(
+    summary: Concept,
+    successful: Concept,
+    performed: Sequence[Item],
+    library: Sequence[Item],
+    exam: ExamFindings,
+) -> Item:
+    """List what was done with all images; nothing is listed below what was not attempted."""
+    if not performed:
+        return content.code(summary, codes.NOT_ATTEMPTED)
+    for one in performed:
+        one.add(content.HAS_PROPERTIES, *_algorithm(exam), *map(Reference, library))
+    done = content.container(successful).add(content.CONTAINS, *performed)
+    return content.code(summary, codes.SUCCEEDED).add(content.INFERRED_FROM, done)
 
 
 def _algorithm(exam: ExamFindings) -> Iterable[Item]:

@@ -112,6 +112,7 @@ ALL_SUCCEEDED_WITH_FINDINGS = _dcm("111242", "All algorithms succeeded; with fin
 ALL_SUCCEEDED_WITHOUT_FINDINGS = _dcm("111241", "All algorithms succeeded; without findings")
 # CID 6042: status
 SUCCEEDED = _dcm("111222", "Succeeded")
+NOT_ATTEMPTED = _dcm("111225", "Not Attempted")
 # CID 6034: rendering intent
 RENDERING_INTENT = _dcm("111056", "Rendering Intent")
 PRESENTATION_REQUIRED = _dcm(

@@ -27,11 +27,12 @@ from highdicom.sr import (
 from pydicom.dataset import Dataset
 
 from dicom_node.reporting import codes, content, frame, naming
-from dicom_node.reporting.cad_sr import impression, parameters
+from dicom_node.reporting.cad_sr import parameters
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.codes import Concept
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.sources import Lesion, Source, bundle_words
+from dicom_node.reporting.words import impression
 from inference.findings import ExamFindings
 
 KIND = "measurement_report"

@@ -111,7 +111,7 @@ def _segment(kind: Kind, lesions: Sequence[Lesion], exam: ExamFindings) -> Segme
     uids = [lesion.uid for lesion in held]
     return SegmentDescription(
         segment_number=SEGMENT_NUMBERS[kind],
-        segment_label=LABELS[kind],
+        segment_label=segment_label(kind, exam),
         segmented_property_category=codes.ABNORMAL_STRUCTURE.code,
         segmented_property_type=codes.SEGMENTS[kind].code,
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
@@ -126,6 +126,11 @@ def _segment(kind: Kind, lesions: Sequence[Lesion], exam: ExamFindings) -> Segme
         anatomic_regions=[codes.BREAST.code],
         display_color=COLORS[kind],
     )
+
+
+def segment_label(kind: Kind, exam: ExamFindings) -> str:
+    """Name a segment; one that is empty because nobody looked says so."""
+    return LABELS[kind] if kind in exam.marks else f"{LABELS[kind]}: not looked for"
 
 
 def segment_tracking_uid(uids: Sequence[str]) -> str:

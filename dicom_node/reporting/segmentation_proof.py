@@ -10,6 +10,7 @@ from dicom_node.reporting.segmentation import (
     SEGMENT_NUMBERS,
     is_painted,
     painted,
+    segment_label,
     segment_tracking_uid,
 )
 from dicom_node.reporting.sources import Source
@@ -72,6 +73,8 @@ def segments(claim: Claim) -> Iterator[str]:
         made_by = (algorithm.AlgorithmName, algorithm.AlgorithmVersion)
         if made_by != (claim.exam.system, claim.exam.version):
             yield f"segment {kind} does not name its algorithm"
+        if segment.SegmentLabel != segment_label(kind, claim.exam):
+            yield f"segment {kind} is labeled '{segment.SegmentLabel}'"
         uids = [
             lesion.uid
             for lesion in source(claim).lesions

@@ -47,6 +47,8 @@ def bundle_words(exam: ExamFindings) -> str:
 def sources(headers: Sequence[Dataset], exam: ExamFindings) -> tuple[Source, ...]:
     """Put headers and findings together, in the order of the exam's views."""
     _same_study(headers)
+    if not exam.marks and exam.cancer_score is None:
+        raise ValueError("the exam was neither marked nor judged; there is nothing to report on")
     if exam.cancer_score is not None:
         _proper_score("the exam", exam.cancer_score)
     by_uid = {str(header.SOPInstanceUID): header for header in headers}
@@ -81,6 +83,8 @@ def _lesions(view: ViewFindings, header: Dataset, exam: ExamFindings) -> Iterato
         kinds[finding.kind] += 1
         name = f"{view.side}{view.projection} {finding.kind} {kinds[finding.kind]}"
         _proper_finding(name, finding, rows, columns)
+        if finding.kind not in exam.marks:
+            raise ValueError(f"{name} is of a kind that {exam.system} did not look for")
         box = finding.box
         edges = (box.left, box.top, box.right, box.bottom)
         place = (str(finding.kind), *(f"{edge:.1f}" for edge in edges))

@@ -22,8 +22,9 @@ from dicom_node.reporting.marks import (
 )
 from dicom_node.reporting.outline import MIN_POINTS, Point
 from dicom_node.reporting.sources import Lesion, Source
+from dicom_node.reporting.words import scope
 from dicom_node.settings import RESEARCH_USE
-from inference.findings import Finding, Kind
+from inference.findings import Finding
 
 TEMPLATES = {MammographyCADSRStorage: "4000", ComprehensiveSRStorage: "1500"}
 UNITS = {
@@ -61,7 +62,7 @@ def document(claim: Claim) -> Iterator[str]:
 
 
 def statement(claim: Claim) -> Iterator[str]:
-    """Check that people can read what the report must not be used for."""
+    """Check that people can read what the report must not be used for, nor be taken to say."""
     said = (codes.IMPRESSION_DESCRIPTION, codes.COMMENT)
     words = [
         str(item.TextValue)
@@ -70,6 +71,9 @@ def statement(claim: Claim) -> Iterator[str]:
     ]
     if not any(RESEARCH_USE in text.lower() for text in words):
         yield f"no text of the report says '{RESEARCH_USE}'"
+    for sentence in scope(claim.exam):
+        if not any(sentence in text for text in words):
+            yield f"no text of the report says '{sentence}'"
 
 
 def evidence(claim: Claim) -> Iterator[str]:
@@ -266,11 +270,29 @@ def summary(claim: Claim) -> Iterator[str]:
     if not _is_percent(named(answer, codes.CERTAINTY_OF_IMPRESSION), claim.exam.cancer_score):
         yield "the summary has another score than the exam"
     performed = [item for item in items if is_named(item, codes.DETECTION_PERFORMED)]
-    if len(performed) != len(Kind):
-        yield f"{len(performed)} detections are said to be performed, not {len(Kind)}"
     analyses = [item for item in items if is_named(item, codes.ANALYSIS_PERFORMED)]
+    detected = [codes.DETECTIONS[kind] for kind in claim.exam.marks]
+    judged = [] if claim.exam.cancer_score is None else [codes.OVERALL_IMPRESSION_ANALYSIS]
+    yield from _done_faults(claim, codes.SUMMARY_OF_DETECTIONS, performed, detected)
+    yield from _done_faults(claim, codes.SUMMARY_OF_ANALYSES, analyses, judged)
     for item in (answer, *performed, *analyses):
         yield from (f"the summary {fault}" for fault in _algorithm_faults(item, claim))
+
+
+def _done_faults(
+    claim: Claim, concept: Concept, items: Sequence[Dataset], expected: Sequence[Concept]
+) -> Iterator[str]:
+    """Check that what was done is listed, all of it and no more, and else said to be left out."""
+    done = sorted(code_value(item) for item in items)
+    spelled = [sorted(c.value for c in expected), sorted(c.retired or c.value for c in expected)]
+    if done not in spelled:
+        yield f"the {concept.meaning} lists {', '.join(done) or 'nothing'}, not {spelled[0]}"
+    told = named(claim.dataset, concept)
+    status = codes.SUCCEEDED if expected else codes.NOT_ATTEMPTED
+    if told is None or code_value(told) != status.value:
+        yield f"the {concept.meaning} does not say '{status.meaning}'"
+    elif not expected and children(told):
+        yield f"the {concept.meaning} holds something although nothing was attempted"
 
 
 CHECKS: tuple[Check, ...] = (

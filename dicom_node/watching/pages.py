@@ -32,9 +32,11 @@ def story_page(console: Console, told: dict[str, Any]) -> None:
     console.print(_table(told["images"], ("view", "from", "received_at", "verdict")))
     reading = told["reading"]
     if reading is not None:
+        score = reading["cancer_score"]
         console.print(
             f"read by {reading['bundle']} ({reading['system']}), weights {reading['digest'][:12]}, "
-            f"operating point {reading['operating_point']}: score {reading['cancer_score']:.3f}, "
+            f"operating point {reading['operating_point']}: "
+            f"{'not judged' if score is None else f'score {score:.3f}'}, "
             f"{reading['findings']} findings",
             highlight=False,
         )

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from inference.findings import Box, ExamFindings, Finding, Kind, Mask, ViewFindings
+from inference.findings import Box, ExamFindings, Finding, Kind, Mask, Member, ViewFindings
 from inference.mammogram import Projection, Side
 from inference.transcript import FORMAT, pack, unpack
 
@@ -14,7 +14,14 @@ ODD = np.random.default_rng(7).random((13, 7)) > 0.5  # 91 pixels: no whole numb
 
 def seen(mask: Mask | None, cancer_score: float | None = 1 / 3) -> ExamFindings:
     found = Finding(
-        Kind.MASS, Box(0.1, 1e-9, 2 / 3, 123456.789), 0.1 + 0.2, cancer_score, mask, ("a", "b")
+        Kind.MASS,
+        Box(0.1, 1e-9, 2 / 3, 123456.789),
+        0.1 + 0.2,
+        cancer_score,
+        mask,
+        ("a", "b"),
+        (0.3, 1 / 7),
+        0.1 / 3,
     )
     calcification = Finding(Kind.CALCIFICATION, Box(0, 0, 1, 1), 1.0, None, None, ("a",))
     return ExamFindings(
@@ -22,11 +29,17 @@ def seen(mask: Mask | None, cancer_score: float | None = 1 / 3) -> ExamFindings:
         version="1.2",
         digest="d" * 64,
         operating_point="balanced",
+        marks=(Kind.CALCIFICATION, Kind.MASS),
         cancer_score=2 / 7,
         views=(
-            ViewFindings("2.25.1", Side.LEFT, Projection.CC, 0.7, (found, calcification)),
+            ViewFindings("2.25.1", Side.LEFT, Projection.CC, 0.7, (found, calcification), 1 / 9),
             ViewFindings("2.25.2", Side.RIGHT, Projection.MLO, cancer_score, ()),
         ),
+        members=(
+            Member("a", "a", "A, really", "1", "e" * 64, "x", tuple(Kind), 0.2),
+            Member("b", "b", "B", "2", "f" * 64, "x", (Kind.MASS,), None),
+        ),
+        uncertainty=1 / 11,
     )
 
 
@@ -41,6 +54,10 @@ def test_every_number_and_every_pixel_comes_back(pixels: np.ndarray) -> None:
         exam.operating_point,
     )
     assert again.cancer_score == exam.cancer_score
+    assert again.uncertainty == exam.uncertainty
+    assert again.marks == exam.marks
+    assert again.members == exam.members
+    assert all(isinstance(kind, Kind) for one in (again, *again.members) for kind in one.marks)
     for view, former in zip(again.views, exam.views, strict=True):
         assert (view.sop_instance_uid, view.side, view.projection, view.cancer_score) == (
             former.sop_instance_uid,
@@ -48,6 +65,7 @@ def test_every_number_and_every_pixel_comes_back(pixels: np.ndarray) -> None:
             former.projection,
             former.cancer_score,
         )
+        assert view.uncertainty == former.uncertainty
         assert isinstance(view.side, Side)
         assert isinstance(view.projection, Projection)
     first, former_first = again.findings[0], exam.findings[0]
@@ -59,6 +77,7 @@ def test_every_number_and_every_pixel_comes_back(pixels: np.ndarray) -> None:
         former_first.cancer_score,
         former_first.systems,
     )
+    assert (first.scores, first.uncertainty) == (former_first.scores, former_first.uncertainty)
     assert first.mask is not None
     assert (first.mask.left, first.mask.top) == (5, 9)
     assert first.mask.pixels.dtype == np.bool_
@@ -78,6 +97,30 @@ def test_what_a_system_could_not_tell_stays_untold() -> None:
 def test_no_number_is_written_that_json_does_not_know(number: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
         pack(seen(None, number))
+
+
+def test_findings_of_format_1_looked_for_both_kinds_and_do_not_say_who_read() -> None:
+    told = json.loads(pack(seen(Mask(5, 9, ODD))))
+    told["format"] = 1
+    for later in ("marks", "members", "uncertainty"):
+        del told[later]
+    for view in told["views"]:
+        del view["uncertainty"]
+        for finding in view["findings"]:
+            del finding["scores"], finding["uncertainty"]
+    old = unpack(json.dumps(told).encode())
+    assert old.marks == tuple(Kind)
+    assert (old.members, old.uncertainty) == ((), None)
+    assert [(found.scores, found.uncertainty) for found in old.findings] == [((), None)] * 2
+    assert old.findings[0].systems == ("a", "b")
+    assert old.cancer_score == 2 / 7
+
+
+def test_a_format_2_that_leaves_something_out_is_no_old_one() -> None:
+    told = json.loads(pack(seen(None)))
+    del told["marks"]
+    with pytest.raises(KeyError, match="marks"):
+        unpack(json.dumps(told).encode())
 
 
 def test_a_later_format_is_refused() -> None:

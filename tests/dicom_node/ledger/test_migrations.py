@@ -10,7 +10,7 @@ from alembic.util import CommandError
 from sqlalchemy import inspect, text
 
 from dicom_node.errors import Busy, Misconfigured
-from dicom_node.ledger.tables import Base, Case
+from dicom_node.ledger.tables import Base, Case, ModelRun
 from dicom_node.settings import Settings
 from dicom_node.wiring import Node, _alembic, migrate, newest_revision, ready, revision
 
@@ -46,6 +46,38 @@ def test_the_migrations_make_what_the_code_has_and_take_it_away(empty: Node) -> 
     assert migrate(empty) == (None, newest)
     assert tables(empty) == TABLES
     assert migrate(empty) == (newest, newest)
+
+
+def test_a_reading_of_revision_1_is_kept_and_one_without_a_score_has_no_place_there(
+    empty: Node,
+) -> None:
+    command.upgrade(_alembic(empty), "0001")
+    with empty.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO cases (study_uid, round, state, reason, opened_at, moved_at, "
+                "last_image_at, due_at, attempts) SELECT '1.2', 1, 'ANALYZED', '', at, at, "
+                "at, at, 0 FROM (SELECT CURRENT_TIMESTAMP AS at) AS now"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO model_runs (case_id, system, bundle, version, digest, "
+                "operating_point, code_version, settings_digest, device, seconds, cancer_score, "
+                "findings_count, findings_path, findings_sha256, made_at) SELECT id, 's', 'b', "
+                "'1', 'd', 'o', '1', 's', 'cpu', 1.5, 0.25, 3, 'p', 'h', opened_at FROM cases"
+            )
+        )
+    migrate(empty)
+    (case,) = empty.questions.cases_of("1.2")
+    run = empty.questions.run_of(case.id)
+    assert run is not None
+    assert (run.cancer_score, run.findings_count, run.findings_path) == (0.25, 3, "p")
+    with empty.ledger.writing() as session:
+        session.get_one(ModelRun, run.id).cancer_score = None
+    with pytest.raises(ValueError, match="no cancer score"):
+        command.downgrade(_alembic(empty), "0001")
+    assert revision(empty) is not None
 
 
 def test_the_check_sees_a_table_that_differs(empty: Node) -> None:

@@ -1,5 +1,6 @@
 """An exam of four mammograms, as headers and findings, small enough to build in milliseconds."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -93,7 +94,15 @@ def exam_of(findings: dict[tuple[Side, Projection], tuple[Finding, ...]]) -> Exa
         )
         for side, projection in VIEWS
     )
-    return ExamFindings("shared_trunk", "1.2.0", "ab" * 32, "screening", 0.825, views)
+    return ExamFindings(
+        system="shared_trunk",
+        version="1.2.0",
+        digest="ab" * 32,
+        operating_point="screening",
+        marks=tuple(Kind),
+        cancer_score=0.825,
+        views=views,
+    )
 
 
 @pytest.fixture
@@ -122,6 +131,26 @@ def exam() -> ExamFindings:
 @pytest.fixture(scope="session")
 def clear_exam() -> ExamFindings:
     return exam_of({})
+
+
+@pytest.fixture(scope="session")
+def masses_only(exam: ExamFindings) -> ExamFindings:
+    """Hold what a system that looks for masses alone, and judges nothing, would have seen."""
+    views = tuple(
+        replace(
+            view,
+            cancer_score=None,
+            findings=tuple(found for found in view.findings if found.kind is Kind.MASS),
+        )
+        for view in exam.views
+    )
+    return replace(exam, system="ft_mtl", marks=(Kind.MASS,), cancer_score=None, views=views)
+
+
+@pytest.fixture(scope="session")
+def scored_only(clear_exam: ExamFindings) -> ExamFindings:
+    """Hold what a system that marks nothing would have said."""
+    return replace(clear_exam, system="all_conv", marks=())
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,15 @@ def read(images: list[Dataset], truth: Study) -> ExamFindings:
         )
         for image, view in zip(images, truth.views, strict=True)
     )
-    return ExamFindings("shared_trunk", "1.0.0", "cd" * 32, "screening", 0.7, views)
+    return ExamFindings(
+        system="shared_trunk",
+        version="1.0.0",
+        digest="cd" * 32,
+        operating_point="screening",
+        marks=tuple(Kind),
+        cancer_score=0.7,
+        views=views,
+    )
 
 
 @pytest.mark.parametrize("preset", PRESETS)

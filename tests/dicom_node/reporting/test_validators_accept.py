@@ -71,6 +71,35 @@ def test_dciodvfy_and_dcmtk_accept_a_report_without_findings(
     assert complaints(found) == []
 
 
+def test_dciodvfy_and_dcmtk_accept_what_was_not_looked_for_or_not_judged(
+    tmp_path: Path,
+    headers: list[Dataset],
+    masses_only: ExamFindings,
+    scored_only: ExamFindings,
+    maker: Maker,
+    first_round: Circumstances,
+) -> None:
+    built = [
+        each
+        for exam in (masses_only, scored_only)
+        for each in report(headers, exam, maker, first_round, KINDS)
+    ]
+    assert [each.kind for each in built].count("cad_sr") == 2
+    assert complaints(files(tmp_path, built)) == []
+
+
+def test_pixelmed_accepts_a_report_of_scores_alone(
+    tmp_path: Path,
+    headers: list[Dataset],
+    scored_only: ExamFindings,
+    maker: Maker,
+    first_round: Circumstances,
+) -> None:
+    built = report(headers, scored_only, maker, first_round, frozenset(REPORTS))
+    ((_, path),) = files(tmp_path, built)
+    assert validators.pixelmed_errors([path]) == []
+
+
 def test_pixelmed_accepts_reports_with_findings(
     tmp_path: Path,
     headers: list[Dataset],
@@ -133,6 +162,20 @@ def test_the_reports_of_headers_that_say_little(
     found = files(tmp_path, report(headers, exam, maker, first_round, KINDS))
     assert len(found) == 4
     assert complaints(found) == []
+
+
+@pytest.mark.slow
+def test_pixelmed_accepts_masses_without_calcifications_or_a_judgment(
+    tmp_path: Path,
+    headers: list[Dataset],
+    masses_only: ExamFindings,
+    maker: Maker,
+    first_round: Circumstances,
+) -> None:
+    built = report(headers, masses_only, maker, first_round, frozenset(REPORTS))
+    paths = [path for _, path in files(tmp_path, built)]
+    assert len(paths) == 2
+    assert validators.pixelmed_errors(paths) == []
 
 
 @pytest.mark.slow

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from destinations import Posted
 from free_ports import free_port
+from ledger_book import reading
 from orthanc_server import OrthancServer
 from pydicom import dcmread
 from small_images import mammogram
 
 from dicom_node.cli import run
 from dicom_node.errors import Declined, Refused
-from dicom_node.ledger.tables import ModelRun, Verdict
+from dicom_node.ledger.tables import Verdict
 from dicom_node.life import ANALYZE, DELIVER, State
 from dicom_node.settings import ENVIRONMENT_VARIABLE, load_settings
 from dicom_node.wiring import Node, migrate, newest_revision
@@ -147,31 +148,26 @@ def test_trace_tells_readings_verdicts_and_rounds(ends: Ends, books: Posted) -> 
                 case_id=case_id, instance_id=image.id, code="I14", sentence="PartialView is YES"
             )
         )
-        session.add(
-            ModelRun(
-                case_id=case_id,
-                system="shared_trunk",
-                bundle="phantom",
-                version="1",
-                digest="d" * 64,
-                operating_point="balanced",
-                code_version="1",
-                settings_digest="s",
-                device="cpu",
-                seconds=1.5,
-                cancer_score=0.25,
-                findings_count=3,
-                findings_path="p",
-                findings_sha256="h",
-                made_at=case.opened_at,
-            )
-        )
+        row = reading(case_id)
+        row.digest, row.cancer_score, row.findings_count = "d" * 64, 0.25, 3
+        session.add(row)
     (told,) = json.loads(ends("trace", "--json", str(case_id))[1])
     assert told["images"][0]["verdict"] == "I14: PartialView is YES"
     assert told["reading"]["cancer_score"] == 0.25
     page = ends("trace", str(case_id))[1]
-    assert "read by phantom 1 (shared_trunk), weights dddddddddddd" in page
+    assert "read by b 1 (shared_trunk), weights dddddddddddd" in page
     assert "score 0.250, 3 findings" in page
+
+
+def test_trace_says_where_a_system_does_not_judge(ends: Ends, books: Posted) -> None:
+    case_id = books.case(objects=0)
+    with books.node.ledger.writing() as session:
+        row = reading(case_id)
+        row.cancer_score = None
+        session.add(row)
+    (told,) = json.loads(ends("trace", "--json", str(case_id))[1])
+    assert told["reading"]["cancer_score"] is None
+    assert "operating point o: not judged, 0 findings" in ends("trace", str(case_id))[1]
 
 
 @pytest.mark.parametrize("command", ["trace", "retry"])
