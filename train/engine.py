@@ -1,13 +1,11 @@
 """The one training loop: stages of named losses, a run folder that can be taken up again."""
 
-import hashlib
-import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,17 +13,35 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-RECIPE, METRICS, WEIGHTS, STATE = "recipe.toml", "metrics.jsonl", "weights.safetensors", "state.pt"
+from train import parallel
+from train.errors import Diverged, OtherRecipe
+from train.events import Scalars, scalars
+from train.run_folder import METRICS, RECIPE, STATE, WEIGHTS, Run, facts_of
+
+__all__ = [
+    "METRICS",
+    "RECIPE",
+    "STATE",
+    "WEIGHTS",
+    "Options",
+    "OtherRecipe",
+    "Run",
+    "Stage",
+    "fit",
+]
+
 _WARM_UP = 0.05  # part of a stage
 
 B = TypeVar("B")
+OptimizerKind = Literal["adamw", "adam", "sgd"]
+Schedule = Literal["cosine", "constant"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +52,13 @@ class Stage(Generic[B]):
     steps: int
     learning_rate: float
     batch: Callable[[np.random.Generator], B]
-    losses: Callable[[nn.Module, B], Mapping[str, Tensor]]  # summed
+    losses: Callable[[nn.Module, B], Mapping[str, Tensor]]  # summed; each time the same names
     frozen: tuple[str, ...] = ()  # parts of the network, by their names, that stay as they are
+    # Weight decay of parts, by their names, where it is not the options'. Adam and SGD add
+    # weight_decay * w to the gradient. Keras' l2(d) adds d * w**2 to the loss, whose gradient is
+    # 2 * d * w: a paper's l2(d) is a weight decay of 2 * d here, with Adam or SGD. AdamW's decay
+    # does not pass through the moments, and is neither.
+    decay: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,52 +71,10 @@ class Options:
     amp: bool  # bfloat16 where the hardware has it; slower where it has not
     validate_every: int  # steps; also at the end of each stage
     device: str = "cpu"
-
-
-class OtherRecipe(Exception):
-    """Say that a run folder belongs to another recipe."""
-
-
-class Run:
-    """A run folder: the recipe, the weights, the measurements, and the state to go on from."""
-
-    def __init__(self, folder: Path, recipe: str) -> None:
-        self.folder = folder
-        self.recipe_sha256 = hashlib.sha256(recipe.encode()).hexdigest()
-        folder.mkdir(parents=True, exist_ok=True)
-        kept = folder / RECIPE
-        if kept.exists() and kept.read_text(encoding="utf-8") != recipe:
-            raise OtherRecipe(
-                f"{folder} holds a run of another recipe: choose another folder, or remove it"
-            )
-        kept.write_text(recipe, encoding="utf-8")
-
-    def note(self, **facts: object) -> None:
-        """Add a line to the run's measurements."""
-        with (self.folder / METRICS).open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(facts) + "\n")
-
-    def keep(self, network: nn.Module, optimizer: torch.optim.Optimizer, done: int) -> None:
-        """Keep the weights, and what the next step needs."""
-        _written(
-            self.folder / WEIGHTS,
-            lambda path: save_file(
-                {name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path
-            ),
-        )
-        _written(
-            self.folder / STATE,
-            lambda path: torch.save({"done": done, "optimizer": optimizer.state_dict()}, path),
-        )
-
-    def take_up(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-        """Load what was kept and return how many steps are done; 0 for a new run."""
-        if not (self.folder / STATE).exists():
-            return 0
-        state = torch.load(self.folder / STATE, weights_only=True)
-        network.load_state_dict(load_file(self.folder / WEIGHTS))
-        optimizer.load_state_dict(state["optimizer"])
-        return int(state["done"])
+    kind: OptimizerKind = "adamw"
+    momentum: float = 0.0  # SGD's
+    schedule: Schedule = "cosine"  # after a warm-up; constant: the stage's rate in each step
+    accumulate: int = 1  # batches a step, and process
 
 
 def fit(
@@ -107,42 +86,75 @@ def fit(
 ) -> None:
     """Train through all stages, or through what is left of them.
 
-    Each step draws from a generator of its own, made from the seed and the step's number: a run
-    that was interrupted goes on as if it had not been.
+    Each batch is drawn from a generator of its own, made from the seed and the numbers of stage,
+    step and batch: a run that was interrupted goes on as if it had not been, and several processes
+    learn what one would that accumulates as many batches.
     """
-    device = torch.device(options.device)
-    network.to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=options.weight_decay)
+    network.to(torch.device(options.device))
+    optimizer, decays = _optimizer(network, stages, options)
     done = run.take_up(network, optimizer)
+    parallel.alike(network)
     total = sum(stage.steps for stage in stages)
-    with _progress() as progress:
-        bar = progress.add_task("", total=total, completed=done)
+    with _account(run, options, done, total) as account:
         first = 0
         for number, stage in enumerate(stages):
             _freeze(network, stage.frozen)
+            for group, decay in zip(optimizer.param_groups, decays, strict=True):
+                group["weight_decay"] = decay[number]
             for step in range(max(0, done - first), stage.steps):
                 began = time.monotonic()
-                rate = stage.learning_rate * _pace(step, stage.steps)
-                rng = np.random.default_rng([options.seed, number, step])
-                torch.manual_seed(int(rng.integers(1 << 62)))  # detectors draw regions with it
-                losses = _step(network, optimizer, stage, rate, rng, options)
+                rate = stage.learning_rate * _pace(step, stage.steps, options.schedule)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                losses = _step(network, optimizer, stage, options, (number, step))
                 here = first + step + 1
-                run.note(
-                    step=here,
-                    stage=stage.name,
-                    rate=rate,
-                    seconds=round(time.monotonic() - began, 3),
-                    **losses,
-                )
-                shown = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
-                progress.update(bar, completed=here, description=f"{stage.name}: {shown}")
+                account.step(stage.name, here, rate, time.monotonic() - began, losses)
                 if here % options.validate_every == 0 or step + 1 == stage.steps:
-                    network.eval()
-                    run.note(step=here, stage=stage.name, validation=dict(validate(network)))
+                    parallel.average_statistics(network)
+                    if parallel.leads():
+                        network.eval()
+                        account.validation(stage.name, here, dict(validate(network)))
+                        run.keep(network, optimizer, here)
                     _freeze(network, stage.frozen)
-                    run.keep(network, optimizer, here)
             first += stage.steps
+    if parallel.leads():
+        run.end(network, total)
+    parallel.wait()  # the files are there for all
     network.eval()
+
+
+def _optimizer(
+    network: nn.Module, stages: Sequence[Stage[B]], options: Options
+) -> tuple[torch.optim.Optimizer, list[tuple[float, ...]]]:
+    """Make the optimizer, and say each of its groups' decay in each stage.
+
+    A group is the parameters that always decay alike, so that one optimizer with its moments
+    serves all stages.
+    """
+    for stage in stages:
+        for part in stage.decay or ():
+            network.get_submodule(part)  # says if there is none
+    groups: dict[tuple[float, ...], list[nn.Parameter]] = {}
+    for name, weight in network.named_parameters():
+        decays = tuple(_decay(name, stage, options) for stage in stages)
+        groups.setdefault(decays, []).append(weight)
+    lists = [{"params": weights} for weights in groups.values()]
+    match options.kind:
+        case "adamw":
+            return torch.optim.AdamW(lists), list(groups)
+        case "adam":
+            return torch.optim.Adam(lists), list(groups)
+        case "sgd":
+            return torch.optim.SGD(lists, momentum=options.momentum), list(groups)
+
+
+def _decay(name: str, stage: Stage[B], options: Options) -> float:
+    """Return what the innermost part that holds a parameter says of it."""
+    parts = [part for part in stage.decay or () if not part or name.startswith(f"{part}.")]
+    if not parts:
+        return options.weight_decay
+    assert stage.decay is not None
+    return stage.decay[max(parts, key=len)]
 
 
 def _freeze(network: nn.Module, parts: Sequence[str]) -> None:
@@ -157,38 +169,110 @@ def _step(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     stage: Stage[B],
-    rate: float,
-    rng: np.random.Generator,
     options: Options,
+    place: tuple[int, int],
 ) -> dict[str, float]:
-    """Take one step and return its losses."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    batch = stage.batch(rng)
-    with torch.autocast(options.device.partition(":")[0], torch.bfloat16, enabled=options.amp):
-        losses = stage.losses(network, batch)
-    total = torch.stack(list(losses.values())).sum()
-    if not torch.isfinite(total):
-        raise ArithmeticError(f"the loss is {total.item()} in stage {stage.name}: lower its rate")
+    """Take one step and return its losses, each the mean over the step's batches."""
     optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
+    sums = torch.zeros((), device=options.device)
+    for turn in range(options.accumulate):
+        part = turn * parallel.processes() + parallel.number()
+        rng = np.random.default_rng([options.seed, *place, part])
+        _seed(int(rng.integers(1 << 62)), options.device)
+        batch = stage.batch(rng)
+        with torch.autocast(options.device.partition(":")[0], torch.bfloat16, enabled=options.amp):
+            losses = stage.losses(network, batch)
+        values = _precise(losses, stage.name)
+        (values.sum() / options.accumulate).backward()  # type: ignore[no-untyped-call]
+        sums = sums + values.detach()
+    means = parallel.averaged(sums / options.accumulate)
+    if not torch.isfinite(means).all():
+        raise Diverged(f"the loss is {means.sum().item()} in stage {stage.name}: lower its rate")
+    parallel.average_gradients(network)
     nn.utils.clip_grad_norm_(network.parameters(), options.clip_norm)
     optimizer.step()
-    return {name: round(value.item(), 5) for name, value in losses.items()}
+    return {name: round(mean, 5) for name, mean in zip(losses, means.tolist(), strict=True)}
 
 
-def _pace(step: int, steps: int) -> float:
-    """Warm up, then follow a cosine down to nothing."""
+def _seed(seed: int, device: str) -> None:
+    """Seed what torch draws in this step: dropout, and the regions of detectors."""
+    if device.startswith("cpu"):
+        # `torch.manual_seed` would also keep a note of each call until somebody uses a GPU.
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
+def _precise(losses: Mapping[str, Tensor], stage: str) -> Tensor:
+    """Stack the losses; one that was summed in half precision has lost most of its digits."""
+    for name, loss in losses.items():
+        if loss.dtype not in {torch.float32, torch.float64}:
+            raise TypeError(
+                f"the loss {name!r} of stage {stage} is a {loss.dtype}: compute it from "
+                "`.float()` of what the network says"
+            )
+    return torch.stack([loss.float() for loss in losses.values()])
+
+
+def _pace(step: int, steps: int, schedule: Schedule) -> float:
+    """Warm up, then follow a cosine down to nothing; or do not change."""
+    if schedule == "constant":
+        return 1.0
     warm = max(1, round(steps * _WARM_UP))
     if step < warm:
         return (step + 1) / warm
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def _written(path: Path, write: Callable[[Path], None]) -> None:
-    begun = path.with_suffix(".part")
-    write(begun)
-    begun.replace(path)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Account:
+    """What a run says of itself while it goes; of several processes, the first one says it."""
+
+    run: Run
+    progress: Progress
+    bar: TaskID
+    scalars: Scalars
+
+    def step(
+        self, stage: str, step: int, rate: float, seconds: float, losses: Mapping[str, float]
+    ) -> None:
+        """Tell the losses of a step."""
+        if not parallel.leads():
+            return
+        self.run.note(step=step, stage=stage, rate=rate, seconds=round(seconds, 3), **losses)
+        self.scalars(step, "loss", losses)
+        shown = " ".join(f"{name} {value:.3f}" for name, value in losses.items())
+        self.progress.update(self.bar, completed=step, description=f"{stage}: {shown}")
+
+    def validation(self, stage: str, step: int, figures: Mapping[str, float]) -> None:
+        """Tell how the network does on patients who do not teach it."""
+        self.run.note(step=step, stage=stage, validation=figures)
+        self.scalars(step, "validation", figures)
+
+
+@contextmanager
+def _account(run: Run, options: Options, done: int, total: int) -> Iterator[_Account]:
+    """Open the run's books."""
+    with _progress() as progress:
+        bar = progress.add_task("", total=total, completed=done)
+        if parallel.leads():
+            run.forget_after(done)
+            if facts_of(run.folder).get("weights_sha256") is None:
+                other = run.begin(
+                    seed=options.seed,
+                    steps=total,
+                    done=done,
+                    device=options.device,
+                    processes=parallel.processes(),
+                )
+                if other:
+                    progress.console.print(
+                        f"The run began with other {', '.join(other)}: its result is not quite "
+                        "that of one go.",
+                        highlight=False,
+                    )
+        with scalars(run.folder, done, wanted=parallel.leads() and done < total) as writing:
+            yield _Account(run, progress, bar, writing)
 
 
 def _progress() -> Progress:
@@ -198,4 +282,5 @@ def _progress() -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        disable=not parallel.leads(),
     )

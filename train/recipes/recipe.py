@@ -19,7 +19,7 @@ from inference.systems.views import Reader, Seen, exam_score
 from train.data.augment import Augmentation
 from train.data.phantom import Lesson, lessons
 from train.data.splits import Seeds, overlapping
-from train.engine import Options, Run
+from train.engine import OptimizerKind, Options, Run, Schedule
 from train.evaluation import Lesion, SeenPatient, compared, measured
 from train.export import (
     Described,
@@ -66,12 +66,24 @@ class Changes(Table):
 
 
 class Optimizer(Table):
-    """AdamW, clipped."""
+    """How steps are taken."""
 
+    kind: OptimizerKind = "adamw"
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    schedule: Schedule = "cosine"
     weight_decay: float = Field(ge=0)
     clip_norm: float = Field(gt=0)
+    accumulate: int = Field(default=1, ge=1)
     amp: bool
     validate_every: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _momentum_is_of_sgd(self) -> Self:
+        if self.momentum and self.kind != "sgd":
+            raise ValueError(
+                f'momentum is a part of SGD: set kind = "sgd", or leave it out of {self.kind}'
+            )
+        return self
 
     def options(self, seed: int, device: str) -> Options:
         """Return them as the engine wants them."""
