@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.findings import Kind
-from inference.networks.trunks import channels_last
 from inference.preparing.tiles import Tile
 from train.data.calcium_labels import LEAST_MM2, dilated
 from train.data.phantom import Lesson
@@ -79,7 +78,7 @@ def drawn_tiles(
         for number in range(count)
     ]
     both = torch.from_numpy(np.stack(parts))  # B C+1 T T
-    return Tiles(channels_last(both[:, :-1]), both[:, -1].long())
+    return Tiles(both[:, :-1], both[:, -1].long())
 
 
 def _around_one(views: Sequence[CalciumView], size_px: int, rng: np.random.Generator) -> Picture:

@@ -63,6 +63,7 @@ class Detecting(Course):
     centered: bool
     malignant: float = Field(ge=0, le=1)  # part of the batch that shows a malignant mass
     benign: float = Field(ge=0, le=1)  # part that shows benign masses only
+    frozen: Annotated[tuple[Literal["scales.trunk"], ...], Field(strict=False)] = ()
 
 
 class Segmenting(Course):
@@ -71,6 +72,7 @@ class Segmenting(Course):
     learns: Literal["calcification"]
     batch: int = Field(ge=2)  # every second tile shows a calcification
     calcification_weight: float = Field(gt=0)  # of a pixel's cross entropy; background counts 1
+    frozen: tuple[()] = ()
 
 
 class Recipe(Common):
@@ -240,7 +242,10 @@ def _stage(
         course.learning_rate,
         batch,
         lambda network, taught: taught.losses(network),
-        frozen=tuple(part for part in _PARTS if part != course.learns),
+        frozen=(
+            *(part for part in _PARTS if part != course.learns),
+            *(f"{course.learns}.{part}" for part in course.frozen),
+        ),
     )
 
 
