@@ -7,6 +7,8 @@ is absent, so intersections and sizes are summed first.
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.findings import Mask
+
 
 class Dice:
     """Gather predicted against true labels, image by image."""
@@ -52,3 +54,15 @@ def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
         raise ValueError(f"masks of shape {one.shape} and {other.shape}: both must be of one image")
     sizes = int(one.sum()) + int(other.sum())
     return 2 * int((one & other).sum()) / sizes if sizes else float("nan")
+
+
+def mask_dice(one: Mask, other: Mask) -> float:
+    """Return the overlap of two findings' masks, wherever they lie in the image."""
+    top, left = min(one.top, other.top), min(one.left, other.left)
+    rows = max(mask.top + mask.pixels.shape[0] for mask in (one, other)) - top
+    columns = max(mask.left + mask.pixels.shape[1] for mask in (one, other)) - left
+    first, second = (
+        Mask(mask.left - left, mask.top - top, mask.pixels).on(rows, columns)
+        for mask in (one, other)
+    )
+    return dice(first, second)
