@@ -1,5 +1,6 @@
 """A node as an administrator runs it: `dicom-node` processes with a settings file of their own."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -45,6 +46,7 @@ def settings_text(  # noqa: PLR0913 - what journeys vary
     broker: str = "",
     return_port: int | None = None,
     retry_seconds: Sequence[float] = (1.0, 2.0),
+    bundle: str | Sequence[str] = "shared_trunk_phantom",
 ) -> str:
     """Write a settings file with the short waits of a test."""
     lines = [
@@ -65,6 +67,7 @@ def settings_text(  # noqa: PLR0913 - what journeys vary
         "[[receiving.callers]]",
         'ae_title = "FOURVIEWS_SEND"',
         "[analyzing]",
+        f"bundle = {json.dumps(bundle)}",
         "threads = 1",
         "[delivering]",
         f"retry_seconds = {list(retry_seconds)}",
