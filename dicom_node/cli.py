@@ -337,9 +337,14 @@ def phantom(
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the result is put.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Which synthetic patient.")] = 7,
-    bundle: Annotated[
-        str, typer.Option("--system", help="A system's name or a bundle's.")
-    ] = "shared_trunk",
+    bundles: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--system",
+            help="A system's name or a bundle's; shared_trunk by default. May be repeated: then "
+            "they agree.",
+        ),
+    ] = None,
     archive: Annotated[
         str, typer.Option(help="Who receives: orthanc, builtin, or auto (Orthanc if installed).")
     ] = "auto",
@@ -347,4 +352,4 @@ def demo(
     """Show everything: a phantom study goes the whole way into a PACS, and back as a picture."""
     from dicom_node.demo.show import show
 
-    raise typer.Exit(show(console, folder, seed, bundle, archive))
+    raise typer.Exit(show(console, folder, seed, bundles or ["shared_trunk"], archive))

@@ -11,7 +11,15 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from dicom_node.errors import Misconfigured
 from dicom_node.shipped import shipped
@@ -61,6 +69,19 @@ def _network(value: str) -> str:
     return value
 
 
+def _bundles(value: object) -> str | tuple[str, ...]:
+    """Take a bundle's name, or a list of names; a list of one is that one."""
+    names = (value,) if isinstance(value, str) else value
+    if not (isinstance(names, list | tuple) and names):
+        raise ValueError("wanted: a bundle's name, or a list of names")
+    if not all(isinstance(name, str) and name.strip() for name in names):
+        raise ValueError("wanted: a bundle's name, or a list of names, none of them empty")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"a bundle agrees with others, not with itself; twice: {', '.join(twice)}")
+    return tuple(names) if len(names) > 1 else str(names[0])
+
+
 def _research(value: str) -> str:
     if RESEARCH_USE not in value.lower():
         raise ValueError(f"it has to say {RESEARCH_USE!r}: it stands in every object")
@@ -73,6 +94,7 @@ Seconds = Annotated[float, Field(gt=0, le=1e8)]  # three years; no infinity, whi
 Network = Annotated[str, AfterValidator(_network)]
 Secret = Annotated[str, AfterValidator(_secret)]
 Broker = Annotated[Secret, AfterValidator(_broker)]
+Bundles = Annotated[str | tuple[str, ...], BeforeValidator(_bundles)]
 View = Literal["LCC", "RCC", "LMLO", "RMLO"]
 
 
@@ -146,9 +168,9 @@ class Accept(Table):
 
 
 class Analyzing(Table):
-    """Which bundle reads the studies, and which studies."""
+    """Which bundle reads the studies, or which several, and which studies."""
 
-    bundle: str = "shared_trunk_phantom"
+    bundle: Bundles = "shared_trunk_phantom"
     bundles: Path | None = None
     operating_point: str = ""
     device: str = "cpu"
@@ -235,10 +257,11 @@ class Settings(Table):
         return self.node.database or f"sqlite:///{self.data / 'ledger.sqlite'}"
 
     @property
-    def bundle_folder(self) -> Path:
-        """Return where the active bundle lies."""
-        home = self.analyzing.bundles
-        return (home.expanduser() if home else shipped("bundles")) / self.analyzing.bundle
+    def bundle_folders(self) -> tuple[Path, ...]:
+        """Return where the active bundles lie, in the order of their names."""
+        home, named = self.analyzing.bundles, self.analyzing.bundle
+        names = (named,) if isinstance(named, str) else named
+        return tuple((home.expanduser() if home else shipped("bundles")) / name for name in names)
 
     @property
     def digest(self) -> str:

@@ -7,6 +7,7 @@ process that never analyzes never loads it.
 import fcntl
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -23,6 +24,7 @@ from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.engine import open_engine
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.questions import Questions
+from dicom_node.ledger.tables import NAME_LENGTH
 from dicom_node.settings import Settings
 from dicom_node.shipped import shipped
 from dicom_node.spool import Spool
@@ -72,22 +74,32 @@ class Node:
         return spool
 
     @cached_property
-    def card(self) -> "Card":
-        """Read the active bundle's card, its weights verified; no torch is needed."""
-        from inference.bundle import load_card, verified_weights
+    def cards(self) -> "tuple[Card, ...]":
+        """Read the active bundles' cards, their weights verified; no torch is needed."""
+        from inference.bundle import CARD, load_card, verified_weights
         from inference.errors import BadBundle
 
-        try:
-            card = load_card(self.settings.bundle_folder)
-            card.finding_score(self.settings.analyzing.operating_point or None)
-            verified_weights(self.settings.bundle_folder, card)
-        except BadBundle as fault:
-            raise Misconfigured(str(fault).splitlines()) from fault
-        return card
+        cards, faults = [], list[str]()
+        for folder in self.settings.bundle_folders:
+            try:
+                card = load_card(folder)
+                card.finding_score(self.settings.analyzing.operating_point or None)
+                verified_weights(folder, card)
+            except BadBundle as fault:
+                faults += str(fault).splitlines()
+                if not (folder / CARD).exists():
+                    there = sorted(path.parent.name for path in folder.parent.glob(f"*/{CARD}"))
+                    faults[-1] += f"; bundles in {folder.parent}: {', '.join(there) or 'none'}"
+            else:
+                cards.append(card)
+        if faults:
+            raise Misconfigured(faults)
+        _fitting(cards, self.settings.analyzing.operating_point)
+        return tuple(cards)
 
     @cached_property
-    def analyzer(self) -> "Analyzer":
-        """Open the active bundle; this is where torch comes in."""
+    def analyzers(self) -> "tuple[Analyzer, ...]":
+        """Open the active bundles; this is where torch comes in."""
         from inference.analyzer import open_bundle
 
         analyzing = self.settings.analyzing
@@ -95,11 +107,31 @@ class Node:
             import torch
 
             torch.set_num_threads(analyzing.threads)
-        return open_bundle(
-            self.settings.bundle_folder,
-            device=analyzing.device,
-            operating_point=analyzing.operating_point or None,
+        return tuple(
+            open_bundle(
+                folder,
+                device=analyzing.device,
+                operating_point=analyzing.operating_point or None,
+            )
+            for folder in self.settings.bundle_folders
         )
+
+
+def _fitting(cards: "Sequence[Card]", operating_point: str) -> None:
+    """See that the bundles' versions and operating points fit where an object names them."""
+    points = [operating_point or card.default_operating_point for card in cards]
+    told = {
+        "versions": "+".join(card.version for card in cards),
+        "operating points": points[0] if len(set(points)) == 1 else "+".join(points),
+    }
+    faults = [
+        f"analyzing.bundle: the {what} of the bundles are {words} together, which is too long for "
+        f"a report: it takes {NAME_LENGTH} characters"
+        for what, words in told.items()
+        if len(words) > NAME_LENGTH
+    ]
+    if faults:
+        raise Misconfigured(faults)
 
 
 def _alembic(node: Node) -> Config:

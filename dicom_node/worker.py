@@ -33,7 +33,7 @@ def turns(node: Node) -> dict[Verb, Callable[[int], None]]:
         node.questions,
         node.spool,
         node.settings,
-        lambda: node.analyzer,
+        lambda: node.analyzers,
         CODE_VERSION,
     )
     shop = Workshop(node.ledger, node.questions, node.spool, node.settings, CODE_VERSION)
@@ -48,7 +48,7 @@ def turns(node: Node) -> dict[Verb, Callable[[int], None]]:
 def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
     """Serve the queues of some verbs until told to stop."""
     if ANALYZE in verbs:
-        assert Node(settings).card  # Misconfigured here, where it ends the process in words
+        assert Node(settings).cards  # Misconfigured here, where it ends the process in words
     app = queue(settings)
     home: dict[str, Any] = {}
 
@@ -83,8 +83,10 @@ def _at_home(settings: Settings, verbs: Sequence[Verb]) -> dict[str, Any]:
     """Make what the turns need; a bundle is loaded before the first case, not with it."""
     node = Node(settings)
     if ANALYZE in verbs:
-        logger.info("loading bundle", folder=settings.bundle_folder.name)
-        logger.info("bundle loaded", digest=node.analyzer.digest[:12])
+        for folder in settings.bundle_folders:
+            logger.info("loading bundle", folder=folder.name)
+        for analyzer in node.analyzers:
+            logger.info("bundle loaded", digest=analyzer.digest[:12])
     return {"turns": turns(node), "bell": Bell(settings)}
 
 

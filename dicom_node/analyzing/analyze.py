@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from inference.analyzer import Analyzer
 
 UNREADABLE_PIXELS = "I18"
+REPORTED = 0  # the place of the reading that is reported; the members' places count from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Desk:
     questions: Questions
     spool: Spool
     settings: Settings
-    analyzer: "Callable[[], Analyzer]"  # asked for only when there is something to read
+    analyzers: "Callable[[], Sequence[Analyzer]]"  # asked for only where there is something to read
     code_version: str
 
 
@@ -104,38 +105,57 @@ def _verdict(turn: Turn, image: Instance, declined: Declined | None) -> Verdict:
 
 
 def _read(desk: Desk, turn: Turn, exam: Exam) -> None:
-    """Let the network read the exam, and keep what it saw."""
-    analyzer = desk.analyzer()
-    started = time.perf_counter()
-    seen = analyzer.analyze(exam)
-    seconds = time.perf_counter() - started
-    path = desk.spool.case_name(turn.case_id, turn.lease, "findings.json")
-    sha256 = desk.spool.write(path, pack(seen))
-    turn.leave(
-        ModelRun(
-            case_id=turn.case_id,
-            system=seen.system,
-            bundle=analyzer.card.name,
-            version=seen.version,
-            digest=seen.digest,
-            operating_point=seen.operating_point,
-            code_version=desk.code_version,
-            settings_digest=desk.settings.digest,
-            device=desk.settings.analyzing.device,
-            seconds=round(seconds, 3),
-            cancer_score=seen.cancer_score,
-            findings_count=len(seen.findings),
-            findings_path=path,
-            findings_sha256=sha256,
-            made_at=now(),
-        ),
-        *_rows(turn, seen),
-    )
+    """Let each bundle read the exam, and keep what each saw and what they agree on."""
+    analyzers = desk.analyzers()
+    from inference.systems.agreement import agreed
+
+    readings = [_timed(analyzer, exam) for analyzer in analyzers]
+    seen = agreed([reading for reading, _ in readings])
+    seconds = sum(seconds for _, seconds in readings)
+    if len(readings) > 1:
+        for place, (reading, spent) in enumerate(readings, start=1):
+            turn.leave(_run(desk, turn, reading, spent, place))
+    turn.leave(_run(desk, turn, seen, seconds, REPORTED), *_rows(turn, seen))
     turn.remark = (
         f"{len(seen.findings)} findings in {len(seen.views)} views, "
         f"{_judged(seen.cancer_score)}, {seconds:.1f} s"
     )
-    turn.details = {"bundle": analyzer.card.name, "version": seen.version, "digest": seen.digest}
+    turn.details = {"bundle": _bundle(seen), "version": seen.version, "digest": seen.digest}
+
+
+def _timed(analyzer: "Analyzer", exam: Exam) -> tuple[ExamFindings, float]:
+    started = time.perf_counter()
+    return analyzer.analyze(exam), time.perf_counter() - started
+
+
+def _run(desk: Desk, turn: Turn, seen: ExamFindings, seconds: float, place: int) -> ModelRun:
+    """Write down one reading: its transcript in the spool, all else in its row."""
+    name = "findings.json" if place == REPORTED else f"findings-{place}.json"
+    path = desk.spool.case_name(turn.case_id, turn.lease, name)
+    return ModelRun(
+        case_id=turn.case_id,
+        place=place,
+        system=seen.system,
+        bundle=_bundle(seen),
+        version=seen.version,
+        digest=seen.digest,
+        operating_point=seen.operating_point,
+        code_version=desk.code_version,
+        settings_digest=desk.settings.digest,
+        device=desk.settings.analyzing.device,
+        seconds=round(seconds, 3),
+        cancer_score=seen.cancer_score,
+        uncertainty=seen.uncertainty,
+        findings_count=len(seen.findings),
+        findings_path=path,
+        findings_sha256=desk.spool.write(path, pack(seen)),
+        made_at=now(),
+    )
+
+
+def _bundle(seen: ExamFindings) -> str:
+    """Name the bundle that read, or say how many did."""
+    return seen.members[0].bundle if len(seen.members) == 1 else f"{len(seen.members)} bundles"
 
 
 def _judged(score: float | None) -> str:
@@ -156,6 +176,7 @@ def _rows(turn: Turn, seen: ExamFindings) -> list[Finding]:
             score=found.score,
             cancer_score=found.cancer_score,
             systems=",".join(found.systems),
+            uncertainty=found.uncertainty,
         )
         for view in seen.views
         for found in view.findings

@@ -4,13 +4,14 @@ A node of its own starts on the embedded default in a folder of its own; a PACS 
 shown at the end is what the PACS gives back.
 """
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,13 +47,13 @@ LESIONS = (
 ENDS = {State.DELIVERED, State.DECLINED, State.FAILED}
 
 
-def show(console: Console, folder: Path, seed: int, bundle: str, which: str) -> int:
+def show(console: Console, folder: Path, seed: int, bundles: Sequence[str], which: str) -> int:
     """Run the demo; 0 where the results came back from the PACS."""
     folder = folder.absolute()
     _clear(folder)
     with (
         archive(which, folder) as pacs,
-        _running_node(console, folder, pacs, bundle) as (settings, process),
+        _running_node(console, folder, pacs, bundles) as (settings, process),
     ):
         questions = ready(Node(settings)).questions
         images = _phantom(console, folder, seed)
@@ -89,7 +90,7 @@ def _bundle_named(name: str) -> str:
     raise Misconfigured([f"--system: no bundle is called {name}; there are: {there}"])
 
 
-def _settings_file(folder: Path, pacs: Archive, bundle: str) -> Path:
+def _settings_file(folder: Path, pacs: Archive, bundles: Sequence[str]) -> Path:
     """Write a settings file that differs from the default only in where and to whom."""
     path = folder / "node.toml"
     path.write_text(
@@ -107,7 +108,7 @@ ae_title = "FOURVIEWS_SEND"
 addresses = ["127.0.0.1"]
 
 [analyzing]
-bundle = "{bundle}"
+bundle = {json.dumps(bundles)}
 
 [[delivering.destinations]]
 name = "pacs"
@@ -122,10 +123,11 @@ port = {pacs.port}
 
 @contextmanager
 def _running_node(
-    console: Console, folder: Path, pacs: Archive, bundle: str
+    console: Console, folder: Path, pacs: Archive, bundles: Sequence[str]
 ) -> Iterator[tuple[Settings, "subprocess.Popen[bytes]"]]:
     """Start `dicom-node up` as an administrator would, and stop it the same way."""
-    path = _settings_file(folder, pacs, _bundle_named(bundle))
+    named = [_bundle_named(name) for name in bundles]
+    path = _settings_file(folder, pacs, named)
     settings = load_settings(path)
     with (folder / "node.log").open("wb") as log:
         process = subprocess.Popen(
@@ -138,7 +140,7 @@ def _running_node(
     console.print(f"PACS  {pacs.name}, AE {AE_TITLE}, port {pacs.port}", highlight=False)
     console.print(
         f"node  AE {settings.receiving.ae_title}, port {settings.receiving.port}, "
-        f"ledger SQLite, queue a folder, bundle {settings.analyzing.bundle}",
+        f"ledger SQLite, queue a folder, bundle {' and '.join(named)}",
         highlight=False,
     )
     try:

@@ -117,11 +117,36 @@ class Questions:
             return {row.instance_id: row for row in rows}
 
     def run_of(self, case_id: int) -> ModelRun | None:
-        """Return the reading of a case."""
+        """Return the reading of a case that is reported."""
         with self._session() as session:
             return session.scalars(
-                select(ModelRun).where(ModelRun.case_id == case_id).order_by(ModelRun.id)
+                select(ModelRun).where(ModelRun.case_id == case_id, ModelRun.place == 0)
             ).first()
+
+    def members_of(self, case_id: int) -> Sequence[ModelRun]:
+        """Return the readings that agreed to the one that is reported; none where one read."""
+        with self._session() as session:
+            return session.scalars(
+                select(ModelRun)
+                .where(ModelRun.case_id == case_id, ModelRun.place > 0)
+                .order_by(ModelRun.place)
+            ).all()
+
+    def readers_of(self, case_ids: Sequence[int]) -> dict[int, list[str]]:
+        """Return which systems read each of these cases, with the versions of their bundles."""
+        with self._session() as session:
+            rows = session.scalars(
+                select(ModelRun)
+                .where(ModelRun.case_id.in_(case_ids))
+                .order_by(ModelRun.case_id, ModelRun.place)
+            ).all()
+        readers: dict[int, list[ModelRun]] = {}
+        for run in rows:
+            readers.setdefault(run.case_id, []).append(run)
+        return {
+            case_id: [f"{run.system} {run.version}" for run in runs if run.place or len(runs) == 1]
+            for case_id, runs in readers.items()
+        }
 
     def products_of(self, case_id: int) -> Sequence[Product]:
         """Return the objects that a case made."""

@@ -138,13 +138,17 @@ class Verdict(Base):
 
 
 class ModelRun(Base):
-    """One reading of one case by one bundle, with all that is needed to repeat it."""
+    """One reading of one case by one bundle, with all that is needed to repeat it.
+
+    Where several bundles agree, what they agreed on is a reading too, and the one that is reported.
+    """
 
     __tablename__ = "model_runs"
-    __table_args__ = (UniqueConstraint("case_id", "digest"),)
+    __table_args__ = (UniqueConstraint("case_id", "place"),)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"))
+    place: Mapped[int] = mapped_column(default=0)  # 0 is reported; 1 and on agreed to it, in order
     system: Mapped[str] = mapped_column(String(NAME_LENGTH))
     bundle: Mapped[str] = mapped_column(String(NAME_LENGTH))
     version: Mapped[str] = mapped_column(String(NAME_LENGTH))
@@ -155,6 +159,7 @@ class ModelRun(Base):
     device: Mapped[str] = mapped_column(String(NAME_LENGTH))
     seconds: Mapped[float]
     cancer_score: Mapped[float | None]  # null: the system does not judge
+    uncertainty: Mapped[float | None]  # in logits; null where one alone judges
     findings_count: Mapped[int]
     findings_path: Mapped[str]  # in the spool
     findings_sha256: Mapped[str] = mapped_column(String(64))
@@ -162,7 +167,7 @@ class ModelRun(Base):
 
 
 class Finding(Base):
-    """One finding of one reading, for questions in SQL; its mask lies in the spool."""
+    """One finding of the reported reading, for questions in SQL; its mask lies in the spool."""
 
     __tablename__ = "findings"
 
@@ -178,6 +183,7 @@ class Finding(Base):
     score: Mapped[float]
     cancer_score: Mapped[float | None]
     systems: Mapped[str]
+    uncertainty: Mapped[float | None]  # in logits; null where one alone saw it
 
 
 class Product(Base):

@@ -14,7 +14,7 @@ from dicom_node.reporting.codes import STANDARD, Concept, Dialect
 from dicom_node.reporting.content import Item, Reference
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.sources import Lesion, Source, bundle_words
-from dicom_node.reporting.words import impression
+from dicom_node.reporting.words import impression, seen_by, several
 from inference.findings import ExamFindings
 
 KIND = "cad_sr"
@@ -162,7 +162,11 @@ def _score(exam: ExamFindings) -> Iterator[Item]:
 def _finding(lesion: Lesion, entry: Item, exam: ExamFindings) -> Item:
     """Describe one lesion in one image (TID 4006)."""
     finding = lesion.finding
-    properties = [*_algorithm(exam), _percent(codes.CERTAINTY_OF_FINDING, finding.score)]
+    properties = [
+        *_algorithm(exam),
+        *(content.text(codes.ALGORITHM_PARAMETERS, words) for words in sightings(lesion, exam)),
+        _percent(codes.CERTAINTY_OF_FINDING, finding.score),
+    ]
     if finding.cancer_score is not None:
         properties.append(_percent(codes.PROBABILITY_OF_CANCER, finding.cancer_score))
     for name, shape, points in (
@@ -231,7 +235,20 @@ def _algorithm(exam: ExamFindings) -> Iterable[Item]:
 
 def parameters(exam: ExamFindings) -> dict[str, str]:
     """Name the exact weights and thresholds behind a result."""
-    return {"bundle sha256": exam.digest, "operating point": exam.operating_point}
+    named = {"bundle sha256": exam.digest, "operating point": exam.operating_point}
+    if several(exam):
+        named |= {
+            f"member {member.name}": f"{member.version}, bundle sha256 {member.digest}, "
+            f"operating point {member.operating_point}"
+            for member in exam.members
+        }
+    return named
+
+
+def sightings(lesion: Lesion, exam: ExamFindings) -> Iterator[str]:
+    """Say who of several saw a lesion."""
+    if several(exam):
+        yield seen_by(lesion, exam)
 
 
 def _to_be_shown() -> Item:

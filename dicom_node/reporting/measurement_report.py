@@ -27,7 +27,7 @@ from highdicom.sr import (
 from pydicom.dataset import Dataset
 
 from dicom_node.reporting import codes, content, frame, naming
-from dicom_node.reporting.cad_sr import parameters
+from dicom_node.reporting.cad_sr import parameters, sightings
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.codes import Concept
 from dicom_node.reporting.maker import Maker
@@ -119,7 +119,10 @@ def _group(
             name=exam.system,
             version=exam.version,
             family=_concept(codes.ARTIFICIAL_INTELLIGENCE),
-            parameters=[f"{name} {value}" for name, value in parameters(exam).items()],
+            parameters=[
+                *(f"{name} {value}" for name, value in parameters(exam).items()),
+                *sightings(lesion, exam),
+            ],
         ),
         measurements=[
             Measurement(name=_concept(name), value=value, unit=_concept(unit))

@@ -83,6 +83,8 @@ def _lesions(view: ViewFindings, header: Dataset, exam: ExamFindings) -> Iterato
         kinds[finding.kind] += 1
         name = f"{view.side}{view.projection} {finding.kind} {kinds[finding.kind]}"
         _proper_finding(name, finding, rows, columns)
+        if len(exam.members) > 1 and not 0 < len(finding.systems) == len(finding.scores):
+            raise ValueError(f"{name} does not say who of {len(exam.members)} saw it, and how sure")
         if finding.kind not in exam.marks:
             raise ValueError(f"{name} is of a kind that {exam.system} did not look for")
         box = finding.box

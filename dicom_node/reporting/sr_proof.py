@@ -22,7 +22,7 @@ from dicom_node.reporting.marks import (
 )
 from dicom_node.reporting.outline import MIN_POINTS, Point
 from dicom_node.reporting.sources import Lesion, Source
-from dicom_node.reporting.words import scope
+from dicom_node.reporting.words import promised, seen_by, several
 from dicom_node.settings import RESEARCH_USE
 from inference.findings import Finding
 
@@ -71,7 +71,7 @@ def statement(claim: Claim) -> Iterator[str]:
     ]
     if not any(RESEARCH_USE in text.lower() for text in words):
         yield f"no text of the report says '{RESEARCH_USE}'"
-    for sentence in scope(claim.exam):
+    for sentence in promised(claim.sources, claim.exam):
         if not any(sentence in text for text in words):
             yield f"no text of the report says '{sentence}'"
 
@@ -203,6 +203,10 @@ def _finding_faults(
     if is_cad and named(item, codes.RENDERING_INTENT) is None:
         yield "has no rendering intent"
     yield from _algorithm_faults(item, claim)
+    if several(claim.exam) and seen_by(lesion, claim.exam) not in _texts(
+        item, codes.ALGORITHM_PARAMETERS
+    ):
+        yield "does not say who saw it"
     yield from _score_faults(item, lesion.finding)
     for concept in (codes.CENTER, codes.OUTLINE) if is_cad else (codes.IMAGE_REGION,):
         drawn = named(item, concept)
@@ -250,8 +254,11 @@ def _is_percent(item: Dataset | None, score: float | None) -> bool:
 
 
 def _text(item: Dataset, concept: Concept) -> str:
-    found = named(item, concept)
-    return "" if found is None else str(found.get("TextValue", ""))
+    return next(iter(_texts(item, concept)), "")
+
+
+def _texts(item: Dataset, concept: Concept) -> list[str]:
+    return [str(child.get("TextValue", "")) for child in children(item) if is_named(child, concept)]
 
 
 def summary(claim: Claim) -> Iterator[str]:

@@ -4,16 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.maker import Maker
-from dicom_node.reporting.sources import Source
-from inference.findings import ExamFindings, Kind
+from dicom_node.reporting.sources import Lesion, Source
+from inference.findings import ExamFindings, Kind, Member
 
-LOOKED_FOR: dict[frozenset[Kind], str] = {
-    frozenset(Kind): "Looked for masses and calcifications.",
-    frozenset({Kind.MASS}): "Looked for masses only.",
-    frozenset({Kind.CALCIFICATION}): "Looked for calcifications only.",
-    frozenset(): "The system scores views and the exam; it marks nothing.",
-}
-NOT_JUDGED = "The system does not judge cancer."
+PLURALS = {Kind.MASS: "masses", Kind.CALCIFICATION: "calcifications"}
 
 
 def impression(
@@ -23,27 +17,78 @@ def impression(
     sentences = (
         maker.research_statement,
         _read(sources, exam),
-        *scope(exam),
         *_score(exam),
+        *promised(sources, exam),
         circumstances.change,
     )
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def scope(exam: ExamFindings) -> Iterator[str]:
-    """Say what no finding and no score stands for."""
-    yield LOOKED_FOR[frozenset(exam.marks)]
+def promised(sources: Sequence[Source], exam: ExamFindings) -> Iterator[str]:
+    """Say what silence means, and who saw each finding: no report goes out without it."""
+    yield looked_for(exam)
     if exam.cancer_score is None:
-        yield NOT_JUDGED
+        yield "Nobody judged cancer." if several(exam) else "The system does not judge cancer."
+    if several(exam):
+        for source in sources:
+            for lesion in source.lesions:
+                yield f"{lesion.name}: {seen_by(lesion, exam)}."
+
+
+def several(exam: ExamFindings) -> bool:
+    """Say whether an exam was read by more than one."""
+    return len(exam.members) > 1
+
+
+def looked_for(exam: ExamFindings) -> str:
+    """Say which kinds were looked for, and by whom where not by all."""
+    if not exam.marks:
+        who = "The systems score" if several(exam) else "The system scores"
+        them = "they mark" if several(exam) else "it marks"
+        return f"{who} views and the exam; {them} nothing."
+    kinds = [
+        PLURALS[kind] + _those(seekers(kind, exam), exam) for kind in Kind if kind in exam.marks
+    ]
+    only = "" if len(kinds) == len(Kind) else " only"
+    return f"Looked for {' and '.join(kinds)}{only}."
+
+
+def seekers(kind: Kind, exam: ExamFindings) -> tuple[Member, ...]:
+    """Return who looked for a kind."""
+    return tuple(member for member in exam.members if kind in member.marks)
+
+
+def seen_by(lesion: Lesion, exam: ExamFindings) -> str:
+    """Say how many of those who look for its kind marked a lesion, and how sure each is of it."""
+    finding = lesion.finding
+    scores = zip(finding.systems, finding.scores, strict=True)
+    named = ", ".join(f"{name} {100 * score:.1f} %" for name, score in scores)
+    asked = f"{len(seekers(finding.kind, exam))} that look for {PLURALS[finding.kind]}"
+    return f"marked by {len(finding.systems)} of {asked} ({named})"
+
+
+def _those(members: Sequence[Member], exam: ExamFindings) -> str:
+    if len(members) == len(exam.members):
+        return ""
+    return f" ({', '.join(member.name for member in members)})"
 
 
 def _read(sources: Sequence[Source], exam: ExamFindings) -> str:
     views = ", ".join(_view(source) for source in sources)
-    who = f"{exam.system} {exam.version} at operating point {exam.operating_point}"
     if not exam.marks:
-        return f"{who} read {views}."
+        return f"{_who(exam)} read {views}."
     count = len(exam.findings)
-    return f"{who}: {count or 'no'} finding{'' if count == 1 else 's'} in {views}."
+    return f"{_who(exam)}: {count or 'no'} finding{'' if count == 1 else 's'} in {views}."
+
+
+def _who(exam: ExamFindings) -> str:
+    if not several(exam):
+        return f"{exam.system} {exam.version} at operating point {exam.operating_point}"
+    named = [
+        f"{member.name} {member.version} at operating point {member.operating_point}"
+        for member in exam.members
+    ]
+    return f"Agreement of {', '.join(named[:-1])} and {named[-1]}"
 
 
 def _view(source: Source) -> str:
@@ -52,5 +97,12 @@ def _view(source: Source) -> str:
 
 
 def _score(exam: ExamFindings) -> Iterator[str]:
-    if exam.cancer_score is not None:
-        yield f"Cancer score of the exam: {100 * exam.cancer_score:.1f} %."
+    if exam.cancer_score is None:
+        return
+    told = [
+        f"{member.name} {100 * member.cancer_score:.1f} %"
+        for member in exam.members
+        if member.cancer_score is not None
+    ]
+    members = f" ({', '.join(told)})" if several(exam) else ""
+    yield f"Cancer score of the exam: {100 * exam.cancer_score:.1f} %{members}."

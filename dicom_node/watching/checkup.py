@@ -81,9 +81,12 @@ def _bell(node: Node) -> str:
 
 
 def _bundle(node: Node) -> str:
-    card = node.card
-    digest = card.weights_sha256[:12]
-    return f"{card.name} {card.version} ({card.system}), weights {digest} as in its card"
+    sentences = [
+        f"{card.name} {card.version} ({card.system}), "
+        f"weights {card.weights_sha256[:12]} as in its card"
+        for card in node.cards
+    ]
+    return "; ".join(sentences)
 
 
 def _callers(node: Node) -> str:

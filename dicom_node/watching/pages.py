@@ -6,6 +6,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+_NEWEST = ("case", "round", "state", "since", "read_by", "reason")
+
 
 def status_page(console: Console, told: dict[str, Any]) -> None:
     """Print where everything stands."""
@@ -20,7 +22,7 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
         said = f"{one['at']}  {one['what']}: {one['why']}"
         console.print(said, highlight=False, markup=False, soft_wrap=True)
     if told["newest"]:
-        console.print(_table(told["newest"], ("case", "round", "state", "since", "reason")))
+        console.print(_table(told["newest"], _NEWEST))
 
 
 def story_page(console: Console, told: dict[str, Any]) -> None:
@@ -32,14 +34,9 @@ def story_page(console: Console, told: dict[str, Any]) -> None:
     console.print(_table(told["images"], ("view", "from", "received_at", "verdict")))
     reading = told["reading"]
     if reading is not None:
-        score = reading["cancer_score"]
-        console.print(
-            f"read by {reading['bundle']} ({reading['system']}), weights {reading['digest'][:12]}, "
-            f"operating point {reading['operating_point']}: "
-            f"{'not judged' if score is None else f'score {score:.3f}'}, "
-            f"{reading['findings']} findings",
-            highlight=False,
-        )
+        console.print(f"read by {_reading(reading)}", highlight=False)
+        for member in reading["members"]:
+            console.print(f"  {_reading(member)}", highlight=False)
     if told["deliveries"]:
         columns = ("destination", "kind", "receipt", "attempts", "delivered_at", "last_error")
         console.print(_table(told["deliveries"], columns))
@@ -47,6 +44,16 @@ def story_page(console: Console, told: dict[str, Any]) -> None:
         console.print(
             f"[dim]{event['at']}[/]  {escape(event['event'])}", highlight=False, soft_wrap=True
         )
+
+
+def _reading(told: dict[str, Any]) -> str:
+    """Say who read, and what came out."""
+    score = told["cancer_score"]
+    return (
+        f"{told['bundle']} ({told['system']}), weights {told['digest'][:12]}, "
+        f"operating point {told['operating_point']}: "
+        f"{'not judged' if score is None else f'score {score:.3f}'}, {told['findings']} findings"
+    )
 
 
 def _table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> Table:

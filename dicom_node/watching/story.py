@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import Case, Event
+from dicom_node.ledger.tables import Case, Event, ModelRun
 from dicom_node.life import HELD, State
 
 REFUSALS = 5  # shown by `status`
@@ -61,15 +61,11 @@ def story(questions: Questions, case: Case) -> dict[str, Any]:
         "reading": None
         if run is None
         else {
-            "system": run.system,
-            "bundle": f"{run.bundle} {run.version}",
-            "digest": run.digest,
-            "operating_point": run.operating_point,
-            "cancer_score": run.cancer_score,
-            "findings": run.findings_count,
-            "seconds": run.seconds,
+            **_reading(run),
             "code_version": run.code_version,
             "settings_digest": run.settings_digest,
+            "uncertainty": run.uncertainty,
+            "members": [_reading(member) for member in questions.members_of(case.id)],
         },
         "objects": [
             {"kind": product.kind, "sop_uid": product.sop_uid, "bytes": product.size_bytes}
@@ -93,6 +89,18 @@ def story(questions: Questions, case: Case) -> dict[str, Any]:
     }
 
 
+def _reading(run: ModelRun) -> dict[str, Any]:
+    return {
+        "system": run.system,
+        "bundle": f"{run.bundle} {run.version}",
+        "digest": run.digest,
+        "operating_point": run.operating_point,
+        "cancer_score": run.cancer_score,
+        "findings": run.findings_count,
+        "seconds": run.seconds,
+    }
+
+
 def _verdict(row: Any) -> str:  # noqa: ANN401 - a Verdict or nothing yet
     if row is None:
         return "not judged yet"
@@ -102,6 +110,8 @@ def _verdict(row: Any) -> str:  # noqa: ANN401 - a Verdict or nothing yet
 def standing(questions: Questions, limit: int) -> dict[str, Any]:
     """Tell where everything stands now."""
     counts = questions.count_by_state()
+    newest = questions.cases(limit=limit)
+    readers = questions.readers_of([case.id for case in newest])
     return {
         "cases": {state.value: counts[state] for state in State if state in counts},
         "last_image_at": moment(questions.last_image_at()),
@@ -125,8 +135,9 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
                 "round": case.round,
                 "state": case.state,
                 "since": moment(case.moved_at),
+                "read_by": ", ".join(readers.get(case.id, [])),
                 "reason": case.reason,
             }
-            for case in questions.cases(limit=limit)
+            for case in newest
         ],
     }

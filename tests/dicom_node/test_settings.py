@@ -119,6 +119,39 @@ def test_a_value_that_cannot_be_is_named(written: Written, content: str, said: s
     assert said in fault
 
 
+@pytest.mark.parametrize(
+    ("said", "folders"),
+    [
+        ('"a"', ["a"]),
+        ('["a"]', ["a"]),
+        ('["b", "a"]', ["b", "a"]),
+    ],
+)
+def test_one_bundle_may_be_named_or_several(
+    written: Written, said: str, folders: list[str]
+) -> None:
+    settings = load_settings(written(f'[analyzing]\nbundles = "/b"\nbundle = {said}'))
+    assert settings.bundle_folders == tuple(Path("/b") / name for name in folders)
+    same = load_settings(written('[analyzing]\nbundles = "/b"\nbundle = "a"'))
+    assert (settings.digest == same.digest) is (folders == ["a"])
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ('["a", "b", "a"]', "a bundle agrees with others, not with itself; twice: a"),
+        ("[]", "wanted: a bundle's name, or a list of names"),
+        ("7", "wanted: a bundle's name, or a list of names (it is 7)"),
+        ('["a", 7]', "wanted: a bundle's name, or a list of names, none of them empty"),
+        ('""', "wanted: a bundle's name, or a list of names, none of them empty (it is '')"),
+        ('["a", " "]', "wanted: a bundle's name, or a list of names, none of them empty"),
+        ('{ name = "a" }', "wanted: a bundle's name, or a list of names"),
+    ],
+)
+def test_what_names_no_bundle_is_said_to(written: Written, value: str, said: str) -> None:
+    assert faults_of(written(f"[analyzing]\nbundle = {value}")) == [f"analyzing.bundle: {said}"]
+
+
 def test_a_typing_error_is_told_with_its_line(written: Written) -> None:
     (fault,) = faults_of(written('[receiving]\nport = 104\nae_title = "MG\n'))
     assert "is no valid TOML" in fault

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from alembic import command
 from alembic.util import CommandError
+from ledger_book import Book, reading
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.tables import Base, Case, ModelRun
+from dicom_node.life import State
 from dicom_node.settings import Settings
 from dicom_node.wiring import Node, _alembic, migrate, newest_revision, ready, revision
 
@@ -78,6 +81,28 @@ def test_a_reading_of_revision_1_is_kept_and_one_without_a_score_has_no_place_th
     with pytest.raises(ValueError, match="no cancer score"):
         command.downgrade(_alembic(empty), "0001")
     assert revision(empty) is not None
+
+
+def test_what_several_read_has_no_place_before_revision_3(empty: Node) -> None:
+    migrate(empty)
+    case_id = Book(empty.engine).case_at(State.ANALYZED)
+    with empty.ledger.writing() as session:
+        for place in range(3):
+            row = reading(case_id)
+            row.place = place
+            session.add(row)
+    assert empty.questions.run_of(case_id) is not None
+    assert [run.place for run in empty.questions.members_of(case_id)] == [1, 2]
+    with pytest.raises(ValueError, match="read by several bundles"):
+        command.downgrade(_alembic(empty), "0002")
+    assert len(empty.questions.members_of(case_id)) == 2
+
+
+def test_a_case_has_one_reading_that_is_reported(empty: Node) -> None:
+    migrate(empty)
+    case_id = Book(empty.engine).case_at(State.ANALYZED)
+    with pytest.raises(IntegrityError), empty.ledger.writing() as session:
+        session.add_all([reading(case_id), reading(case_id)])
 
 
 def test_the_check_sees_a_table_that_differs(empty: Node) -> None:

@@ -13,7 +13,7 @@ from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.naming import uid
 from dicom_node.reporting.report import KINDS, report
-from inference.findings import Box, ExamFindings, Finding, Kind, Mask, ViewFindings
+from inference.findings import Box, ExamFindings, Finding, Kind, Mask, Member, ViewFindings
 from inference.mammogram import Projection, Side
 
 ROWS, COLUMNS = 640, 512
@@ -151,6 +151,41 @@ def masses_only(exam: ExamFindings) -> ExamFindings:
 def scored_only(clear_exam: ExamFindings) -> ExamFindings:
     """Hold what a system that marks nothing would have said."""
     return replace(clear_exam, system="all_conv", marks=())
+
+
+@pytest.fixture(scope="session")
+def agreement(exam: ExamFindings) -> ExamFindings:
+    """Hold what three bundles agreed on: every mass was seen by two, every calcification by one."""
+    both, masses = tuple(Kind), (Kind.MASS,)
+    views = tuple(
+        replace(
+            view,
+            findings=tuple(
+                replace(
+                    found,
+                    systems=("shared_trunk", "ft_mtl")[: 1 + (found.kind is Kind.MASS)],
+                    scores=(found.score, found.score / 3)[: 1 + (found.kind is Kind.MASS)],
+                    uncertainty=0.7 if found.kind is Kind.MASS else None,
+                )
+                for found in view.findings
+            ),
+            uncertainty=0.3,
+        )
+        for view in exam.views
+    )
+    return replace(
+        exam,
+        system="agreement",
+        version="1.2.0+1.0.0+0.3.0",
+        digest="ef" * 32,
+        views=views,
+        members=(
+            Member("shared_trunk", "shared_trunk", "A", "1.2.0", "ab" * 32, "quiet", both, 0.7),
+            Member("ft_mtl", "ft_mtl", "B", "1.0.0", "bc" * 32, "quiet", masses, 0.91),
+            Member("all_conv", "all_conv", "C", "0.3.0", "cd" * 32, "quiet", (), None),
+        ),
+        uncertainty=0.73,
+    )
 
 
 @pytest.fixture(scope="session")
