@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
@@ -27,7 +26,8 @@ from inference.systems.all_conv import NAME, AllConv, Decision, Network, WholeNe
 from inference.systems.views import loaded
 from train.data.patches import Change, Patch, changed, cut, sampled
 from train.data.phantom import Lesson
-from train.engine import RECIPE, WEIGHTS, Run, Stage, fit
+from train.engine import RECIPE, Run, Stage, fit
+from train.errors import Refused
 from train.export import Described
 from train.metrics.auc import auc
 from train.recipes.recipe import Begin, Changes, Common, Course, Table, finished, read_validation
@@ -111,7 +111,7 @@ class Recipe(Common):
                 network,
                 [_on_pictures(course, self, pictures, device) for course in self.picture_stages],
                 self.optimizer.options(_seed(self, 1, number), device),
-                going.part(_folder(number)),
+                _part(run, _folder(number)),
                 partial(picture_figures, lessons=steer, device=device),
             )
 
@@ -119,10 +119,7 @@ class Recipe(Common):
         """Calibrate a finished run on its validation patients, and write the bundle."""
         networks = self.network.build(self.preparation)
         for number, network in enumerate(networks):
-            weights = run.folder / _folder(number) / WEIGHTS
-            if not weights.exists():
-                raise BadBundle(f"{run.folder} is not trained to its end: {weights} is missing")
-            network.load_state_dict(load_file(weights))
+            network.load_state_dict(_part(run, _folder(number)).weights())
         reader = AllConv(
             networks=networks.eval(),
             preparation=self.preparation,
@@ -170,7 +167,7 @@ def labeled(lessons: Sequence[Lesson]) -> Labeled:
         [lesson.picture for lesson in lessons if not lesson.cancer],
     )
     if not (kept.cancers and kept.others):
-        raise ValueError("pictures with and without cancer are needed: take more patients")
+        raise Refused("pictures with and without cancer are needed: take more patients")
     return kept
 
 
@@ -253,11 +250,6 @@ class _Going:
     run: Run
     device: str
 
-    def part(self, name: str) -> Run:
-        """Return the folder of one network of the run."""
-        recipe = (self.run.folder / RECIPE).read_text(encoding="utf-8")
-        return Run(self.run.folder / name, recipe)
-
 
 def _beginnings(going: _Going) -> Iterator[WholeNet]:
     """Make each member as its first stage on pictures finds it."""
@@ -306,7 +298,7 @@ def _taught(going: _Going, number: int) -> PatchNet:
             for course in recipe.patch_stages
         ],
         recipe.optimizer.options(seed, going.device),
-        going.part(f"patches_{number}"),
+        _part(going.run, f"patches_{number}"),
         partial(
             patch_figures,
             lessons=going.steer,
@@ -353,6 +345,11 @@ def _on_pictures(course: OnPictures, recipe: Recipe, lot: Labeled, device: str) 
         partial(picture_losses, weight_decay=course.weight_decay),
         frozen=("trunk",) if course.learns == "top" else (),
     )
+
+
+def _part(run: Run, name: str) -> Run:
+    """Return the folder of one network of a run."""
+    return Run(run.folder / name, (run.folder / RECIPE).read_text(encoding="utf-8"))
 
 
 def _folder(number: int) -> str:
