@@ -72,7 +72,6 @@ class Segmenting(Course):
     learns: Literal["calcification"]
     batch: int = Field(ge=2)  # every second tile shows a calcification
     calcification_weight: float = Field(gt=0)  # of a pixel's cross entropy; background counts 1
-    frozen: tuple[()] = ()
 
 
 class Recipe(Common):
@@ -97,8 +96,8 @@ class Recipe(Common):
         preparation, steer = self.preparation, self.data.validation
         coarse = self.lessons(self.data.training, preparation.mass, cache, workers)
         fine = self.lessons(few, preparation.calcification, cache, workers)
-        matter = _Matter(
-            masses=pool([_masses_alone(lesson) for lesson in coarse]),
+        matter = Matter(
+            masses=pool([masses_alone(lesson) for lesson in coarse]),
             calcium=self._calcium(fine),
         )
         coarse = self.lessons(steer, preparation.mass, cache, workers)
@@ -114,12 +113,12 @@ class Recipe(Common):
             self.begin.fill(network.mass.scales.trunk)
         fit(
             network,
-            [_stage(course, self, matter, device) for course in self.stages],
+            [stage(course, self, matter, device) for course in self.stages],
             self.optimizer.options(self.seed, device),
             run,
             partial(
                 _validation,
-                masses=[_masses_alone(lesson) for lesson in coarse[:_STEERING_VIEWS]],
+                masses=[masses_alone(lesson) for lesson in coarse[:_STEERING_VIEWS]],
                 calcium=tiles,
                 device=device,
             ),
@@ -190,14 +189,14 @@ def _rescored(finding: Finding, decision: Decision) -> Finding:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Matter:
+class Matter:
     """What both networks learn from."""
 
     masses: Pool
     calcium: Sequence[CalciumView]
 
 
-class _Taught(Protocol):
+class Taught(Protocol):
     """What a step learns from, whichever network it is for."""
 
     def losses(self, network: nn.Module) -> Mapping[str, Tensor]:
@@ -228,30 +227,29 @@ class _Calcium:
         return {"calcification": losses.segmentation(pixels, self.tiles.labels, weights)}
 
 
-def _stage(
-    course: Detecting | Segmenting, recipe: Recipe, matter: _Matter, device: str
-) -> Stage[_Taught]:
-    batch = (
-        partial(_masses, course, recipe, matter, device)
-        if isinstance(course, Detecting)
-        else partial(_calcium, course, recipe, matter, device)
-    )
+def stage(
+    course: Detecting | Segmenting, recipe: Recipe, matter: Matter, device: str
+) -> Stage[Taught]:
+    """Make a stage in which one network learns and the other one stands still."""
+    still = [part for part in _PARTS if part != course.learns]
+    if isinstance(course, Detecting):
+        batch = partial(_masses, course, recipe, matter, device)
+        still += [f"{course.learns}.{part}" for part in course.frozen]
+    else:
+        batch = partial(_calcium, course, recipe, matter, device)
     return Stage(
         course.name,
         course.steps,
         course.learning_rate,
         batch,
         lambda network, taught: taught.losses(network),
-        frozen=(
-            *(part for part in _PARTS if part != course.learns),
-            *(f"{course.learns}.{part}" for part in course.frozen),
-        ),
+        frozen=tuple(still),
     )
 
 
 def _masses(
-    course: Detecting, recipe: Recipe, matter: _Matter, device: str, rng: np.random.Generator
-) -> _Taught:
+    course: Detecting, recipe: Recipe, matter: Matter, device: str, rng: np.random.Generator
+) -> Taught:
     draw = Draw(
         size=course.batch,
         height_px=course.height_px,
@@ -264,13 +262,13 @@ def _masses(
 
 
 def _calcium(
-    course: Segmenting, recipe: Recipe, matter: _Matter, device: str, rng: np.random.Generator
-) -> _Taught:
+    course: Segmenting, recipe: Recipe, matter: Matter, device: str, rng: np.random.Generator
+) -> Taught:
     tiles = drawn_tiles(matter.calcium, course.batch, recipe.decision.tiling.size_px, rng)
     return _Calcium(tiles.to(device), course.calcification_weight)
 
 
-def _masses_alone(lesson: Lesson) -> Lesson:
+def masses_alone(lesson: Lesson) -> Lesson:
     """Leave a view's calcifications aside: to the mass network they are tissue."""
     kept = [at for at, kind in enumerate(lesson.kinds) if kind is Kind.MASS]
     return replace(
