@@ -16,7 +16,7 @@ from inference.bundle import Card
 from inference.findings import Kind
 from inference.networks.ft_mtl import STEPS, UNITED, FtMtlNet, Truth, initialize
 from inference.preparing.prepare import Preparation
-from inference.systems.ft_mtl import NAME, Decision, FtMtl, Network, seen
+from inference.systems.ft_mtl import NAME, Decision, FtMtl, Network, look, seen
 from inference.systems.views import Seen
 from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
 from train.data.phantom import Lesson, label_of
@@ -157,16 +157,16 @@ def _validation(
     network: nn.Module, lessons: Sequence[Lesson], decision: Decision, device: str
 ) -> dict[str, float]:
     """Return how well views are ranked by malignant masses, and how many masses are found."""
+    assert isinstance(network, FtMtlNet)
     answers: list[Seen] = []
-    with torch.inference_mode():
-        for start in range(0, len(lessons), _VALIDATION_BATCH):
-            some = lessons[start : start + _VALIDATION_BATCH]
-            batch = unchanged(some).to(device)
-            readings = network(batch.pictures, batch.sizes)
-            answers += [
-                seen(reading, lesson.placement, decision)
-                for reading, lesson in zip(readings, some, strict=True)
-            ]
+    for start in range(0, len(lessons), _VALIDATION_BATCH):
+        some = lessons[start : start + _VALIDATION_BATCH]
+        batch = unchanged(some).to(device)
+        readings = look(network, batch.pictures, batch.sizes, decision)
+        answers += [
+            seen(reading, lesson.placement, decision)
+            for reading, lesson in zip(readings, some, strict=True)
+        ]
     marks = [
         marked([(one.box, one.score) for one in answer.findings], lesson.boxes)
         for answer, lesson in zip(answers, lessons, strict=True)
