@@ -1,5 +1,6 @@
 """The workshop's commands."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,8 +10,10 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from inference.bundle import Measurement, faults
+from inference.bundle import Card, Measurement, faults
 from inference.errors import BadBundle
+from train.data.splits import PITCHES_MM, Seeds, overlapping
+from train.errors import HOW_TO_INSTALL, Refused
 
 if TYPE_CHECKING:
     from train.recipes.recipe import Common
@@ -22,6 +25,10 @@ app = typer.Typer(
 Workers = Annotated[int, typer.Option(min=1, help="Processes that image patients.")]
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the network's arithmetic.")]
 Cache = Annotated[Path, typer.Option(help="Where prepared pictures are kept.")]
+
+RunFolder = Annotated[
+    Path, typer.Argument(exists=True, file_okay=False, help="A run's folder, runs/NAME.")
+]
 
 _CACHE = Path(".cache/lessons")
 _EX_CONFIG = 78  # sysexits.h: something is misconfigured
@@ -36,32 +43,50 @@ def run_recipe(
     *,
     folder: Annotated[Path | None, typer.Option("--run", help="Default: runs/NAME.")] = None,
     cache: Cache = _CACHE,
-    device: str = "cpu",
+    device: Annotated[str, typer.Option(help="As torch names it: cpu, cuda, cuda:1.")] = "cpu",
     workers: Workers = 2,
     threads: Threads = 2,
 ) -> None:
-    """Train a recipe into a run folder, or go on where it stopped."""
+    """Train a recipe into a run folder, or go on where it stopped.
+
+    Several processes train together where torchrun starts them:
+    torchrun --nproc-per-node 2 -m train run RECIPE.
+    """
     import torch
 
-    from train.engine import OtherRecipe, Run
+    from train import parallel
+    from train.events import can_write
+    from train.plots import can_plot
+    from train.run_folder import Run
 
     torch.set_num_threads(threads)
     text = recipe.read_text(encoding="utf-8")
     course = _recipe(text, str(recipe))
-    try:
+    with parallel.together(device) as own:
         run = Run(folder or Path("runs") / recipe.stem, text)
-    except OtherRecipe as fault:
-        typer.echo(fault, err=True)
-        raise typer.Exit(_EX_CONFIG) from fault
-    course.train(run, cache, device=device, workers=workers)
+        course.train(run, cache, device=own, workers=workers)
+        if not parallel.leads():
+            return
+        run.tell(data_sha256=course.read)
+    if not (can_plot() and can_write()):
+        typer.echo(f"Plots and TensorBoard's events are an extra: {HOW_TO_INSTALL}")
+    if can_plot():
+        plot(run.folder)
     typer.echo(f"trained: {run.folder}; next: train export {run.folder} BUNDLE")
+
+
+@app.command()
+def plot(run: RunFolder) -> None:
+    """Draw the losses and validation figures of a run, finished or not."""
+    from train.plots import plot_run
+
+    for path in plot_run(run):
+        typer.echo(f"drawn: {path}")
 
 
 @app.command("export")
 def export_run(
-    run: Annotated[
-        Path, typer.Argument(exists=True, file_okay=False, help="A finished run's folder.")
-    ],
+    run: RunFolder,
     folder: Annotated[Path, typer.Argument(help="The bundle to write.")],
     *,
     cache: Cache = _CACHE,
@@ -71,13 +96,17 @@ def export_run(
     """Calibrate a finished run, choose its operating points and write the bundle."""
     import torch
 
-    from train.engine import RECIPE, Run
+    from train.run_folder import RECIPE, Run, require_finished
 
     torch.set_num_threads(threads)
-    text = (run / RECIPE).read_text(encoding="utf-8")
-    course = _recipe(text, str(run / RECIPE))
+    kept = run / RECIPE
+    if not kept.exists():
+        raise Refused(f"{run} is no run folder: it has no {RECIPE}")
+    text = kept.read_text(encoding="utf-8")
+    course = _recipe(text, str(kept))
+    require_finished(run)
     card = course.export(Run(run, text), cache, folder, workers=workers)
-    _print(card.metrics)
+    _print(card.metrics, {})
     typer.echo(f"exported: {folder}; next: train evaluate {folder} --write")
 
 
@@ -85,9 +114,17 @@ def export_run(
 def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
     bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
     *,
-    studies: Annotated[int, typer.Option(min=1, help="How many unseen phantoms.")] = 200,
+    studies: Annotated[int, typer.Option(min=1, help="How many phantoms.")] = 200,
     first_seed: Annotated[int, typer.Option(min=0, help="The first one's seed.")] = 900_000,
-    pitch_mm: Annotated[float, typer.Option(help="Their pixels.")] = 0.1,
+    pitch_mm: Annotated[
+        float, typer.Option(min=PITCHES_MM[0], max=PITCHES_MM[1], help="Their pixels.")
+    ] = 0.1,
+    seen: Annotated[
+        bool, typer.Option("--seen", help="Allow patients seen in training, and say so.")
+    ] = False,
+    plots: Annotated[
+        Path | None, typer.Option(help="A folder for the ROC and FROC curves, as PNG.")
+    ] = None,
     write: Annotated[bool, typer.Option("--write", help="Put the figures in the card.")] = False,
     workers: Workers = 2,
     threads: Threads = 2,
@@ -97,19 +134,24 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
 
     from inference.analyzer import open_bundle
     from inference.bundle import save_card
-    from train.data.splits import Seeds
-    from train.evaluation import examined, measured
+    from train.evaluation import examined
+    from train.figures import measured, unmeasured
+    from train.plots import plot_curves, require_matplotlib
 
     torch.set_num_threads(threads)
+    if plots is not None:
+        require_matplotlib()
     analyzer = open_bundle(bundle)
     split = Seeds(first_seed=first_seed, studies=studies)
-    metrics = measured(
-        examined(analyzer.system, split.seeds, pitch_mm, workers=workers),
-        {name: point.finding_score for name, point in analyzer.card.operating_points.items()},
-        f"{split} at {pitch_mm:g} mm, unseen",
-        analyzer.system.reader.scope,
-    )
-    _print(metrics)
+    on = f"{split} at {pitch_mm:g} mm, {_acquaintance(analyzer.card, split, allowed=seen)}"
+    scope = analyzer.system.reader.scope
+    points = {name: point.finding_score for name, point in analyzer.card.operating_points.items()}
+    patients = examined(analyzer.system, split.seeds, pitch_mm, workers=workers)
+    metrics = measured(patients, points, on, scope)
+    _print(metrics, unmeasured(patients, points, scope))
+    if plots is not None:
+        for path in plot_curves(patients, scope, on, plots):
+            typer.echo(f"drawn: {path}")
     if write:
         save_card(bundle, analyzer.card.model_copy(update={"metrics": metrics}))
 
@@ -118,9 +160,25 @@ def main() -> None:
     """Run the workshop's command line; what the user can put right needs no traceback."""
     try:
         app()
-    except BadBundle as fault:
-        typer.echo(fault, err=True)
+    except (BadBundle, Refused) as fault:
+        if os.environ.get("RANK", "0") == "0":  # one of several processes is enough to say it
+            typer.echo(fault, err=True)
         raise SystemExit(_EX_CONFIG) from fault
+
+
+def _acquaintance(card: Card, split: Seeds, *, allowed: bool) -> str:
+    """Say whether the bundle has seen these patients, and refuse if nobody asked for that."""
+    from train.export import seen_by
+
+    known = [str(seeds) for seeds in seen_by(card) if overlapping([seeds, split])]
+    if not known:
+        return "unseen"
+    if not allowed:
+        raise Refused(
+            f"{card.name} {card.version} was trained or steered with {known[0]}, and {split} "
+            "are among them: choose another --first-seed, or say --seen"
+        )
+    return "seen in training"
 
 
 def _recipe(text: str, where: str) -> "Common":
@@ -135,8 +193,10 @@ def _recipe(text: str, where: str) -> "Common":
     raise typer.Exit(_EX_CONFIG)
 
 
-def _print(metrics: list[Measurement]) -> None:
+def _print(metrics: list[Measurement], missing: dict[str, str]) -> None:
     table = Table("measured", "value", "95 % interval")
     for metric in metrics:
         table.add_row(metric.name, f"{metric.value:.3f}", f"{metric.low:.3f} to {metric.high:.3f}")
+    for name, needs in missing.items():
+        table.add_row(name, "none", f"needs {needs}")
     Console().print(table)

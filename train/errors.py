@@ -1,5 +1,7 @@
 """What a person in the workshop has to put right, as a sentence; any other error is a fault."""
 
+HOW_TO_INSTALL = "pip install 'fourviews[workshop]'"  # what draws and what TensorBoard reads
+
 
 class Refused(Exception):
     """Say what was asked for, why it cannot be done, and what to do instead."""

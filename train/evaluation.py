@@ -1,25 +1,19 @@
 """Measure an opened bundle on patients it never saw, as the node would meet them."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 from rich.progress import track
 
-from inference.bundle import Measurement
-from inference.findings import Box, Finding, Kind
+from inference.findings import Box, Finding, Kind, Mask
 from inference.mammogram import Exam
-from inference.systems.views import BOTH, Scope, ViewByView
+from inference.systems.views import Scope, ViewByView
 from train.data.phantom import Case, case
-from train.metrics.auc import auc
-from train.metrics.bootstrap import interval
-from train.metrics.froc import RULE, Marked, at_threshold, marked, sensitivity_at
-
-FALSE_MARKS = (0.25, 0.5, 1.0)  # per image, where the FROC is read
-
-Measure = Callable[[Sequence["SeenPatient"]], float]
+from train.metrics.dice import mask_dice
+from train.metrics.froc import Marked, finds, marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +23,7 @@ class Lesion:
     box: Box
     kind: Kind
     malignant: bool
+    mask: Mask | None = None  # where it is known pixel by pixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +36,7 @@ class SeenView:
     malignant: tuple[bool, ...]  # of each lesion in `marked.found`
     cancers: tuple[Kind, ...]  # kinds of all malignant lesions, marked or not
     lesions: int  # of any kind
+    overlaps: tuple[float, ...] = ()  # Dice of each found lesion whose mark has a mask
 
     @property
     def surest(self) -> float:
@@ -79,7 +75,7 @@ def seen(system: ViewByView, patient: Case, exam: Exam | None = None) -> SeenPat
             compared(
                 view.cancer_score,
                 view.findings,
-                [Lesion(truth.box, truth.kind, truth.malignant) for truth in truths],
+                [Lesion(truth.box, truth.kind, truth.malignant, truth.mask) for truth in truths],
                 system.reader.scope,
             )
             for view, truths in zip(views, patient.truths, strict=True)
@@ -102,64 +98,17 @@ def compared(
         malignant=tuple(lesion.malignant for lesion in asked),
         cancers=tuple(lesion.kind for lesion in lesions if lesion.malignant),
         lesions=len(lesions),
+        overlaps=tuple(_overlaps(findings, asked)),
     )
 
 
-def measured(
-    patients: Sequence[SeenPatient], points: Mapping[str, float], on: str, scope: Scope
-) -> list[Measurement]:
-    """Return every number that a card states, with intervals over patients."""
-    images = sum(len(patient.views) for patient in patients)
-
-    def one(name: str, rule: str, measure: Measure) -> Measurement:
-        low, high = interval(measure, patients)
-        return Measurement(
-            name=name,
-            value=round(measure(patients), 4),
-            low=round(low, 4),
-            high=round(high, 4),
-            on=on,
-            studies=len(patients),
-            images=images,
-            rule=rule,
-        )
-
-    found = [one(name, rule, measure) for name, rule, measure in _rankings(scope)]
-    if not scope.marks:
-        return found
-    for rate in FALSE_MARKS:
-        name = f"sensitivity_at_{rate:g}_false_marks_per_image"
-        found.append(one(name, RULE, partial(_sensitivity, rate=rate)))
-    if len(scope.marks) > 1:
-        found += [
-            one(
-                f"{kind}_sensitivity_at_1_false_marks_per_image",
-                f"of each {kind}, all false marks counted: {RULE}",
-                partial(_sensitivity, rate=1.0, kind=kind),
-            )
-            for kind in scope.marks
-        ]
-    for point, threshold in points.items():
-        where = f"at operating point {point}: "
-        found += [
-            one(f"sensitivity_{point}", where + RULE, partial(_found, threshold=threshold)),
-            one(
-                f"cancer_sensitivity_{point}",
-                f"{where}the same, of malignant lesions only",
-                partial(_cancers_found, threshold=threshold),
-            ),
-            one(
-                f"false_marks_per_image_{point}",
-                where + RULE,
-                partial(_false, threshold=threshold),
-            ),
-            one(
-                f"quiet_healthy_exams_{point}",
-                f"{where}part of the exams without any lesion that get no finding at all",
-                partial(_quiet, threshold=threshold),
-            ),
-        ]
-    return found
+def _overlaps(findings: Sequence[Finding], lesions: Sequence[Lesion]) -> Iterator[float]:
+    """Return how well the surest mark on each found lesion outlines it."""
+    for lesion in lesions:
+        marks = [finding for finding in findings if finds(finding.box, lesion.box)]
+        surest = max(marks, key=lambda finding: finding.score, default=None)
+        if surest is not None and surest.mask is not None and lesion.mask is not None:
+            yield mask_dice(surest.mask, lesion.mask)
 
 
 def _imaged(seeds: Sequence[int], pitch_mm: float, workers: int) -> Iterator[Case]:
@@ -168,118 +117,3 @@ def _imaged(seeds: Sequence[int], pitch_mm: float, workers: int) -> Iterator[Cas
         ahead = workers * 4
         for start in track(range(0, len(seeds), ahead), "Reading patients"):
             yield from pool.map(partial(case, pitch_mm=pitch_mm), seeds[start : start + ahead])
-
-
-def _rankings(scope: Scope) -> Iterator[tuple[str, str, Measure]]:
-    """Name what a system's order of views and exams can be asked for."""
-    if not scope.judges:
-        what = f"any {' or '.join(scope.marks)}"
-        yield (
-            "exam_auc_any_lesion",
-            f"{what} in any view against the surest finding's score",
-            _exam_lesion_auc,
-        )
-        yield (
-            "image_auc_any_lesion",
-            f"{what} in the view against the surest finding's score",
-            _image_lesion_auc,
-        )
-        return
-    what = "cancer" if set(scope.judges) == set(BOTH) else f"malignant {scope.judges[0]}"
-    yield (
-        "exam_auc",
-        f"{what} in any view against the exam's cancer score",
-        partial(_exam_auc, kinds=scope.judges),
-    )
-    yield (
-        "image_auc",
-        f"{what} in the view against the view's cancer score",
-        partial(_image_auc, kinds=scope.judges),
-    )
-    if set(scope.judges) != set(BOTH):
-        yield (
-            "exam_auc_any_cancer",
-            "cancer of any kind in any view, also of kinds that the system does not look for",
-            partial(_exam_auc, kinds=BOTH),
-        )
-
-
-def _marks(patients: Sequence[SeenPatient], kind: Kind | None = None) -> list[Marked]:
-    return [
-        view.marked
-        if kind is None
-        else Marked(
-            tuple(
-                score
-                for score, its in zip(view.marked.found, view.kinds, strict=True)
-                if its is kind
-            ),
-            view.marked.false,
-        )
-        for patient in patients
-        for view in patient.views
-    ]
-
-
-def _exam_auc(patients: Sequence[SeenPatient], kinds: Sequence[Kind]) -> float:
-    return auc(
-        [any(_cancer(view, kinds) for view in patient.views) for patient in patients],
-        [_known(patient.score) for patient in patients],
-    )
-
-
-def _image_auc(patients: Sequence[SeenPatient], kinds: Sequence[Kind]) -> float:
-    views = [view for patient in patients for view in patient.views]
-    return auc([_cancer(view, kinds) for view in views], [_known(view.score) for view in views])
-
-
-def _exam_lesion_auc(patients: Sequence[SeenPatient]) -> float:
-    return auc(
-        [any(view.kinds for view in patient.views) for patient in patients],
-        [max(view.surest for view in patient.views) for patient in patients],
-    )
-
-
-def _image_lesion_auc(patients: Sequence[SeenPatient]) -> float:
-    views = [view for patient in patients for view in patient.views]
-    return auc([bool(view.kinds) for view in views], [view.surest for view in views])
-
-
-def _cancer(view: SeenView, kinds: Sequence[Kind]) -> bool:
-    return any(kind in kinds for kind in view.cancers)
-
-
-def _known(score: float | None) -> float:
-    if score is None:
-        raise ValueError("a system that judges cancer gave a view no score")
-    return score
-
-
-def _sensitivity(patients: Sequence[SeenPatient], rate: float, kind: Kind | None = None) -> float:
-    return sensitivity_at(_marks(patients, kind), rate)
-
-
-def _found(patients: Sequence[SeenPatient], threshold: float) -> float:
-    return at_threshold(_marks(patients), threshold)[0]
-
-
-def _false(patients: Sequence[SeenPatient], threshold: float) -> float:
-    return at_threshold(_marks(patients), threshold)[1]
-
-
-def _cancers_found(patients: Sequence[SeenPatient], threshold: float) -> float:
-    scores = [
-        score
-        for patient in patients
-        for view in patient.views
-        for score, malignant in zip(view.marked.found, view.malignant, strict=True)
-        if malignant
-    ]
-    return sum(score >= threshold for score in scores) / len(scores) if scores else float("nan")
-
-
-def _quiet(patients: Sequence[SeenPatient], threshold: float) -> float:
-    healthy = [patient for patient in patients if patient.healthy]
-    if not healthy:
-        return float("nan")
-    return sum(_false([patient], threshold) == 0 for patient in healthy) / len(healthy)

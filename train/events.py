@@ -17,13 +17,18 @@ class Scalars(Protocol):
         """Take them."""
 
 
+def can_write() -> bool:
+    """Tell whether TensorBoard is installed; the node itself does without."""
+    return find_spec("tensorboard") is not None
+
+
 @contextmanager
 def scalars(folder: Path, done: int, *, wanted: bool) -> Iterator[Scalars]:
     """Write numbers into a run's events, if they are wanted and TensorBoard is installed.
 
     Steps after those that are done were written by a process that was killed; they are hidden.
     """
-    if not wanted or find_spec("tensorboard") is None:
+    if not wanted or not can_write():
         yield _nowhere
         return
     from tensorboard.compat.proto.summary_pb2 import Summary

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from inference.bundle import Calibration, Card, Measurement, OperatingPoint, Training, save_bundle
+from train.data.splits import Seeds, named_in
 from train.metrics.froc import Marked, threshold_at
 
 INTENDED_USE = (
@@ -88,6 +89,13 @@ def export(  # noqa: PLR0913 - a card has many sources
         metrics=metrics,
     )
     return save_bundle(folder, card, weights)
+
+
+def seen_by(card: Card) -> list[Seeds]:
+    """Return the patients that a bundle has seen: who taught it or its trunk, and who steered."""
+    told = [card.training.data, card.training.begun_from]
+    told += [point.chosen_for for point in card.operating_points.values()]
+    return [seeds for text in told for seeds in named_in(text)]
 
 
 def code_version() -> str:

@@ -2,19 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from inference.analyzer import open_bundle
 from inference.bundle import load_card
-from inference.findings import Box, Kind
+from inference.findings import Box, Finding, Kind, Mask
 from inference.reading import exam as read_exam
 from inference.systems.views import BOTH, Scope
 from phantom.dicom import datasets
 from phantom.study import study
 from train.cli import app, main
 from train.data.phantom import case
-from train.evaluation import Lesion, SeenPatient, SeenView, compared, examined, measured, seen
+from train.evaluation import Lesion, SeenPatient, SeenView, compared, examined, seen
+from train.figures import measured
 from train.metrics.froc import Marked
 from train.recipes.by_name import read_recipe
 from train.recipes.shared_trunk import Recipe
@@ -213,10 +215,49 @@ def test_a_system_is_measured_by_what_it_can_be_asked_for() -> None:
     )
 
     def names(scope: Scope) -> set[str]:
-        return {figure.name for figure in measured([one, other], {"p": 0.5}, "tests", scope)}
+        figures = measured([one, other], {"p": 0.5}, "tests", scope)
+        return {figure.name for figure in figures} | set(
+            unmeasured([one, other], {"p": 0.5}, scope)
+        )
 
     assert names(Scope((), BOTH)) == {"exam_auc", "image_auc"}
     assert "exam_auc_any_cancer" in names(Scope((Kind.MASS,), (Kind.MASS,)))
     blind = names(Scope(BOTH, ()))
     assert {"exam_auc_any_lesion", "image_auc_any_lesion"} <= blind
     assert not {"exam_auc", "image_auc"} & blind
+
+
+def test_outlines_are_compared_where_a_mark_finds_a_lesion() -> None:
+    there, square_ = Box(10, 20, 20, 30), np.ones((10, 10), np.bool_)
+    lesion = Lesion(there, Kind.MASS, malignant=True, mask=Mask(10, 20, square_))
+
+    def mark(left: int, score: float, *, outlined: bool = True) -> Finding:
+        mask = Mask(left, 20, square_) if outlined else None
+        return Finding(Kind.MASS, Box(left, 20, left + 10, 30), score, None, mask, ("x",))
+
+    both = Scope(BOTH, BOTH)
+    half = compared(0.1, [mark(15, 0.9), mark(10, 0.5)], [lesion], both)
+    assert half.overlaps == (0.5,)
+    assert compared(0.1, [mark(10, 0.5)], [lesion], both).overlaps == (1.0,)
+    assert compared(0.1, [mark(10, 0.5, outlined=False)], [lesion], both).overlaps == ()
+    assert compared(0.1, [mark(60, 0.9)], [lesion], both).overlaps == ()
+    patients_ = [SeenPatient(1, 0.1, (half,)), SeenPatient(2, 0.0, (compared(0, (), (), both),))]
+    figures = {one.name: one.value for one in measured(patients_, {}, "tests", both)}
+    assert figures["mask_dice"] == 0.5
+
+
+def test_a_figure_without_a_value_is_left_out_and_the_reason_is_told() -> None:
+    quiet = [one for one in patients() if one.healthy]
+    figures = measured(quiet, {"p": 0.5}, "tests", Scope(BOTH, BOTH))
+    assert {figure.name for figure in figures} == {
+        "false_marks_per_image_p",
+        "quiet_healthy_exams_p",
+    }
+    missing = unmeasured(quiet, {"p": 0.5}, Scope(BOTH, BOTH))
+    assert missing["exam_auc"] == "exams with and without cancer"
+    assert missing["cancer_sensitivity_p"] == "a mass or calcification that is malignant"
+    assert missing["mass_sensitivity_at_1_false_marks_per_image"] == "a mass"
+    sick = [one for one in patients() if not one.healthy]
+    assert unmeasured(sick, {"p": 0.5}, Scope(BOTH, BOTH))["quiet_healthy_exams_p"] == (
+        "an exam without any lesion"
+    )

@@ -1,9 +1,14 @@
 """Which patients teach, which steer, which are kept unseen: always whole patients."""
 
 import itertools
+import re
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
+
+PITCHES_MM = (0.025, 1.0)  # finest and coarsest pixels that a phantom can be imaged on
+
+_NAMED = re.compile(r"phantom seeds (\d+) to (\d+)")
 
 
 class Seeds(BaseModel):
@@ -22,6 +27,14 @@ class Seeds(BaseModel):
     def __str__(self) -> str:
         """Name them as a card does."""
         return f"phantom seeds {self.first_seed} to {self.first_seed + self.studies - 1}"
+
+
+def named_in(text: str) -> list[Seeds]:
+    """Return the runs of patients that a card's text names."""
+    return [
+        Seeds(first_seed=int(first), studies=int(last) - int(first) + 1)
+        for first, last in _NAMED.findall(text)
+    ]
 
 
 def overlapping(splits: Sequence[Seeds]) -> bool:

@@ -33,6 +33,28 @@ def interval(
     return _middle(values, confidence)
 
 
+def band(
+    curve: Callable[[Sequence[T]], NDArray[np.float64]],
+    patients: Sequence[T],
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the percentile interval of each point of a curve over whole patients.
+
+    Point by point: 95 % holds for each point alone, not for the curve as a whole.
+    """
+    values = np.array([curve(drawn) for drawn in _drawn(patients, draws, seed)])
+    values = values[np.isfinite(values).all(axis=1)]  # a draw without a cancer has no curve
+    if not values.size:
+        nowhere = np.full(values.shape[1], np.nan)
+        return nowhere, nowhere
+    outside = (1 - confidence) / 2
+    low, high = np.quantile(values, (outside, 1 - outside), axis=0)
+    return low, high
+
+
 def difference(
     one: Callable[[Sequence[T]], float],
     other: Callable[[Sequence[T]], float],

@@ -1,13 +1,15 @@
 """What all recipes have in common: their tables, their lessons, and the way to a bundle."""
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from rich.console import Console
 from rich.progress import track
 from torch import nn
 
@@ -18,18 +20,22 @@ from inference.preparing.prepare import Preparation, PreparedView
 from inference.systems.views import Reader, Seen, exam_score
 from train.data.augment import Augmentation
 from train.data.phantom import Lesson, lessons
-from train.data.splits import Seeds, overlapping
+from train.data.splits import PITCHES_MM, Seeds, overlapping
 from train.engine import OptimizerKind, Options, Run, Schedule
-from train.evaluation import Lesion, SeenPatient, compared, measured
+from train.errors import Refused
+from train.evaluation import Lesion, SeenPatient, compared
 from train.export import (
     Described,
     Naming,
     code_version,
     export,
     operating_points,
+    seen_by,
     torch_version,
 )
+from train.figures import marks, measured, unmeasured
 from train.metrics.platt import platt
+from train.parallel import first_alone
 
 
 class Table(BaseModel):
@@ -41,7 +47,7 @@ class Table(BaseModel):
 class Data(Table):
     """Which phantoms teach and which steer."""
 
-    pitch_mm: float = Field(gt=0)
+    pitch_mm: float = Field(ge=PITCHES_MM[0], le=PITCHES_MM[1])
     training: Seeds
     validation: Seeds
 
@@ -122,9 +128,10 @@ class Begin(Table):
             ) from fault
 
     def __str__(self) -> str:
-        """Name the bundle as a card does."""
+        """Name the bundle, and whom it saw, as a card does."""
         card = load_card(self.bundle)
-        return f"{card.name} {card.version}, weights {card.weights_sha256}"
+        seen = ", ".join(dict.fromkeys(map(str, seen_by(card)))) or "patients that its card names"
+        return f"{card.name} {card.version}, weights {card.weights_sha256}, which saw {seen}"
 
 
 class Common(Table, ABC):
@@ -138,9 +145,27 @@ class Common(Table, ABC):
     changes: Changes
     optimizer: Optimizer
 
+    _read: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _channels_fit(self) -> Self:
+        network, preparation = (getattr(self, name, None) for name in ("network", "preparation"))
+        if wrong := "; ".join(_channel_faults(network, preparation, ())):
+            raise ValueError(wrong)
+        return self
+
+    @property
+    def read(self) -> dict[str, str]:
+        """Return the digest of each lot of lessons that was asked for, by its name."""
+        return dict(self._read)
+
     def lessons(self, split: Seeds, how: Preparation, cache: Path, workers: int) -> list[Lesson]:
         """Return the lessons of a split's patients."""
-        return lessons(split.seeds, self.data.pitch_mm, how, cache, workers=workers)
+        with first_alone():
+            found = lessons(split.seeds, self.data.pitch_mm, how, cache, workers=workers)
+        name = f"{split}, {how.height_px} x {how.width_px} at {how.pitch_mm:g} mm"
+        self._read[name] = _digest(found)
+        return found
 
     @abstractmethod
     def train(self, run: Run, cache: Path, *, device: str, workers: int) -> None:
@@ -180,17 +205,20 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
     patients = [_patient(list(of_one), reader) for _, of_one in groupby(views, key=_seed)]
     calibration = None
     if scope.judges:
-        slope, intercept = platt(
-            [_logit(seen) for _, seen in views],
-            [
-                any(kind in scope.judges for kind in view.cancers)
-                for patient in patients
-                for view in patient.views
-            ],
-        )
+        truth = [
+            any(kind in scope.judges for kind in view.cancers)
+            for patient in patients
+            for view in patient.views
+        ]
+        try:
+            slope, intercept = platt([_logit(seen) for _, seen in views], truth)
+        except ValueError as fault:
+            raise Refused(f"{split} cannot steer: {fault}; validate on more patients") from fault
         calibration = Calibration(slope=slope, intercept=intercept)
-    marks = [view.marked for patient in patients for view in patient.views]
-    points = operating_points(marks, str(split))
+    points = operating_points(marks(patients), str(split))
+    scores = {name: point.finding_score for name, point in points.items()}
+    for name, needs in unmeasured(patients, scores, scope).items():
+        Console().print(f"{name} is not in the card: it needs {needs} among {split}.")
     return export(
         folder,
         network.state_dict(),
@@ -210,12 +238,7 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
         ),
         calibration=calibration,
         points=points,
-        metrics=measured(
-            patients,
-            {name: point.finding_score for name, point in points.items()},
-            f"{split}, which steered the training",
-            scope,
-        ),
+        metrics=measured(patients, scores, f"{split}, which steered the training", scope),
     )
 
 
@@ -225,6 +248,32 @@ def lesions_of(lesson: Lesson) -> list[Lesion]:
         Lesion(box, kind, malignant)
         for box, kind, malignant in zip(lesson.boxes, lesson.kinds, lesson.malignant, strict=True)
     ]
+
+
+def _channel_faults(network: object, preparation: object, path: tuple[str, ...]) -> Iterator[str]:
+    """Say where a network wants other channels than its preparation makes."""
+    if isinstance(preparation, Preparation):
+        wanted, made = getattr(network, "in_channels", None), len(preparation.channels)
+        if wanted is not None and wanted != made:
+            yield (
+                f"{'.'.join(('network', *path, 'in_channels'))} is {wanted}, but "
+                f"{'.'.join(('preparation', *path, 'channels'))} makes {made}: they must agree"
+            )
+    elif isinstance(preparation, BaseModel):
+        for name in type(preparation).model_fields:
+            inner = getattr(network, name, None), getattr(preparation, name)
+            yield from _channel_faults(*inner, (*path, name))
+
+
+def _digest(lessons_: Sequence[Lesson]) -> str:
+    """Return the digest of all that a network is taught."""
+    digest = hashlib.sha256()
+    for lesson in lessons_:
+        truths = (lesson.seed, lesson.side, lesson.placement, lesson.boxes, lesson.kinds)
+        digest.update(repr((truths, lesson.malignant, lesson.picture.shape)).encode())
+        digest.update(np.ascontiguousarray(lesson.picture).data)
+        digest.update(np.ascontiguousarray(lesson.labels).data)
+    return digest.hexdigest()
 
 
 def _prepared(lesson: Lesson) -> PreparedView:

@@ -1,0 +1,260 @@
+"""The figures that a card states: each with its interval, and counted as its rule says."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from inference.bundle import Measurement
+from inference.findings import Kind
+from inference.systems.views import BOTH, Scope
+from train.evaluation import SeenPatient, SeenView
+from train.metrics.auc import auc
+from train.metrics.bootstrap import interval
+from train.metrics.froc import RULE, Marked, at_threshold, sensitivity_at
+
+FALSE_MARKS = (0.25, 0.5, 1.0)  # per image, where the FROC is read
+
+Patients = Sequence[SeenPatient]
+Measure = Callable[[Patients], float]
+Cases = tuple[list[bool], list[float]]  # of each case: is it what is asked for, and its score
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What exams or views can be put in order by."""
+
+    name: str
+    rule: str
+    needs: str
+    cases: Callable[[Patients], Cases]
+
+
+@dataclass(frozen=True, slots=True)
+class _Figure:
+    name: str
+    rule: str
+    needs: str  # what must be there for it to have a value
+    measure: Measure
+
+
+def measured(
+    patients: Patients, points: Mapping[str, float], on: str, scope: Scope
+) -> list[Measurement]:
+    """Return every number that a card states, with intervals over patients.
+
+    A figure that has no value on these patients is left out; `unmeasured` says why.
+    """
+    images = sum(len(patient.views) for patient in patients)
+    found = []
+    for figure in _figures(points, scope):
+        value = figure.measure(patients)
+        if math.isnan(value):
+            continue
+        low, high = interval(figure.measure, patients)
+        found.append(
+            Measurement(
+                name=figure.name,
+                value=round(value, 4),
+                low=round(low, 4),
+                high=round(high, 4),
+                on=on,
+                studies=len(patients),
+                images=images,
+                rule=figure.rule,
+            )
+        )
+    return found
+
+
+def unmeasured(patients: Patients, points: Mapping[str, float], scope: Scope) -> dict[str, str]:
+    """Return the figures without a value on these patients, each with what it would need."""
+    return {
+        figure.name: figure.needs
+        for figure in _figures(points, scope)
+        if math.isnan(figure.measure(patients))
+    }
+
+
+def rankings(scope: Scope) -> Iterator[Ranking]:
+    """Name what a system's order of exams and views can be asked for."""
+    if not scope.judges:
+        what = f"any {' or '.join(scope.marks)}"
+        yield Ranking(
+            "exam_auc_any_lesion",
+            f"{what} in any view against the surest finding's score",
+            f"exams with and without {what}",
+            _exams_by_lesion,
+        )
+        yield Ranking(
+            "image_auc_any_lesion",
+            f"{what} in the view against the surest finding's score",
+            f"views with and without {what}",
+            _views_by_lesion,
+        )
+        return
+    what = "cancer" if set(scope.judges) == set(BOTH) else f"malignant {scope.judges[0]}"
+    yield Ranking(
+        "exam_auc",
+        f"{what} in any view against the exam's cancer score",
+        f"exams with and without {what}",
+        partial(_exams_by_cancer, kinds=scope.judges),
+    )
+    yield Ranking(
+        "image_auc",
+        f"{what} in the view against the view's cancer score",
+        f"views with and without {what}",
+        partial(_views_by_cancer, kinds=scope.judges),
+    )
+    if set(scope.judges) != set(BOTH):
+        yield Ranking(
+            "exam_auc_any_cancer",
+            "cancer of any kind in any view, also of kinds that the system does not look for",
+            "exams with and without cancer",
+            partial(_exams_by_cancer, kinds=BOTH),
+        )
+
+
+def marks(patients: Patients, kind: Kind | None = None) -> list[Marked]:
+    """Return how each view was marked; of one kind of lesion only, with all false marks."""
+    return [
+        view.marked
+        if kind is None
+        else Marked(
+            tuple(
+                score
+                for score, its in zip(view.marked.found, view.kinds, strict=True)
+                if its is kind
+            ),
+            view.marked.false,
+        )
+        for patient in patients
+        for view in patient.views
+    ]
+
+
+def _figures(points: Mapping[str, float], scope: Scope) -> Iterator[_Figure]:
+    for ranking in rankings(scope):
+        area = partial(_area, cases=ranking.cases)
+        yield _Figure(ranking.name, ranking.rule, ranking.needs, area)
+    if not scope.marks:
+        return
+    lesion = f"a {' or '.join(scope.marks)}"
+    for rate in FALSE_MARKS:
+        name = f"sensitivity_at_{rate:g}_false_marks_per_image"
+        yield _Figure(name, RULE, lesion, partial(_sensitivity, rate=rate))
+    if len(scope.marks) > 1:
+        for kind in scope.marks:
+            yield _Figure(
+                f"{kind}_sensitivity_at_1_false_marks_per_image",
+                f"of each {kind}, all false marks counted: {RULE}",
+                f"a {kind}",
+                partial(_sensitivity, rate=1.0, kind=kind),
+            )
+    yield _Figure(
+        "mask_dice",
+        "mean over found lesions of 2 |A and B| / (|A| + |B|), the surest mark's mask against the "
+        "lesion's",
+        "a mark with an outline on a lesion",
+        _mask_dice,
+    )
+    for point, threshold in points.items():
+        yield from _at_point(point, threshold, lesion)
+
+
+def _at_point(point: str, threshold: float, lesion: str) -> Iterator[_Figure]:
+    where = f"at operating point {point}: "
+    yield _Figure(
+        f"sensitivity_{point}", where + RULE, lesion, partial(_found, threshold=threshold)
+    )
+    yield _Figure(
+        f"cancer_sensitivity_{point}",
+        f"{where}the same, of malignant lesions only",
+        f"{lesion} that is malignant",
+        partial(_cancers_found, threshold=threshold),
+    )
+    yield _Figure(
+        f"false_marks_per_image_{point}",
+        where + RULE,
+        "a view",
+        partial(_false, threshold=threshold),
+    )
+    yield _Figure(
+        f"quiet_healthy_exams_{point}",
+        f"{where}part of the exams without any lesion that get no finding at all",
+        "an exam without any lesion",
+        partial(_quiet, threshold=threshold),
+    )
+
+
+def _area(patients: Patients, cases: Callable[[Patients], Cases]) -> float:
+    return auc(*cases(patients))
+
+
+def _exams_by_cancer(patients: Patients, kinds: Sequence[Kind]) -> Cases:
+    return (
+        [any(_cancer(view, kinds) for view in patient.views) for patient in patients],
+        [_known(patient.score) for patient in patients],
+    )
+
+
+def _views_by_cancer(patients: Patients, kinds: Sequence[Kind]) -> Cases:
+    views = [view for patient in patients for view in patient.views]
+    return [_cancer(view, kinds) for view in views], [_known(view.score) for view in views]
+
+
+def _exams_by_lesion(patients: Patients) -> Cases:
+    return (
+        [any(view.kinds for view in patient.views) for patient in patients],
+        [max(view.surest for view in patient.views) for patient in patients],
+    )
+
+
+def _views_by_lesion(patients: Patients) -> Cases:
+    views = [view for patient in patients for view in patient.views]
+    return [bool(view.kinds) for view in views], [view.surest for view in views]
+
+
+def _cancer(view: SeenView, kinds: Sequence[Kind]) -> bool:
+    return any(kind in kinds for kind in view.cancers)
+
+
+def _known(score: float | None) -> float:
+    if score is None:
+        raise ValueError("a system that judges cancer gave a view no score")
+    return score
+
+
+def _sensitivity(patients: Patients, rate: float, kind: Kind | None = None) -> float:
+    return sensitivity_at(marks(patients, kind), rate)
+
+
+def _mask_dice(patients: Patients) -> float:
+    overlaps = [each for patient in patients for view in patient.views for each in view.overlaps]
+    return sum(overlaps) / len(overlaps) if overlaps else float("nan")
+
+
+def _found(patients: Patients, threshold: float) -> float:
+    return at_threshold(marks(patients), threshold)[0]
+
+
+def _false(patients: Patients, threshold: float) -> float:
+    return at_threshold(marks(patients), threshold)[1]
+
+
+def _cancers_found(patients: Patients, threshold: float) -> float:
+    scores = [
+        score
+        for patient in patients
+        for view in patient.views
+        for score, malignant in zip(view.marked.found, view.malignant, strict=True)
+        if malignant
+    ]
+    return sum(score >= threshold for score in scores) / len(scores) if scores else float("nan")
+
+
+def _quiet(patients: Patients, threshold: float) -> float:
+    healthy = [patient for patient in patients if patient.healthy]
+    if not healthy:
+        return float("nan")
+    return sum(_false([patient], threshold) == 0 for patient in healthy) / len(healthy)
