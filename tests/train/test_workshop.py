@@ -16,7 +16,7 @@ from phantom.study import study
 from train.cli import app, main
 from train.data.phantom import case
 from train.evaluation import Lesion, SeenPatient, SeenView, compared, examined, seen
-from train.figures import measured
+from train.figures import measured, unmeasured
 from train.metrics.froc import Marked
 from train.recipes.by_name import read_recipe
 from train.recipes.shared_trunk import Recipe
