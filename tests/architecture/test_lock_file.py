@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 from checkout import ROOT
@@ -26,7 +26,7 @@ def name_of(requirement: Requirement) -> str:
 
 
 @pytest.mark.parametrize(
-    "wanted", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    "wanted", [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].values())]
 )
 def test_the_lock_file_holds_what_the_project_asks_for(wanted: str) -> None:
     requirement = Requirement(wanted)
