@@ -85,6 +85,15 @@ class MassNet(nn.Module):
         self.proposals = _proposals(anchors, self.scales.channels, focal=focal)
         self.heads = _heads(self.scales, hidden=4 * channels, focal=focal)
 
+    def learn_from(self, *, proposed: int, sampled: int) -> None:
+        """Let training look at fewer regions of a picture; on a CPU they are most of its time.
+
+        Proposed regions are those kept of all; sampled ones are those that the heads judge.
+        """
+        self.proposals._pre_nms_top_n["training"] = 2 * proposed  # noqa: SLF001 - no other way
+        self.proposals._post_nms_top_n["training"] = proposed  # noqa: SLF001 - "
+        self.heads.fg_bg_sampler.batch_size_per_image = sampled
+
     def forward(
         self, pictures: Tensor, shown: Shown, masses: Sequence[Tensor] | None = None
     ) -> dict[str, Tensor] | MassReading:

@@ -272,3 +272,16 @@ def test_group_and_layer_norm_do_not_let_tiles_of_a_batch_touch_and_batch_norm_d
             net = GroupUNet(width=4, norm=norm).train()  # type: ignore[arg-type]
             same = torch.allclose(net(tiles)[:1], net(tiles[:1]), atol=1e-5)
             assert same is alone
+
+
+def test_training_can_look_at_fewer_regions_than_the_paper() -> None:
+    net = MassNet(trunk="resnet18", in_channels=1, width=16, channels=16).train()
+    net.learn_from(proposed=20, sampled=8)
+    judged = []
+    net.heads.box_predictor.register_forward_hook(
+        lambda _, __, answer: judged.append(len(answer[0]))
+    )
+    net.losses(
+        torch.rand(2, 1, 64, 64), [(64, 64)] * 2, [torch.tensor([[8.0, 8.0, 40.0, 40.0]])] * 2
+    )
+    assert judged == [16]

@@ -79,6 +79,8 @@ class Recipe(Common):
 
     system: Literal["deeplima"]
     calcification_studies: int = Field(ge=1)  # of the training patients, the first so many
+    proposed_regions: int = Field(default=1000, ge=1)  # of a picture, in training
+    sampled_regions: int = Field(default=256, ge=2)  # of these, that the mass heads judge
     preparation: Preparations
     network: Network
     decision: Clustering
@@ -109,6 +111,7 @@ class Recipe(Common):
             np.random.default_rng(self.seed),
         )
         network = self.network.build()
+        network.mass.learn_from(proposed=self.proposed_regions, sampled=self.sampled_regions)
         if self.begin is not None:
             self.begin.fill(network.mass.scales.trunk)
         fit(
