@@ -33,52 +33,13 @@ from train.recipes.all_conv import (
 )
 from train.recipes.by_name import read_recipe
 
-PATCH_STAGES = """
-[[patch_stages]]
-name = "last layer"
-steps = 2
-learning_rate = 1e-3
-learns = "classifier"
-batch = 8
-[[patch_stages]]
-name = "upper"
-steps = 2
-learning_rate = 1e-3
-learns = "upper"
-batch = 8
-[[patch_stages]]
-name = "all of it"
-steps = 2
-learning_rate = 1e-4
-learns = "all"
-batch = 8
-"""
-PICTURE_STAGES = """
-[[picture_stages]]
-name = "new layers"
-steps = 2
-learning_rate = 1e-3
-learns = "top"
-weight_decay = 1e-3
-batch = 2
-cancers = 0.5
-[[picture_stages]]
-name = "all layers"
-steps = 2
-learning_rate = 1e-4
-learns = "all"
-weight_decay = 1e-2
-batch = 2
-cancers = 0.5
-"""
-# Two members on one patch network, whose norm keeps statistics, and one on another.
-RECIPE = """
+HEAD = """
 system = "all_conv"
 seed = 1
-[bundle]
-name = "Tiny"
-version = "0.0.1"
-license = "Apache-2.0"
+bundle = { name = "Tiny", version = "0.0.1", license = "Apache-2.0" }
+decision = { flips = true }
+sampling = { per_lesion = 10 }
+optimizer = { kind = "adam", weight_decay = 0.0, clip_norm = 5.0, amp = false, validate_every = 3 }
 [data]
 pitch_mm = 0.8
 training = { first_seed = 1, studies = 3 }
@@ -88,31 +49,6 @@ height_px = 160
 width_px = 96
 pitch_mm = 1.6
 channels = ["mean", "max"]
-[network]
-in_channels = 2
-[[network.members]]
-trunk = "resnet18"
-width = 8
-norm = "batch"
-patch_px = 32
-top = ["8 x 1"]
-top_norm = "group"
-[[network.members]]
-trunk = "vgg16"
-width = 8
-norm = "none"
-patch_px = 32
-top = ["8 x 1"]
-top_norm = "group"
-[[network.members]]
-trunk = "resnet18"
-width = 8
-norm = "batch"
-patch_px = 32
-top = ["[8-8-16] x 1"]
-top_norm = "group"
-[decision]
-flips = true
 [changes]
 turn_deg = 5.0
 zoom = 0.1
@@ -121,16 +57,59 @@ flip = true
 mirror = true
 shear_rad = 0.1
 shift = 0.05
-[sampling]
-per_lesion = 10
-[optimizer]
-weight_decay = 0.0
-clip_norm = 5.0
-kind = "adam"
-amp = false
-validate_every = 3
+[network]
+in_channels = 2
 """
-WHOLE = RECIPE + PATCH_STAGES + PICTURE_STAGES
+
+
+def member(trunk: str, norm: str, top: str, width: int = 8, heatmap: str = "false") -> str:
+    return f"""
+[[network.members]]
+trunk = "{trunk}"
+norm = "{norm}"
+top = ["{top}"]
+width = {width}
+patch_px = 32
+top_norm = "group"
+heatmap = {heatmap}
+"""
+
+
+def patch_stage(learns: str) -> str:
+    return f"""
+[[patch_stages]]
+name = "patches: {learns}"
+learns = "{learns}"
+steps = 2
+learning_rate = 1e-3
+batch = 8
+"""
+
+
+def picture_stage(learns: str) -> str:
+    return f"""
+[[picture_stages]]
+name = "pictures: {learns}"
+learns = "{learns}"
+steps = 2
+learning_rate = 1e-3
+weight_decay = 1e-3
+batch = 2
+cancers = 0.5
+"""
+
+
+PATCH_STAGES = [patch_stage(learns) for learns in ("classifier", "upper", "all")]
+PICTURE_STAGES = [picture_stage(learns) for learns in ("top", "all")]
+# Two members on one patch network, whose norm keeps statistics, and one between on another; the
+# second keeps the heatmap, and the third reads it with fully connected layers.
+MEMBERS = [
+    member("resnet18", "batch", "8 x 1"),
+    member("vgg16", "none", "8 x 1", heatmap="true"),
+    member("resnet18", "batch", "pool 2x2, FC 8, FC 4"),
+]
+ONE, THREE = HEAD + MEMBERS[0], "".join([HEAD, *MEMBERS])
+WHOLE = "".join([THREE, *PATCH_STAGES, *PICTURE_STAGES])
 
 
 def recipe(text: str) -> Recipe:
@@ -146,19 +125,6 @@ def trained(folder: Path, text: str, cache: Path) -> Path:
 
 def weights(run: Path, name: str) -> dict[str, Tensor]:
     return load_file(run / name / WEIGHTS)
-
-
-def stages(text: str, count: int) -> str:
-    """Keep the first stages of a text of stages."""
-    return "[[" + "[[".join(text.split("[[")[1 : count + 1])
-
-
-def members(text: str, *kept: int) -> str:
-    """Keep some of the members of a recipe."""
-    head, *parts = text.split("[[network.members]]")
-    last, separator, tail = parts[-1].partition("[decision]")
-    parts[-1] = last
-    return head + "".join("[[network.members]]" + parts[at] for at in kept) + separator + tail
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +160,7 @@ def test_members_on_one_patch_network_share_its_training(run: Path) -> None:  # 
 def test_the_card_says_what_was_trained_and_the_bundle_reads_exams(bundle: Path) -> None:
     card = load_card(bundle)
     assert card.training.steps == 2 * 6 + 3 * 4
-    assert card.training.recipe.startswith("all_conv: last layer, upper, all of it, last layer")
+    assert card.training.recipe.startswith("all_conv: patches: classifier, patches: upper,")
     assert {metric.name for metric in card.metrics} == {"exam_auc", "image_auc"}
     analyzer = open_bundle(bundle)
     seen = analyzer.analyze(case(9, 0.8).exam)
@@ -250,37 +216,28 @@ def changed_names(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[st
 
 
 def test_patches_teach_from_the_top_down(tmp_path: Path, cache: Path) -> None:  # section 3.1.2
-    text = members(RECIPE, 0)
-    states = [
-        weights(
-            trained(
-                tmp_path / str(count),
-                text + stages(PATCH_STAGES, count) + stages(PICTURE_STAGES, 1),
-                cache,
-            ),
-            "patches_0",
-        )
-        for count in (1, 2, 3)
-    ]
     torch.manual_seed(all_conv._seed(recipe(WHOLE), 0, 0))
-    start = recipe(WHOLE).network.members[0].build(2).state_dict()
-    assert changed_names(start, states[0]) == {"classifier.weight", "classifier.bias"}
-    upper = changed_names(states[0], states[1])
+    states = [recipe(WHOLE).network.members[0].build(2).state_dict()]
+    for count in (1, 2, 3):
+        text = "".join([ONE, *PATCH_STAGES[:count], PICTURE_STAGES[0]])
+        states.append(weights(trained(tmp_path / str(count), text, cache), "patches_0"))
+    assert changed_names(states[0], states[1]) == {"classifier.weight", "classifier.bias"}
+    upper = changed_names(states[1], states[2])
     assert {name.split(".")[0] for name in upper} == {"trunk", "classifier"}
     assert all(
         name.startswith(("trunk.layer3.1.", "trunk.layer4.", "classifier.")) for name in upper
     )
     assert "trunk.layer4.0.bn1.running_mean" in upper
-    everything = changed_names(states[1], states[2])
+    everything = changed_names(states[2], states[3])
     assert {"trunk.conv1.weight", "trunk.bn1.running_mean"} <= everything
 
 
 def test_new_layers_learn_alone_at_first_and_the_trunk_stays_bit_by_bit(
     tmp_path: Path, cache: Path
 ) -> None:  # section 3.1.2
-    text = members(RECIPE, 0) + stages(PATCH_STAGES, 1)
     for count, moved in ((1, False), (2, True)):
-        run = trained(tmp_path / str(count), text + stages(PICTURE_STAGES, count), cache)
+        text = "".join([ONE, PATCH_STAGES[0], *PICTURE_STAGES[:count]])
+        run = trained(tmp_path / str(count), text, cache)
         taught, whole = weights(run, "patches_0"), weights(run, "pictures_0")
         trunk = {name for name in taught if name.startswith("trunk.")}
         assert trunk == {name for name in whole if name.startswith("trunk.")}
@@ -333,10 +290,11 @@ def test_only_the_new_layers_kernels_decay() -> None:  # section 3.1.2, and the 
 
 def test_patches_begin_with_another_bundles_trunk(tmp_path: Path, cache: Path) -> None:
     folder = Path("bundles/shared_trunk_phantom")
-    text = members(RECIPE, 0).replace('width = 8\nnorm = "batch"', 'width = 24\nnorm = "group"')
-    text += f'[begin]\nbundle = "{folder}"\n' + stages(PATCH_STAGES, 1)
-    run = trained(tmp_path, text + stages(PICTURE_STAGES, 1), cache)
-    theirs, ours = load_file(folder / "weights.safetensors"), weights(run, "patches_0")
+    begin = f'[begin]\nbundle = "{folder}"\n'
+    one = member("resnet18", "group", "8 x 1", width=24)
+    text = "".join([HEAD, one, begin, PATCH_STAGES[0], PICTURE_STAGES[0]])
+    theirs = load_file(folder / "weights.safetensors")
+    ours = weights(trained(tmp_path, text, cache), "patches_0")
     trunk = {name for name in ours if name.startswith("trunk.")}
     assert trunk
     assert all(torch.equal(theirs[name], ours[name]) for name in trunk)
@@ -350,7 +308,7 @@ def test_a_trunk_that_does_not_fit_is_no_beginning(tmp_path: Path, cache: Path) 
 
 def test_a_recipe_without_patches_needs_a_bundle() -> None:
     with pytest.raises(ValidationError, match="nothing teaches a trunk"):
-        recipe(RECIPE + PICTURE_STAGES)
+        recipe(ONE + PICTURE_STAGES[0])
 
 
 def test_pictures_of_one_kind_teach_nothing(lessons: list[Lesson]) -> None:
@@ -364,12 +322,8 @@ def test_pictures_of_one_kind_teach_nothing(lessons: list[Lesson]) -> None:
 def transfer(bundle: Path) -> str:
     """Change the patients: those who steered now teach."""
     one, other = "first_seed = 1, studies = 3", "first_seed = 8, studies = 2"
-    moved = RECIPE.replace(one, "@").replace(other, one).replace("@", other)
-    return (
-        moved
-        + f'[begin]\nbundle = "{bundle}"\n'
-        + stages(PICTURE_STAGES.replace('"top"', '"all"'), 1)
-    )
+    moved = THREE.replace(one, "@").replace(other, one).replace("@", other)
+    return moved + f'[begin]\nbundle = "{bundle}"\n' + PICTURE_STAGES[1]
 
 
 def test_whole_networks_go_on_with_other_patients_from_labels_alone(
