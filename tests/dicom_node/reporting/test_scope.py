@@ -1,4 +1,4 @@
-"""A report says what was looked for and what was judged, so that nobody hears more in its silence."""
+"""A report says what was looked for and judged, so that nobody hears more in its silence."""
 
 from dataclasses import replace
 
