@@ -106,7 +106,7 @@ def export_run(
     course = _recipe(text, str(kept))
     require_finished(run)
     card = course.export(Run(run, text), cache, folder, workers=workers)
-    _print(card.metrics, {})
+    _print(card.metrics, {}, f"on {card.metrics[0].on}" if card.metrics else "")
     typer.echo(f"exported: {folder}; next: train evaluate {folder} --write")
 
 
@@ -148,7 +148,7 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
     points = {name: point.finding_score for name, point in analyzer.card.operating_points.items()}
     patients = examined(analyzer.system, split.seeds, pitch_mm, workers=workers)
     metrics = measured(patients, points, on, scope)
-    _print(metrics, unmeasured(patients, points, scope))
+    _print(metrics, unmeasured(patients, points, scope), f"on {on}")
     if plots is not None:
         for path in plot_curves(patients, scope, on, plots):
             typer.echo(f"drawn: {path}")
@@ -193,8 +193,8 @@ def _recipe(text: str, where: str) -> "Common":
     raise typer.Exit(_EX_CONFIG)
 
 
-def _print(metrics: list[Measurement], missing: dict[str, str]) -> None:
-    table = Table("measured", "value", "95 % interval")
+def _print(metrics: list[Measurement], missing: dict[str, str], title: str) -> None:
+    table = Table("measured", "value", "95 % interval", title=title)
     for metric in metrics:
         table.add_row(metric.name, f"{metric.value:.3f}", f"{metric.low:.3f} to {metric.high:.3f}")
     for name, needs in missing.items():

@@ -49,7 +49,10 @@ def _roc(patients: Patients, ranking: Ranking) -> NDArray[np.float64]:
 
 
 def _froc(patients: Patients) -> NDArray[np.float64]:
-    best = curve(marks(patients)).envelope()
+    every = curve(marks(patients))
+    if np.isnan(every.sensitivity).any():  # no lesion, no curve
+        return np.full(_FALSE_MARKS.shape, np.nan)
+    best = every.envelope()
     return _reached(best.false_per_image, best.sensitivity, _FALSE_MARKS)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inference.systems.views import Scope
 from train.curves import Banded, froc, roc
@@ -16,6 +17,8 @@ from train.run_folder import METRICS, Facts, measurements
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Numbers = NDArray[np.float64]
 
 CAUTION = "research use only, synthetic data"
 
@@ -96,16 +99,19 @@ def _series(
 ) -> Path:
     figure, axes = _sheet()
     dense = title == "Losses"
+    begins = _begins(entries)
     for name, points in series.items():
         steps, values = (np.array(part, dtype=np.float64) for part in zip(*points, strict=True))
         if dense:
             (line,) = axes.plot(steps, values, alpha=0.25, linewidth=0.8)
-            width = max(1, round(len(values) * _SMOOTHED))
-            smooth = np.convolve(values, np.full(width, 1 / width), mode="valid")
-            axes.plot(steps[width - 1 :], smooth, color=line.get_color(), label=name)
+            axes.plot([], [], color=line.get_color(), label=name)
+            # Losses of two stages are not of one kind: none is smoothed into the next.
+            cuts = np.searchsorted(steps, [step for step, _ in begins])
+            for at, some in zip(np.split(steps, cuts), np.split(values, cuts), strict=True):
+                axes.plot(*_smooth(at, some, len(values)), color=line.get_color())
         else:
             axes.plot(steps, values, marker="o", markersize=3, label=name)
-    for step, stage in _begins(entries):
+    for step, stage in begins:
         axes.axvline(step, color="0.7", linewidth=0.8, zorder=0)
         axes.text(
             step, 0.99, f" {stage}", transform=axes.get_xaxis_transform(), va="top", fontsize=8
@@ -113,8 +119,16 @@ def _series(
     axes.set_xlabel("Step")
     axes.set_title(f"{title} of {path.parent.name}\n{CAUTION}", fontsize=10)
     axes.legend(frameon=False)
-    figure.savefig(path)
+    _save(figure, axes, path)
     return path
+
+
+def _smooth(steps: Numbers, values: Numbers, of: int) -> tuple[Numbers, Numbers]:
+    """Return the mean over the steps before each, as many as are a small part of the run."""
+    width = max(1, min(len(values), round(of * _SMOOTHED)))
+    if not values.size:
+        return steps, values
+    return steps[width - 1 :], np.convolve(values, np.full(width, 1 / width), mode="valid")
 
 
 def _begins(entries: Sequence[Facts]) -> list[tuple[int, str]]:
@@ -135,7 +149,12 @@ def _curve(path: Path, title: str, on: str, found: Banded, labels: tuple[str, st
     axes.set_ylim(0, 1.02)
     axes.set_title(f"{title}\n{on}; {CAUTION}", fontsize=9, wrap=True)
     axes.legend(frameon=False, loc="lower right", title="band: bootstrap over patients")
-    figure.savefig(path)
+    _save(figure, axes, path)
+
+
+def _save(figure: "Figure", axes: "Axes", path: Path) -> None:
+    """Write a sheet; its title goes along where a picture is looked up without being looked at."""
+    figure.savefig(path, metadata={"Title": axes.get_title().replace("\n", "; ")})
 
 
 def _sheet() -> "tuple[Figure, Axes]":

@@ -1,9 +1,14 @@
 """The whole way: a recipe, a run, a bundle, a measurement."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_recipe import RECIPE
 from typer.testing import CliRunner
 
 from inference.analyzer import open_bundle
@@ -21,65 +26,6 @@ from train.metrics.froc import Marked
 from train.recipes.by_name import read_recipe
 from train.recipes.shared_trunk import Recipe
 
-RECIPE = """
-system = "shared_trunk"
-seed = 1
-[bundle]
-name = "Tiny"
-version = "0.0.1"
-license = "Apache-2.0"
-[data]
-pitch_mm = 0.8
-training = { first_seed = 4, studies = 3 }
-validation = { first_seed = 8, studies = 3 }
-[preparation]
-height_px = 160
-width_px = 80
-pitch_mm = 1.6
-channels = ["mean", "max"]
-[network]
-trunk = "resnet18"
-in_channels = 2
-width = 8
-output_stride = 16
-norm = "group"
-[decision]
-extent = 0.5
-least_px = 2
-[changes]
-turn_deg = 5.0
-zoom = 0.1
-contrast = 0.1
-flip = true
-[optimizer]
-weight_decay = 0.01
-clip_norm = 5.0
-amp = false
-validate_every = 2
-[[stages]]
-name = "windows"
-steps = 2
-learning_rate = 1e-3
-classification_share = 0.0
-batch = 4
-height_px = 48
-width_px = 48
-centered = true
-cancers = 0.5
-benign = 0.3
-[[stages]]
-name = "joint"
-steps = 3
-learning_rate = 1e-3
-classification_share = 0.5
-batch = 2
-height_px = 160
-width_px = 80
-centered = false
-cancers = 0.5
-benign = 0.3
-"""
-
 
 def run(*arguments: object) -> str:
     result = CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
@@ -96,6 +42,47 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("run", folder / "tiny.toml", "--run", folder / "run", *options)
     run("export", folder / "run", folder / "bundle", *options)
     return folder / "bundle"
+
+
+@pytest.fixture(scope="module")
+def two(bundle: Path) -> Path:
+    """Train the same with two processes."""
+    folder = bundle.parent
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone")
+    command = ("-m", "train", "run", folder / "tiny.toml", "--run", folder / "two")
+    ended = subprocess.run(
+        [*torchrun, "--nproc-per-node", "2", *command, "--cache", folder / "cache"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("trained: ") == 1
+    return folder / "two"
+
+
+def test_two_processes_train_by_the_same_command(bundle: Path, two: Path) -> None:
+    one, other = (
+        json.loads((run / "run.json").read_text()) for run in (bundle.parent / "run", two)
+    )
+    assert [session["processes"] for session in other["sessions"]] == [2]
+    assert other["weights_sha256"] != one["weights_sha256"]
+    assert other["data_sha256"] == one["data_sha256"]
+    assert set(one["data_sha256"]) == {
+        "phantom seeds 4 to 6, 160 x 80 at 1.6 mm",
+        "phantom seeds 8 to 10, 160 x 80 at 1.6 mm",
+    }
+    assert len({*one["data_sha256"].values()}) == 2
+
+
+def test_a_run_is_drawn_at_its_end_and_by_a_command(bundle: Path) -> None:
+    folder = bundle.parent / "run"
+    (folder / "losses.png").unlink()
+    assert "losses.png" in run("plot", folder)
+    for name in ("losses.png", "validation.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_recipe_becomes_a_bundle_whose_card_says_what_was_done(bundle: Path) -> None:
