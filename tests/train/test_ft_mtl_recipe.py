@@ -22,7 +22,7 @@ from train.data.phantom import Lesson
 from train.engine import METRICS, WEIGHTS, Run
 from train.recipes import ft_mtl
 from train.recipes.by_name import read_recipe
-from train.recipes.ft_mtl import Recipe, masses_only, truths
+from train.recipes.ft_mtl import TOGETHER, Recipe, masses_only, truths
 from train.recipes.recipe import Begin
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,7 @@ step = {step}
 steps = 2
 learning_rate = 1e-3
 sampled_regions = 8
+objectness = 0.0
 batch = 2
 height_px = 160
 width_px = 80
@@ -65,7 +66,7 @@ width = 8
 norm = "group"
 anchors_px = [6, 12]
 transfer = true
-""" + "".join(STAGE.format(step=step) for step in STEPS)
+""" + "".join(STAGE.format(step=step) for step in (*STEPS, TOGETHER))
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +91,13 @@ def test_a_recipe_becomes_a_bundle_that_reads(recipe: Recipe, cache: Path, tmp_p
     recipe.train(run, cache, device="cpu", workers=1)
     lines = [json.loads(line) for line in (run.folder / METRICS).read_text().splitlines()]
     told = {line["stage"]: set(line) - {"step", "stage", "rate", "seconds"} for line in lines[::-1]}
-    assert told == {f"step {number}": set(step.losses) for number, step in STEPS.items()}
+    losses = {number: set(step.losses) for number, step in STEPS.items()}
+    assert told == {f"step {number}": named for number, named in losses.items()} | {
+        "step 6": losses[3] | losses[5]
+    }
     assert set(lines[-1]["validation"]) == {"image_auc", "sensitivity_at_1"}
     card = recipe.export(run, cache, tmp_path / "bundle", workers=1)
-    assert (card.system, card.training.steps) == ("ft_mtl", 6)
+    assert (card.system, card.training.steps) == ("ft_mtl", 8)
     figures = {figure.name for figure in card.metrics}
     assert {"image_auc", "exam_auc_any_cancer", "sensitivity_balanced"} <= figures
     opened = open_bundle(tmp_path / "bundle")
@@ -107,9 +111,15 @@ def test_a_recipe_becomes_a_bundle_that_reads(recipe: Recipe, cache: Path, tmp_p
         assert torch.equal(reader.network.state_dict()[name], weight)
 
 
-@pytest.mark.parametrize("number", STEPS)
+@pytest.mark.parametrize(
+    ("number", "parts"),
+    [
+        *((number, step.parts) for number, step in STEPS.items()),
+        (TOGETHER, ("trunk", "regions", "heads")),
+    ],
+)
 def test_each_step_moves_its_parts_and_leaves_the_others_bit_by_bit(
-    recipe: Recipe, cache: Path, tmp_path: Path, number: int
+    recipe: Recipe, cache: Path, tmp_path: Path, number: int, parts: tuple[str, ...]
 ) -> None:
     alone = recipe.model_copy(
         update={"stages": tuple(course for course in recipe.stages if course.step == number)}
@@ -120,7 +130,7 @@ def test_each_step_moves_its_parts_and_leaves_the_others_bit_by_bit(
     after = load_file(tmp_path / "run" / WEIGHTS)
     assert set(before) == set(after)
     moved = {name for name, weight in before.items() if not torch.equal(weight, after[name])}
-    assert {name.split(".")[0] for name in moved} == set(STEPS[number].parts)
+    assert {name.split(".")[0] for name in moved} == set(parts)
 
 
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
@@ -213,7 +223,7 @@ def test_the_shipped_recipe_takes_the_papers_steps_in_their_order() -> None:
     assert isinstance(recipe, Recipe)
     steps = [course.step for course in recipe.stages]
     assert steps == sorted(steps)
-    assert set(steps) == set(STEPS)
+    assert set(steps) == {*STEPS, TOGETHER}
     assert recipe.begin is not None
     assert tomllib.loads(text)["bundle"]["name"] == "FT-MTL, phantom"
     shared = (ROOT / "config" / "recipes" / "shared_trunk_phantom.toml").read_text(encoding="utf-8")
