@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inference.analyzer import Analyzer, open_bundle
-from inference.bundle import WEIGHTS
+from inference.bundle import WEIGHTS, load_card
 from inference.findings import ExamFindings, Kind
 from inference.reading import exam
 from phantom.dicom import datasets
@@ -64,3 +64,36 @@ def test_at_the_quiet_point_a_healthy_exam_has_no_finding_and_a_plain_cancer_has
     wanted = Wanted("mass", malignant=True, side="L", shape="spiculated")
     assert read(quiet, 31_001).findings == ()
     assert read(quiet, 31_001, wanted).findings
+
+
+CARDS = sorted(BUNDLE.parent.glob("*_phantom"))
+
+
+@pytest.mark.parametrize("folder", CARDS, ids=[folder.name for folder in CARDS])
+def test_every_card_states_what_was_measured_on_patients_it_never_saw(folder: Path) -> None:
+    card = load_card(folder)
+    assert f"{card.system}_phantom" == folder.name
+    assert "synthetic data only" in card.intended_use
+    assert (folder / WEIGHTS).stat().st_size < 16e6
+    figures = {figure.name: figure for figure in card.metrics}
+    assert any("auc" in name for name in figures)
+    for figure in figures.values():
+        assert figure.low <= figure.value <= figure.high
+        assert figure.studies >= 200
+        assert "unseen" in figure.on
+    if card.system != "all_conv":  # it marks nothing
+        assert "sensitivity_at_1_false_marks_per_image" in figures
+
+
+@pytest.mark.parametrize("folder", CARDS, ids=[folder.name for folder in CARDS])
+def test_a_bundle_looks_for_what_its_system_says(folder: Path) -> None:
+    analyzer = open_bundle(folder)
+    wanted = Wanted("mass", malignant=True, side="L", shape="spiculated")
+    said = read(analyzer, 31_001, wanted)
+    scope = analyzer.system.reader.scope
+    assert {finding.kind for finding in said.findings} <= set(scope.marks)
+    assert (said.cancer_score is not None) == bool(scope.judges)
+    if scope.marks:
+        assert {view.side for view in said.views if view.findings} == {"L"}
+    if said.cancer_score is not None:
+        assert said.cancer_score > 0.5
