@@ -3,7 +3,7 @@
 highdicom cannot hold items by reference, which this template requires, so the tree is our own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydicom.dataset import Dataset
 from pydicom.uid import MammographyCADSRStorage
@@ -144,6 +144,7 @@ def _summary(
         content.text(codes.IMPRESSION_DESCRIPTION, words),
         *_score(exam),
         *_algorithm(exam),
+        *_parameters(_members(exam)),
     )
     for source, entry in zip(sources, library, strict=True):
         for lesion in source.lesions:
@@ -229,20 +230,30 @@ def _summarized(
 def _algorithm(exam: ExamFindings) -> Iterable[Item]:
     yield content.text(codes.ALGORITHM_NAME, exam.system)
     yield content.text(codes.ALGORITHM_VERSION, exam.version)
-    for name, value in parameters(exam).items():
-        yield content.text(codes.ALGORITHM_PARAMETERS, f"{name} {value}")
+    yield from _parameters(_exact(exam))
 
 
 def parameters(exam: ExamFindings) -> dict[str, str]:
-    """Name the exact weights and thresholds behind a result."""
-    named = {"bundle sha256": exam.digest, "operating point": exam.operating_point}
-    if several(exam):
-        named |= {
-            f"member {member.name}": f"{member.version}, bundle sha256 {member.digest}, "
-            f"operating point {member.operating_point}"
-            for member in exam.members
-        }
-    return named
+    """Name the exact weights and thresholds behind a result, those of each who agreed too."""
+    return _exact(exam) | _members(exam)
+
+
+def _exact(exam: ExamFindings) -> dict[str, str]:
+    return {"bundle sha256": exam.digest, "operating point": exam.operating_point}
+
+
+def _members(exam: ExamFindings) -> dict[str, str]:
+    """Name who agreed; a CAD SR does so once, at the exam's own algorithm."""
+    return {
+        f"member {member.name}": f"{member.version}, bundle sha256 {member.digest}, "
+        f"operating point {member.operating_point}"
+        for member in (exam.members if several(exam) else ())
+    }
+
+
+def _parameters(named: Mapping[str, str]) -> Iterable[Item]:
+    for name, value in named.items():
+        yield content.text(codes.ALGORITHM_PARAMETERS, f"{name} {value}")
 
 
 def sightings(lesion: Lesion, exam: ExamFindings) -> Iterator[str]:
