@@ -41,7 +41,10 @@ def run_recipe(
         typer.Argument(exists=True, dir_okay=False, help="A recipe, config/recipes/*.toml."),
     ],
     *,
-    folder: Annotated[Path | None, typer.Option("--run", help="Default: runs/NAME.")] = None,
+    # torchrun takes "--run", wherever it stands, for a shortened option of its own.
+    folder: Annotated[
+        Path | None, typer.Option("--run", "--into", help="The run folder; default: runs/NAME.")
+    ] = None,
     cache: Cache = _CACHE,
     device: Annotated[str, typer.Option(help="As torch names it: cpu, cuda, cuda:1.")] = "cpu",
     workers: Workers = 2,

@@ -114,8 +114,10 @@ class Run:
         """Note that the run came to its end, and with which weights."""
         self._keep_weights(network)
         *before, last = facts_of(self.folder)["sessions"]
+        if "ended" not in last:
+            last |= {"ended": _now(), "to_step": done}
         self.tell(
-            sessions=[*before, {"ended": _now(), "to_step": done} | last],
+            sessions=[*before, last],
             weights_sha256=_digest(self.folder / WEIGHTS),
         )
 

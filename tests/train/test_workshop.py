@@ -49,14 +49,14 @@ def two(bundle: Path) -> Path:
     """Train the same with two processes."""
     folder = bundle.parent
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone")
-    command = ("-m", "train", "run", folder / "tiny.toml", "--run", folder / "two")
+    command = ("-m", "train", "run", folder / "tiny.toml", "--into", folder / "two")
     ended = subprocess.run(
         [*torchrun, "--nproc-per-node", "2", *command, "--cache", folder / "cache"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
-        timeout=250,
+        timeout=280,
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("trained: ") == 1
