@@ -27,6 +27,7 @@ from torchvision.ops import (  # type: ignore[import-untyped]
 from torchvision.ops.feature_pyramid_network import (  # type: ignore[import-untyped]
     LastLevelMaxPool,
 )
+from torchvision.ops.poolers import initLevelMapper  # type: ignore[import-untyped]
 
 from inference.networks.anchors import Anchors, Sizes, doubling
 from inference.networks.focal import sigmoid_focal, softmax_focal
@@ -265,11 +266,24 @@ def _proposals(anchors: Anchors, channels: int, *, focal: bool) -> RegionProposa
     )
 
 
+def _pooling(scales: _Scales) -> MultiScaleRoIAlign:
+    """Pool proposals from the maps whose strides are known.
+
+    Left to itself, torchvision infers the strides once, from the first picture that it meets: and
+    wrongly, for good, if that picture shows little and is mostly padding.
+    """
+    strides = [_C4_STRIDE] if scales.pyramid is None else _STRIDES[: len(scales.stages)]
+    names = [str(at) for at in range(len(strides))]
+    pooling = MultiScaleRoIAlign(names, _ROI_PX, sampling_ratio=2)
+    pooling.scales = [1 / stride for stride in strides]
+    pooling.map_levels = initLevelMapper(int(math.log2(strides[0])), int(math.log2(strides[-1])))
+    return pooling
+
+
 def _heads(scales: _Scales, *, hidden: int, focal: bool) -> RoIHeads:
-    names = ["0"] if scales.pyramid is None else [str(at) for at in range(len(scales.stages))]
     kind = _FocalHeads if focal else RoIHeads
     return kind(
-        MultiScaleRoIAlign(names, _ROI_PX, sampling_ratio=2),
+        _pooling(scales),
         TwoMLPHead(scales.channels * _ROI_PX**2, hidden),
         FastRCNNPredictor(hidden, _MASS + 1),
         fg_iou_thresh=0.5,

@@ -1,5 +1,6 @@
 """Facts of Cao and others (DeepLIMa) that the code must hold."""
 
+import copy
 import math
 from typing import Any
 
@@ -285,3 +286,18 @@ def test_training_can_look_at_fewer_regions_than_the_paper() -> None:
         torch.rand(2, 1, 64, 64), [(64, 64)] * 2, [torch.tensor([[8.0, 8.0, 40.0, 40.0]])] * 2
     )
     assert judged == [16]
+
+
+@pytest.mark.parametrize("fpn", [True, False])
+def test_what_was_read_before_does_not_change_what_is_read(*, fpn: bool) -> None:
+    torch.manual_seed(5)
+    net = MassNet(
+        trunk="resnet18", in_channels=1, width=16, channels=16, fpn=fpn, nonlocal_at=()
+    ).eval()
+    fresh = copy.deepcopy(net)
+    little, whole = torch.rand(1, 1, 256, 256), torch.rand(1, 1, 256, 256)
+    with torch.inference_mode():
+        net.read(little, [(100, 100)])  # mostly padding
+        first, second = net.read(whole, [(256, 256)]), fresh.read(whole, [(256, 256)])
+    assert torch.equal(first.boxes[0], second.boxes[0])
+    assert torch.equal(first.scores[0], second.scores[0])
