@@ -16,6 +16,8 @@ from train.engine import STATE, WEIGHTS, Run, fit
 from train.errors import Refused, Unfinished
 from train.run_folder import facts_of, measurements, require_finished
 
+pytestmark = pytest.mark.timeout(600)  # a process imports torch, beside all others
+
 PROGRAM = Path(__file__).with_name("small_training.py")
 
 
@@ -70,7 +72,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 def test_a_killed_run_goes_on_to_the_very_same_weights(
     cut: str, whole: Path, tmp_path: Path
 ) -> None:
-    ended = subprocess.run([sys.executable, PROGRAM, tmp_path, cut], check=False, timeout=200)
+    ended = subprocess.run([sys.executable, PROGRAM, tmp_path, cut], check=False, timeout=500)
     assert ended.returncode == -signal.SIGKILL
     with pytest.raises(Unfinished, match="of 12 steps are done"):
         require_finished(tmp_path)

@@ -1,13 +1,11 @@
 """Several processes at one training: real ones, started by torchrun, talking over gloo."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from several import two_processes
 from small_training import options, small, stages
 
 from train import parallel
@@ -15,23 +13,16 @@ from train.engine import WEIGHTS, Run, fit
 from train.errors import Refused
 from train.run_folder import facts_of, measurements
 
+pytestmark = pytest.mark.timeout(600)  # two processes import torch, beside all others
+
 PROGRAM = Path(__file__).with_name("small_training.py")
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train with two processes."""
     folder = tmp_path_factory.mktemp("two")
-    ended = subprocess.run(
-        [*TORCHRUN, PROGRAM, folder, "none"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    assert ended.returncode == 0, ended.stderr
+    two_processes(PROGRAM, folder, "none")
     return folder
 
 

@@ -1,13 +1,11 @@
 """The whole way: a recipe, a run, a bundle, a measurement."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from several import two_processes
 from tiny_recipe import RECIPE
 from typer.testing import CliRunner
 
@@ -48,21 +46,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def two(bundle: Path) -> Path:
     """Train the same with two processes."""
     folder = bundle.parent
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone")
     command = ("-m", "train", "run", folder / "tiny.toml", "--into", folder / "two")
-    ended = subprocess.run(
-        [*torchrun, "--nproc-per-node", "2", *command, "--cache", folder / "cache"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("trained: ") == 1
+    printed = two_processes(*command, "--cache", folder / "cache", "--threads", 1)
+    assert printed.count("trained: ") == 1
     return folder / "two"
 
 
+@pytest.mark.timeout(600)
 def test_two_processes_train_by_the_same_command(bundle: Path, two: Path) -> None:
     one, other = (
         json.loads((run / "run.json").read_text()) for run in (bundle.parent / "run", two)
