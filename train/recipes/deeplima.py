@@ -174,9 +174,10 @@ def line(views: Sequence[View], kind: Kind) -> Calibration:
                 scores.append(logit_of(finding.score))
                 true.append(any(finds(finding.box, box) for box in there))
     if not any(true) or all(true):
+        found = f"{sum(true)} of {len(true)} marks on {len(views)} validation views find a {kind}"
         raise ValueError(
-            f"{sum(true)} of {len(true)} marks on {len(views)} validation views find a {kind}, and "
-            f"its score needs both true and false ones: train longer, or take more patients"
+            f"{found}, and the line for its score needs true marks and false ones: train longer, "
+            f"take more patients, or change decision.calcium"
         )
     slope, intercept = platt(scores, true)
     return Calibration(slope=slope, intercept=intercept)
