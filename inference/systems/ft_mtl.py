@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
@@ -14,14 +14,16 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from inference.bundle import Card
 from inference.findings import Box, Finding, Kind, Mask
-from inference.networks.ft_mtl import BENIGN, FtMtlNet, Reading
-from inference.networks.malignant_veto import Form, Mass, malignant_veto
+from inference.networks.ft_mtl import BENIGN, MALIGNANT, FtMtlNet, Reading
+from inference.networks.malignant_veto import Mass, malignant_veto
 from inference.networks.trunks import Norm, TrunkName, channels_last
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, PreparedView
 from inference.systems.views import Scope, Seen, finite, loaded, logit_of
 
 NAME = "ft_mtl"
+
+Veto = Literal["paper", "gated", "discounted"]
 
 
 class Network(BaseModel):
@@ -42,13 +44,19 @@ class Network(BaseModel):
 
 
 class Decision(BaseModel):
-    """How boxes become findings, and findings the view's cancer score."""
+    """How boxes become findings, and findings the view's cancer score.
+
+    The paper's veto says 1 - S of a mass whose surest box is benign with a score of S. What it
+    leaves of one is malignancy and background: of a weak benign box, nearly all background. Gated,
+    a mass is only asked if it is likely to be one. Discounted, the background is taken off first:
+    what S leaves of the chance to be a mass at all. Where there is no background, all three agree.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     objectness: float = Field(gt=0, lt=1)  # a region that looks less like a mass is not looked at
-    veto: Form
-    gate: float = Field(gt=0, lt=1)  # a mass less likely than this is not asked for its malignancy
+    veto: Veto
+    gate: float = Field(default=0.5, gt=0, lt=1)  # of the gated veto: how likely to be a mass
     overlap: float = Field(gt=0, lt=1)  # at which boxes are of one mass
     extent: float = Field(gt=0, lt=1)  # a pixel this likely to be mass belongs to its mask
 
@@ -109,27 +117,38 @@ def seen(reading: Reading, placement: Placement, decision: Decision) -> Seen:
     """Make the boxes that lie on each other one finding, and judge the view by the worst of them.
 
     Every mass becomes a finding, however unsure; where to stop is the operating point's to say.
-    The gate is about malignancy alone. One minus a weak score for benign is mostly background
-    (see `malignant_veto`), so a mass below the gate says nothing of cancer: not its own finding's
-    score, and not the view's.
+    The gate is about malignancy alone: below it, a mass says nothing of cancer, neither in its own
+    finding nor for the view.
     """
-    boxes, probabilities, masks = (part.float().cpu() for part in reading)
+    kept = Reading(*(part.float().cpu() for part in reading))
+    boxes, probabilities = kept.boxes, kept.probabilities
     masses = malignant_veto(boxes, probabilities, form="paper", overlap=decision.overlap)
-    judged = malignant_veto(
-        boxes, probabilities, form=decision.veto, gate=decision.gate, overlap=decision.overlap
-    )
-    kept = Reading(boxes, probabilities, masks)
+    judged = masses
+    if decision.veto == "gated":
+        judged = malignant_veto(
+            boxes, probabilities, form="gated", gate=decision.gate, overlap=decision.overlap
+        )
+    malignancies = {mass: malignancy(mass, probabilities, decision.veto) for mass in judged}
     return Seen(
-        cancer=logit_of(max((mass.malignancy for mass in judged), default=0.0)),
+        cancer=logit_of(max(malignancies.values(), default=0.0)),
         findings=tuple(
-            _finding(mass, kept, placement, decision.extent, judged=mass in judged)
+            _finding(mass, malignancies.get(mass), kept, placement, decision.extent)
             for mass in masses
         ),
     )
 
 
+def malignancy(mass: Mass, probabilities: Tensor, veto: Veto) -> float:
+    """Return how malignant a mass is, in the sense of the decision's veto."""
+    if mass.malignant or veto != "discounted":
+        return mass.malignancy
+    members = probabilities[list(mass.members)]
+    # The chance to be a mass, less the chance to be a benign one.
+    return float(members[members[:, BENIGN].argmax(), MALIGNANT])
+
+
 def _finding(
-    mass: Mass, reading: Reading, placement: Placement, extent: float, *, judged: bool
+    mass: Mass, cancer: float | None, reading: Reading, placement: Placement, extent: float
 ) -> Finding:
     """Show a mass where the box that is likeliest to hold one lies."""
     members = list(mass.members)
@@ -140,7 +159,7 @@ def _finding(
         kind=Kind.MASS,
         box=placement.box_to_source(box),
         score=min(float(likely.max()), 1.0),
-        cancer_score=mass.malignancy if judged else None,
+        cancer_score=cancer,
         mask=_mask(reading.masks[surest], box, placement, extent),
         systems=(NAME,),
     )

@@ -98,6 +98,26 @@ def test_the_papers_form_takes_every_mass_at_its_word() -> None:
     assert gated.cancer == pytest.approx(logit_of(0.6), abs=1e-4)
 
 
+def test_the_discounted_form_leaves_the_background_out() -> None:
+    discounted = DECISION.model_copy(update={"veto": "discounted"})
+    answer = seen(reading((HERE, WEAK), (FAR, (0.35, 0.05, 0.6))), WHERE, discounted)
+    assert [found.cancer_score for found in answer.findings] == [
+        pytest.approx(0.6),
+        pytest.approx(0.02),
+    ]
+    assert answer.cancer == pytest.approx(logit_of(0.6), abs=1e-4)
+
+
+@pytest.mark.parametrize("veto", ["gated", "discounted"])
+def test_without_background_all_forms_are_the_papers(veto: str) -> None:
+    boxes = reading((HERE, (0.0, 0.8, 0.2)), (NEAR, (0.0, 0.9, 0.1)), (FAR, (0.0, 0.3, 0.7)))
+    paper = seen(boxes, WHERE, PAPER)
+    ours = seen(boxes, WHERE, DECISION.model_copy(update={"veto": veto}))
+    assert ours.cancer == pytest.approx(paper.cancer, abs=1e-4)
+    assert [found.cancer_score for found in paper.findings] == pytest.approx([0.1, 0.7])
+    assert [found.cancer_score for found in ours.findings] == pytest.approx([0.1, 0.7])
+
+
 def test_without_a_box_there_is_no_finding_and_no_malignancy() -> None:
     nothing = Reading(torch.zeros(0, 4), torch.zeros(0, 3), torch.zeros(0, 28, 28))
     assert seen(nothing, WHERE, DECISION) == Seen(logit_of(0.0), ())
