@@ -26,7 +26,7 @@ initial_std = 0.05
 bundle = { name = "Overfitted", version = "0.0.1", license = "Apache-2.0" }
 changes = { turn_deg = 0.0, zoom = 0.0, contrast = 0.0, flip = false }
 optimizer = { weight_decay = 0.0, clip_norm = 5.0, amp = false, validate_every = 1000 }
-decision = { objectness = 0.5, veto = "gated", gate = 0.5, overlap = 0.4, extent = 0.5 }
+decision = { objectness = 0.1, veto = "discounted", overlap = 0.2, extent = 0.5 }
 [data]
 pitch_mm = 0.45
 training = { first_seed = 0, studies = 1 }
@@ -59,7 +59,7 @@ centered = false
 cancers = 0.5
 benign = 0.25
 """
-STAGES = ("regions", 3, 100), ("heads", 4, 20), ("united", 5, 10), ("together", 6, 120)
+STAGES = ("regions", 3, 100), ("heads", 4, 20), ("united", 5, 10), ("together", 6, 200)
 TEXT = RECIPE + "".join(
     STAGE.format(name=name, step=step, steps=steps) for name, step, steps in STAGES
 )
