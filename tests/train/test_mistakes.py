@@ -14,7 +14,7 @@ from phantom import study
 from train.cli import app, main
 from train.data.splits import PITCHES_MM, Seeds, named_in
 from train.export import seen_by
-from train.recipes.recipe import Begin, Course, Optimizer
+from train.recipes.recipe import Begin
 from train.run_folder import Run
 
 BUNDLE = Path("bundles/shared_trunk_phantom")
@@ -141,8 +141,3 @@ def test_every_option_of_the_workshop_is_documented() -> None:
     ]
     assert missing == []
     assert [name for name in commands if f"train {name}" not in PAGE] == []
-
-
-@pytest.mark.parametrize("table", [Optimizer, Course])
-def test_every_key_that_all_recipes_share_is_documented(table: type[Optimizer]) -> None:
-    assert [key for key in table.model_fields if f"`{key}`" not in PAGE] == []
