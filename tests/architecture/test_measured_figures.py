@@ -20,9 +20,9 @@ def stated(card: dict[str, Any], names: tuple[str, ...]) -> str:
     """Write a figure of a card as the page does."""
     found = [metric for metric in card["metrics"] if metric["name"] in names]
     if not found:
-        return "–"
+        return "-"
     (one,) = found
-    return f"{one['value']:.3f} ({one['low']:.3f}–{one['high']:.3f})"
+    return f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
 
 
 @pytest.mark.parametrize("bundle", CARDS)
