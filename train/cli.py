@@ -128,6 +128,13 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
     plots: Annotated[
         Path | None, typer.Option(help="A folder for the ROC and FROC curves, as PNG.")
     ] = None,
+    cancers: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Weigh exams as where this part of them shows a cancer."),
+    ] = None,
+    benign: Annotated[
+        float | None, typer.Option(min=0, max=1, help="And this part benign lesions only.")
+    ] = None,
     write: Annotated[bool, typer.Option("--write", help="Put the figures in the card.")] = False,
     workers: Workers = 2,
     threads: Threads = 2,
@@ -137,7 +144,7 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
 
     from inference.analyzer import open_bundle
     from inference.bundle import save_card
-    from train.evaluation import examined
+    from train.evaluation import as_in, examined
     from train.figures import measured, unmeasured
     from train.plots import plot_curves, require_matplotlib
 
@@ -149,7 +156,11 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
     on = f"{split} at {pitch_mm:g} mm, {_acquaintance(analyzer.card, split, allowed=seen)}"
     scope = analyzer.system.reader.scope
     points = {name: point.finding_score for name, point in analyzer.card.operating_points.items()}
+    population = _population(cancers, benign)
     patients = examined(analyzer.system, split.seeds, pitch_mm, workers=workers)
+    if population is not None:
+        patients = as_in(patients, cancers=population[0], benign=population[1])
+        on += f", weighed as {population[0]:g} cancers and {population[1]:g} benign lesions only"
     metrics = measured(patients, points, on, scope)
     _print(metrics, unmeasured(patients, points, scope), f"on {on}")
     if plots is not None:
@@ -182,6 +193,17 @@ def _acquaintance(card: Card, split: Seeds, *, allowed: bool) -> str:
             "are among them: choose another --first-seed, or say --seen"
         )
     return "seen in training"
+
+
+def _population(cancers: float | None, benign: float | None) -> tuple[float, float] | None:
+    """Take the parts of a population: both, or none."""
+    if cancers is None and benign is None:
+        return None
+    if cancers is None or benign is None:
+        raise Refused("a population needs both --cancers and --benign")
+    if cancers + benign > 1:
+        raise Refused(f"--cancers {cancers:g} and --benign {benign:g} are more than all exams")
+    return cancers, benign
 
 
 def _recipe(text: str, where: str) -> "Common":

@@ -3,7 +3,7 @@
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from rich.progress import track
@@ -12,8 +12,11 @@ from inference.findings import Box, Finding, Kind, Mask
 from inference.mammogram import Exam
 from inference.systems.views import Scope, ViewByView
 from train.data.phantom import Case, case
+from train.errors import Refused
 from train.metrics.dice import mask_dice
 from train.metrics.froc import Marked, finds, marked
+
+STRATA = ("a cancer", "benign lesions only", "nothing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,39 @@ class SeenPatient:
     seed: int
     score: float | None
     views: tuple[SeenView, ...]
+    weight: float = 1.0  # how many patients of the population it stands for
+
+    @property
+    def cancer(self) -> bool:
+        """Tell whether any view shows a cancer, marked or not."""
+        return any(view.cancers for view in self.views)
 
     @property
     def healthy(self) -> bool:
         """Tell whether no view shows any lesion."""
         return not any(view.lesions for view in self.views)
+
+
+def as_in(patients: Sequence[SeenPatient], *, cancers: float, benign: float) -> list[SeenPatient]:
+    """Weigh patients so that they measure as a population with these parts of them.
+
+    Each patient counts one over the chance to be among these, relative to the population
+    (Sainz de Cea): an enriched set would make every false mark look rarer than it is.
+    """
+    occurs = (cancers, benign, 1 - cancers - benign)
+    strata = [0 if patient.cancer else 2 if patient.healthy else 1 for patient in patients]
+    counts = [strata.count(stratum) for stratum in range(3)]
+    absent = [
+        name
+        for name, part, count in zip(STRATA, occurs, counts, strict=True)
+        if part > 0 and not count
+    ]
+    if absent:
+        raise Refused(f"none of these patients shows {' or '.join(absent)}: measure more of them")
+    return [
+        replace(patient, weight=len(patients) * occurs[stratum] / counts[stratum])
+        for patient, stratum in zip(patients, strata, strict=True)
+    ]
 
 
 def examined(

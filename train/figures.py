@@ -17,7 +17,8 @@ FALSE_MARKS = (0.25, 0.5, 1.0)  # per image, where the FROC is read
 
 Patients = Sequence[SeenPatient]
 Measure = Callable[[Patients], float]
-Cases = tuple[list[bool], list[float]]  # of each case: is it what is asked for, and its score
+# Of each case: is it what is asked for, its score, and its weight.
+Cases = tuple[list[bool], list[float], list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +119,14 @@ def rankings(scope: Scope) -> Iterator[Ranking]:
 def marks(patients: Patients, kind: Kind | None = None) -> list[Marked]:
     """Return how each view was marked; of one kind of lesion only, with all false marks."""
     return [
-        view.marked
-        if kind is None
-        else Marked(
+        Marked(
             tuple(
                 score
                 for score, its in zip(view.marked.found, view.kinds, strict=True)
-                if its is kind
+                if kind is None or its is kind
             ),
             view.marked.false,
+            patient.weight,
         )
         for patient in patients
         for view in patient.views
@@ -195,24 +195,39 @@ def _exams_by_cancer(patients: Patients, kinds: Sequence[Kind]) -> Cases:
     return (
         [any(_cancer(view, kinds) for view in patient.views) for patient in patients],
         [_known(patient.score) for patient in patients],
+        [patient.weight for patient in patients],
     )
 
 
 def _views_by_cancer(patients: Patients, kinds: Sequence[Kind]) -> Cases:
-    views = [view for patient in patients for view in patient.views]
-    return [_cancer(view, kinds) for view in views], [_known(view.score) for view in views]
+    views = _views(patients)
+    return (
+        [_cancer(view, kinds) for view, _ in views],
+        [_known(view.score) for view, _ in views],
+        [weight for _, weight in views],
+    )
 
 
 def _exams_by_lesion(patients: Patients) -> Cases:
     return (
         [any(view.kinds for view in patient.views) for patient in patients],
         [max(view.surest for view in patient.views) for patient in patients],
+        [patient.weight for patient in patients],
     )
 
 
 def _views_by_lesion(patients: Patients) -> Cases:
-    views = [view for patient in patients for view in patient.views]
-    return [bool(view.kinds) for view in views], [view.surest for view in views]
+    views = _views(patients)
+    return (
+        [bool(view.kinds) for view, _ in views],
+        [view.surest for view, _ in views],
+        [weight for _, weight in views],
+    )
+
+
+def _views(patients: Patients) -> list[tuple[SeenView, float]]:
+    """Return each view with the weight of its patient."""
+    return [(view, patient.weight) for patient in patients for view in patient.views]
 
 
 def _cancer(view: SeenView, kinds: Sequence[Kind]) -> bool:
@@ -230,8 +245,7 @@ def _sensitivity(patients: Patients, rate: float, kind: Kind | None = None) -> f
 
 
 def _mask_dice(patients: Patients) -> float:
-    overlaps = [each for patient in patients for view in patient.views for each in view.overlaps]
-    return sum(overlaps) / len(overlaps) if overlaps else float("nan")
+    return _mean([(each, weight) for view, weight in _views(patients) for each in view.overlaps])
 
 
 def _found(patients: Patients, threshold: float) -> float:
@@ -243,18 +257,26 @@ def _false(patients: Patients, threshold: float) -> float:
 
 
 def _cancers_found(patients: Patients, threshold: float) -> float:
-    scores = [
-        score
-        for patient in patients
-        for view in patient.views
-        for score, malignant in zip(view.marked.found, view.malignant, strict=True)
-        if malignant
-    ]
-    return sum(score >= threshold for score in scores) / len(scores) if scores else float("nan")
+    return _mean(
+        [
+            (float(score >= threshold), weight)
+            for view, weight in _views(patients)
+            for score, malignant in zip(view.marked.found, view.malignant, strict=True)
+            if malignant
+        ]
+    )
 
 
 def _quiet(patients: Patients, threshold: float) -> float:
-    healthy = [patient for patient in patients if patient.healthy]
-    if not healthy:
-        return float("nan")
-    return sum(_false([patient], threshold) == 0 for patient in healthy) / len(healthy)
+    return _mean(
+        [
+            (float(_false([patient], threshold) == 0), patient.weight)
+            for patient in patients
+            if patient.healthy
+        ]
+    )
+
+
+def _mean(weighed: Sequence[tuple[float, float]]) -> float:
+    whole = sum(weight for _, weight in weighed)
+    return sum(value * weight for value, weight in weighed) / whole if whole else float("nan")

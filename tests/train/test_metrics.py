@@ -1,8 +1,9 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
@@ -14,6 +15,7 @@ from train.metrics.dice import Dice
 from train.metrics.froc import (
     Marked,
     at_threshold,
+    curve,
     finds,
     iou,
     marked,
@@ -23,6 +25,7 @@ from train.metrics.froc import (
 from train.metrics.platt import platt
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.booleans(), st.integers(0, 8)),
@@ -125,3 +128,18 @@ def test_platt_never_turns_the_order_around() -> None:
 def test_platt_needs_both_kinds() -> None:
     with pytest.raises(ValueError, match="0 cancers and 2 others"):
         platt([0.0, 1.0], [False, False])
+
+
+def test_a_weight_counts_an_image_so_often() -> None:
+    once = [Marked((0.9, 0.2), (0.5,)), Marked((0.4,), (0.8, 0.1)), Marked((), (0.3,))]
+    weighed = [replace(image, weight=weight) for image, weight in zip(once, (3, 1, 2), strict=True)]
+    repeated = [once[0]] * 3 + [once[1]] + [once[2]] * 2
+    for rate in (0.1, 0.2, 0.5, 0.9, 2.0):
+        assert threshold_at(weighed, rate) == threshold_at(repeated, rate)
+        assert sensitivity_at(weighed, rate) == pytest.approx(sensitivity_at(repeated, rate))
+    for one, other in zip(
+        (curve(weighed).false_per_image, curve(weighed).sensitivity),
+        (curve(repeated).false_per_image, curve(repeated).sensitivity),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other)

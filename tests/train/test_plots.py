@@ -61,7 +61,7 @@ def test_the_curves_pass_through_what_a_card_says() -> None:
         at = int(np.abs(found.across - rate).argmin())
         assert found.up[at] == sensitivity_at(marks(some), rate)
     found = roc(some, EXAMS, draws=2)
-    truth, scores = (np.array(part) for part in EXAMS.cases(some))
+    truth, scores, _ = (np.array(part) for part in EXAMS.cases(some))
     specific = np.sort(scores[~truth])[::-1][6]  # six of the sixty healthy exams lie above it
     assert found.up[20] == (scores[truth] > specific).mean()
     assert found.up[-1] == 1

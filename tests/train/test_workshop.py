@@ -18,7 +18,8 @@ from phantom.dicom import datasets
 from phantom.study import study
 from train.cli import app, main
 from train.data.phantom import case
-from train.evaluation import Lesion, SeenPatient, SeenView, compared, examined, seen
+from train.errors import Refused
+from train.evaluation import Lesion, SeenPatient, SeenView, as_in, compared, examined, seen
 from train.figures import measured, unmeasured
 from train.metrics.froc import Marked
 from train.recipes.by_name import read_recipe
@@ -162,6 +163,21 @@ def patients() -> list[SeenPatient]:
     noisy = SeenPatient(2, 0.3, (SeenView(0.2, Marked((), (0.7,)), (), (), (), 0),))
     quiet = SeenPatient(3, 0.1, (SeenView(0.1, Marked((), ()), (), (), (), 0),))
     return [sick, noisy, quiet]
+
+
+def test_patients_are_weighed_as_a_population_has_them() -> None:
+    ill, noisy, quiet = as_in(patients(), cancers=0.1, benign=0.0)
+    assert (ill.weight, noisy.weight, quiet.weight) == pytest.approx((0.3, 1.35, 1.35))
+    figures = measured([ill, noisy, quiet], {"p": 0.5}, "tests", Scope(BOTH, BOTH))
+    values = {metric.name: metric.value for metric in figures}
+    # The healthy patient's false mark is one of 1.35 in 0.3 + 0.3 + 1.35 + 1.35 images.
+    assert values["false_marks_per_image_p"] == pytest.approx(1.35 / 3.3, abs=1e-4)
+    assert values["quiet_healthy_exams_p"] == 0.5
+
+
+def test_a_population_that_these_patients_cannot_stand_for_is_refused() -> None:
+    with pytest.raises(Refused, match="shows benign lesions only"):
+        as_in(patients(), cancers=0.1, benign=0.1)
 
 
 def test_every_figure_of_a_card_is_counted_as_its_rule_says() -> None:

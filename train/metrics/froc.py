@@ -1,7 +1,9 @@
 """Lesions found against false marks, as the threshold moves (FROC)."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ class Marked:
 
     found: tuple[float, ...]
     false: tuple[float, ...]
+    weight: float = 1.0  # how many images of the population it stands for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,19 +96,20 @@ def iou(one: Box, other: Box) -> float:
 
 def at_threshold(images: Sequence[Marked], threshold: float) -> tuple[float, float]:
     """Return the sensitivity and the false marks per image of one threshold."""
-    found = np.array([score for image in images for score in image.found])
-    false = sum(score >= threshold for image in images for score in image.false)
-    sensitivity = float((found >= threshold).mean()) if found.size else float("nan")
-    return sensitivity, false / len(images)
+    found, lesions = _flat(images, "found")
+    false, marks = _flat(images, "false")
+    sensitivity = lesions[found >= threshold].sum() / lesions.sum() if lesions.any() else np.nan
+    return float(sensitivity), float(marks[false >= threshold].sum() / _images(images))
 
 
 def threshold_at(images: Sequence[Marked], false_per_image: float) -> float:
     """Return the lowest threshold that makes no more false marks than this."""
-    false = np.sort([score for image in images for score in image.false])[::-1]
-    allowed = int(false_per_image * len(images) + 1e-9)
-    if allowed >= false.size:
+    false, marks = _flat(images, "false")
+    order = np.argsort(-false, kind="stable")
+    too_many = marks[order].cumsum() > false_per_image * _images(images) + 1e-9
+    if not too_many.any():
         return 0.0
-    return float(np.nextafter(false[allowed], np.inf))
+    return float(np.nextafter(false[order[too_many.argmax()]], np.inf))
 
 
 def sensitivity_at(images: Sequence[Marked], false_per_image: float) -> float:
@@ -115,16 +119,39 @@ def sensitivity_at(images: Sequence[Marked], false_per_image: float) -> float:
 
 def curve(images: Sequence[Marked]) -> Curve:
     """Return the curve over every score that occurs, from the threshold that marks nothing."""
-    found = np.sort([score for image in images for score in image.found])
-    false = np.sort([score for image in images for score in image.false])
+    found, lesions = _flat(images, "found")
+    false, marks = _flat(images, "false")
     scores = np.unique(np.concatenate([found, false]))[::-1]
     thresholds = np.concatenate([[np.inf], scores[np.isfinite(scores)]])
-    hits = found.size - np.searchsorted(found, thresholds)
+    hits = _from(found, lesions, thresholds)
     return Curve(
         thresholds,
-        (false.size - np.searchsorted(false, thresholds)) / len(images),
-        hits / found.size if found.size else np.full(thresholds.shape, np.nan),
+        _from(false, marks, thresholds) / _images(images),
+        hits / lesions.sum() if lesions.any() else np.full(thresholds.shape, np.nan),
     )
+
+
+Numbers = NDArray[np.float64]
+
+
+def _flat(images: Sequence[Marked], what: Literal["found", "false"]) -> tuple[Numbers, Numbers]:
+    """Return the scores of all images' lesions or false marks, and the weight of each."""
+    lists: list[tuple[float, ...]] = [getattr(image, what) for image in images]
+    counts = [len(scores) for scores in lists]
+    scores = np.array([score for one in lists for score in one], dtype=np.float64)
+    return scores, np.repeat([image.weight for image in images], counts).astype(np.float64)
+
+
+def _images(images: Sequence[Marked]) -> float:
+    return math.fsum(image.weight for image in images)
+
+
+def _from(scores: Numbers, weights: Numbers, thresholds: Numbers) -> Numbers:
+    """Return the weight of the scores that reach each threshold."""
+    order = np.argsort(scores)
+    below = np.concatenate([[0.0], weights[order].cumsum()])
+    reached: Numbers = below[-1] - below[np.searchsorted(scores[order], thresholds)]
+    return reached
 
 
 def _area(box: Box) -> float:
