@@ -112,18 +112,24 @@ def test_a_recipe_becomes_a_bundle_that_reads(recipe: Recipe, cache: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("number", "parts"),
+    ("number", "frozen", "parts"),
     [
-        *((number, step.parts) for number, step in STEPS.items()),
-        (TOGETHER, ("trunk", "regions", "heads")),
+        *((number, (), step.parts) for number, step in STEPS.items()),
+        (TOGETHER, (), ("trunk", "regions", "heads")),
+        (3, ("trunk",), ("regions",)),
     ],
 )
 def test_each_step_moves_its_parts_and_leaves_the_others_bit_by_bit(
-    recipe: Recipe, cache: Path, tmp_path: Path, number: int, parts: tuple[str, ...]
+    recipe: Recipe,
+    cache: Path,
+    tmp_path: Path,
+    number: int,
+    frozen: tuple[str, ...],
+    parts: tuple[str, ...],
 ) -> None:
-    alone = recipe.model_copy(
-        update={"stages": tuple(course for course in recipe.stages if course.step == number)}
-    )
+    (course,) = (course for course in recipe.stages if course.step == number)
+    held = course.model_copy(update={"frozen": frozen})
+    alone = recipe.model_copy(update={"stages": (held,)})
     torch.manual_seed(recipe.seed)
     before = recipe.untrained().state_dict()
     alone.train(Run(tmp_path / "run", RECIPE), cache, device="cpu", workers=1)
