@@ -66,18 +66,18 @@ norm = "group"
 [[stages]]
 name = "masses by heart"
 learns = "mass"
-steps = 250
+steps = 400
 learning_rate = 2e-3
 batch = 4
 height_px = 272
 width_px = 128
 centered = false
-malignant = 0.5
-benign = 0.5
+malignant = 0.35
+benign = 0.35
 [[stages]]
 name = "calcifications by heart"
 learns = "calcification"
-steps = 200
+steps = 300
 learning_rate = 5e-3
 batch = 8
 calcification_weight = 5.0
@@ -147,4 +147,6 @@ def test_both_networks_learn_eight_images(tmp_path: Path) -> None:
         for coarse, fine in views
     ]
     assert {kind for view in seen for kind in view.kinds} == set(BOTH)
-    assert sensitivity_at([view.marked for view in seen], 0.25) >= 0.95
+    for kind in BOTH:
+        marks = [view.marked for view in seen if kind in view.kinds or not view.kinds]
+        assert sensitivity_at(marks, 0.25) >= 0.95, kind

@@ -47,7 +47,7 @@ norm = "group"
 STAGE = """
 [[stages]]
 name = "by heart"
-steps = 250
+steps = 400
 learning_rate = 2e-3
 batch = 8
 height_px = 272
