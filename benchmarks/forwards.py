@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,23 @@ Make = Callable[[], nn.Module]
 
 def whole(trunk: str, top: str) -> Make:
     """Return how to make one of Shen's four models; patches of 224 pixels."""
-    return lambda: AllConvNet(PatchNet(trunk=trunk, patch_px=224), paper_top(top))  # type: ignore[arg-type]
+    norm = None if trunk == "vgg16" else "batch"
+    return lambda: AllConvNet(PatchNet(trunk=trunk, norm=norm, patch_px=224), paper_top(top))  # type: ignore[arg-type]
+
+
+class EveryRegion(FtMtlNet):
+    """Gao's network, looking at as many regions as it may: how many pass depends on weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Anchors as they stand; moved by chance they would all be the whole picture, and so one.
+        nn.init.zeros_(self.regions.head.bbox_pred.weight)
+
+    def eval(self) -> Self:
+        """Read without asking a region for objectness."""
+        super().eval()
+        self.regions.score_thresh = 0.0
+        return self
 
 
 # What is read, by which network, at which size (height, width), in how many channels, and whether
@@ -41,7 +58,7 @@ NETWORKS: dict[str, tuple[Make, tuple[int, int], int, bool]] = {
         3,
         False,
     ),
-    "ft_mtl, ResNet-50 to C4": (FtMtlNet, (512, 512), 3, True),
+    "ft_mtl, ResNet-50 to C4, all regions": (EveryRegion, (512, 512), 3, True),
     "all_conv, ResNet-50 + ResNet blocks": (whole("resnet50", "resnet"), (1152, 896), 3, False),
     "all_conv, ResNet-50 + VGG blocks": (whole("resnet50", "vgg"), (1152, 896), 3, False),
     "all_conv, VGG16 + VGG blocks": (whole("vgg16", "vgg"), (1152, 896), 3, False),

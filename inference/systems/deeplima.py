@@ -28,7 +28,16 @@ from inference.preparing.clusters import LEAST_MEMBERS, LINKING_MM, Group, group
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, PreparedView
 from inference.preparing.tiles import Tiling, read_by_tiles
-from inference.systems.views import BOTH, Scope, Seen, finite, loaded, logit_of, sigmoid
+from inference.systems.views import (
+    BOTH,
+    Scope,
+    Seen,
+    finite,
+    finite_answers,
+    loaded,
+    logit_of,
+    sigmoid,
+)
 
 NAME = "deeplima"
 _TILES_AT_ONCE = 4  # more are no faster on a processor, and hold more memory
@@ -162,11 +171,13 @@ class Deeplima:
     def _masses(self, prepared: PreparedView) -> tuple[Finding, ...]:
         placement = prepared.placement
         picture = torch.from_numpy(prepared.picture)[None].to(self.device)  # 1 C H W
-        reading: MassReading = self.network.mass(
-            channels_last(picture), [(placement.rows, placement.columns)]
-        )
+        network = self.network.mass
+        decide = (*network.proposals.head.children(), *network.heads.box_predictor.children())
+        with finite_answers((network.scales, *decide)):
+            reading: MassReading = network(
+                channels_last(picture), [(placement.rows, placement.columns)]
+            )
         (boxes,), (scores,) = reading
-        finite(boxes, scores)
         return masses(boxes, scores, placement, self.decision)
 
     def _calcifications(self, prepared: PreparedView) -> tuple[Finding, ...]:

@@ -1,7 +1,6 @@
 """Gao and others 2020: preparation, network and decision of the feature-transfer network."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -19,11 +18,14 @@ from inference.networks.malignant_veto import Mass, malignant_veto
 from inference.networks.trunks import Norm, TrunkName, channels_last
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, PreparedView
-from inference.systems.views import Scope, Seen, finite, loaded, logit_of
+from inference.systems.views import Scope, Seen, finite_answers, loaded, logit_of
 
 NAME = "ft_mtl"
 
 Veto = Literal["paper", "gated", "discounted"]
+# Of a view without any box, or with none as malignant. No box says less than a twentieth, so such a
+# view may hold as much; nothing at all would outweigh the other view of the breast in their mean.
+_LEAST_MALIGNANCY = 0.01
 
 
 class Network(BaseModel):
@@ -108,7 +110,7 @@ def look(
     # The paper's 0.5 is an example (section 2.1.2), and `eval` sets it; a small network that has
     # seen few masses is rarely that sure of a region, and its heads tell masses better.
     network.regions.score_thresh = decision.objectness
-    with torch.inference_mode(), _finite_answers(network):
+    with torch.inference_mode(), finite_answers(_layers(network)):
         readings: tuple[Reading, ...] = network(pictures, shown)
     return readings
 
@@ -130,7 +132,7 @@ def seen(reading: Reading, placement: Placement, decision: Decision) -> Seen:
         )
     malignancies = {mass: malignancy(mass, probabilities, decision.veto) for mass in judged}
     return Seen(
-        cancer=logit_of(max(malignancies.values(), default=0.0)),
+        cancer=logit_of(max([_LEAST_MALIGNANCY, *malignancies.values()])),
         findings=tuple(
             _finding(mass, malignancies.get(mass), kept, placement, decision.extent)
             for mass in masses
@@ -192,22 +194,14 @@ def _inside(start: float, end: float, length: int) -> tuple[slice, Tensor]:
     return slice(first, first + len(numbers)), where
 
 
-@contextmanager
-def _finite_answers(network: FtMtlNet) -> Iterator[None]:
-    """Refuse a network whose layers answer with what is no number.
-
-    Its reading would not show it: regions and boxes are chosen by thresholds that no NaN passes,
-    and so the picture would have no mass.
-    """
-
-    def check(_: nn.Module, __: object, answer: Tensor) -> None:
-        finite(answer)
-
+def _layers(network: FtMtlNet) -> tuple[nn.Module, ...]:
+    """Name the layers whose answers decide; see `finite_answers`."""
     proposes, heads = network.regions.head, network.heads
-    layers = (proposes.cls_logits, proposes.bbox_pred, heads.box, heads.mask, heads.classifier)
-    hooks = [layer.register_forward_hook(check) for layer in (network.trunk, *layers)]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    return (
+        network.trunk,
+        proposes.cls_logits,
+        proposes.bbox_pred,
+        heads.box,
+        heads.mask,
+        heads.classifier,
+    )

@@ -23,7 +23,7 @@ from inference.networks.recall_retina import (
 from inference.networks.trunks import Norm, TrunkName, channels_last
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, PreparedView
-from inference.systems.views import BOTH, Scope, Seen, finite, loaded
+from inference.systems.views import BOTH, Scope, Seen, finite, finite_answers, loaded
 
 NAME = "recall_retina"
 
@@ -92,7 +92,8 @@ class RecallRetina:
         (prepared,) = pictures
         picture = torch.from_numpy(prepared.picture)[None].to(self.device)  # 1 C H W
         shown = (prepared.placement.rows, prepared.placement.columns)
-        with torch.inference_mode():
+        # Boxes of NaN are dropped as too small before anyone could look at them.
+        with torch.inference_mode(), finite_answers((self.network.pyramid, self.network.head)):
             reading = self.network.read(
                 channels_last(picture),
                 [shown],

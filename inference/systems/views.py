@@ -5,7 +5,8 @@ node hands it pictures made from DICOM, training hands it kept ones; nothing els
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -132,3 +133,22 @@ def finite(*answers: Tensor) -> None:
     """Refuse what is no number: none is below NaN, so a threshold would let it pass as nothing."""
     if not all(bool(torch.isfinite(answer).all()) for answer in answers):
         raise BadBundle("the network answered with numbers that are not finite")
+
+
+@contextmanager
+def finite_answers(layers: Iterable[nn.Module]) -> Iterator[None]:
+    """Refuse a network whose layers answer with what is no number.
+
+    A detector's reading would not show it: regions and boxes are chosen by thresholds that no NaN
+    passes, and so the picture would have no finding.
+    """
+
+    def check(_: nn.Module, __: object, answer: Tensor | Mapping[str, Tensor]) -> None:
+        finite(*([answer] if isinstance(answer, Tensor) else answer.values()))
+
+    hooks = [layer.register_forward_hook(check) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from inference.errors import BadBundle
 from inference.findings import Box, Kind
@@ -121,3 +121,19 @@ def test_a_network_that_answers_with_no_number_has_no_answer(
     view = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
     with pytest.raises(BadBundle, match="not finite"):
         system.read([view])
+
+
+@pytest.mark.parametrize("part", ["trunk.bn1", "head.classification_head", "head.regression_head"])
+def test_features_and_boxes_that_are_no_numbers_are_no_silence(
+    system: RecallRetina, part: str
+) -> None:
+    def spoiled(_: nn.Module, __: object, answer: Tensor) -> Tensor:
+        return answer * torch.nan
+
+    hook = system.network.get_submodule(part).register_forward_hook(spoiled)
+    view = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
+    try:
+        with pytest.raises(BadBundle, match="not finite"):
+            system.read([view])
+    finally:
+        hook.remove()

@@ -320,9 +320,9 @@ def test_pictures_of_one_kind_teach_nothing(lessons: list[Lesson]) -> None:
 
 
 def transfer(bundle: Path) -> str:
-    """Change the patients: those who steered now teach."""
+    """Change the patients; those who taught the bundle can neither teach nor steer."""
     one, other = "first_seed = 1, studies = 3", "first_seed = 8, studies = 2"
-    moved = THREE.replace(one, "@").replace(other, one).replace("@", other)
+    moved = THREE.replace(other, "first_seed = 17, studies = 3").replace(one, other)
     return moved + f'[begin]\nbundle = "{bundle}"\n' + PICTURE_STAGES[1]
 
 

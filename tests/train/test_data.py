@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,28 @@ def test_pictures_and_labels_move_together(centered: bool) -> None:  # noqa: FBT
     bright = batch.pictures[:, 0] * 255 > 120
     assert batch.labels.bool().sum() > 500
     assert (bright != batch.labels.bool()).float().mean() < 0.01
+
+
+def test_what_is_no_padding_is_where_the_changed_picture_shows_it() -> None:
+    """Regions are cut off there, so a lesion beyond it could not be proposed."""
+    lesson = replace(
+        square(60, 40), placement=Placement(0, 0, 52, 72, flipped=False, rows=72, columns=52)
+    )
+    lesson.picture[:, 72:], lesson.picture[:, :, 52:] = 0, 0
+    change = Augmentation(turn_deg=15, zoom=0.3, contrast=0, flip=True)
+    draw = Draw(64, 96, 64, cancers=1, benign=0, centered=False)
+    batch = drawn(pool([lesson]), draw, change, np.random.default_rng(3))
+    for picture, (rows, columns), lesions in zip(
+        batch.pictures, batch.sizes, batch.lesions, strict=True
+    ):
+        bright = torch.nonzero(picture[0] > 0.1)
+        assert rows >= bright[:, 0].max()
+        assert columns >= bright[:, 1].max()
+        for _, _, right, bottom in lesions.boxes.tolist():
+            assert right <= columns
+            assert bottom <= rows
+    still = drawn(pool([lesson]), draw, STILL, np.random.default_rng(3))
+    assert set(still.sizes) == {(72, 52)}
 
 
 def test_a_flip_keeps_the_breast_in_the_picture() -> None:

@@ -20,6 +20,7 @@ from train.data.calcium_tiles import CalciumView, calcium_view, drawn_tiles
 from train.data.phantom import Lesson
 from train.data.splits import Seeds
 from train.engine import WEIGHTS, Run
+from train.errors import Refused
 from train.recipes.by_name import read_recipe
 from train.recipes.deeplima import Recipe, line, masses_alone, rescored
 from train.recipes.recipe import View, read_validation
@@ -307,5 +308,5 @@ def test_a_line_makes_raw_scores_the_part_of_the_marks_that_are_true() -> None:
     logits = [np.log(raw / (1 - raw)) for raw in (0.1, 0.3, 0.6)]
     shares = [sigmoid(fitted.logit(logit)) for logit in logits]
     assert shares == pytest.approx([0.1, 0.5, 0.9], abs=0.1)
-    with pytest.raises(ValueError, match="0 of 30 marks on 30 validation views find a calcific"):
+    with pytest.raises(Refused, match="0 of 30 marks on 30 validation views find a calcific"):
         line(views, Kind.CALCIFICATION)

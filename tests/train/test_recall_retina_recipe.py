@@ -1,11 +1,13 @@
 """Detection and recall learned together, also where nobody outlined a lesion."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from inference.analyzer import open_bundle
@@ -105,6 +107,27 @@ def test_heads_learn_on_a_frozen_trunk(recipe: Recipe, cache: Path, tmp_path: Pa
     moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert {"pyramid", "head"} <= moved
     assert "trunk" not in moved
+
+
+def test_a_view_counts_by_what_it_shows_as_a_whole_also_where_a_window_cut_it_off(
+    recipe: Recipe, cache: Path
+) -> None:
+    lessons = recipe.lessons(recipe.data.training, recipe.preparation, cache, 1)
+    lot = pool(lessons)
+    assert lot.benign
+    draw = Draw(32, 16, 16, cancers=0.0, benign=1.0, centered=False)
+    batch = drawn(lot, draw, recipe.changes.augmentation(), np.random.default_rng(1))
+    assert any(not len(lesions.boxes) for lesions in batch.lesions), "no lesion was cut off"
+    counted = recipe.model_copy(update={"population": Population(cancers=0.1, benign=0.3)})
+    course = recipe.stages[1].model_copy(update={"cancers": 0.2, "benign": 0.5})
+    assert _truth(batch, counted, course).weight.tolist() == pytest.approx([0.3 / 0.5] * 32)
+
+
+def test_parts_of_a_population_are_no_more_than_all() -> None:
+    with pytest.raises(ValidationError, match="more than all views"):
+        Population(cancers=0.7, benign=0.6)
+    with pytest.raises(ValidationError, match="more than all views"):
+        read_recipe(re.sub(r"benign = 0\.\d+", "benign = 0.95", RECIPE))
 
 
 def test_patients_without_outlines_teach_recall_alone(recipe: Recipe, cache: Path) -> None:

@@ -36,6 +36,7 @@ class Batch:
     pictures: Tensor  # B C H W, 0 to 1
     labels: Tensor  # B H W, classes
     cancer: Tensor  # B, 0 or 1, of the whole view
+    diseased: Tensor  # B, 0 or 1: whether the whole view has any lesion, also one that was cut off
     lesions: tuple[Shown, ...]
     sizes: tuple[tuple[int, int], ...]  # rows and columns of each picture that are no padding
     seeds: tuple[int, ...]  # of the patients
@@ -46,6 +47,7 @@ class Batch:
             self.pictures.to(device),
             self.labels.to(device),
             self.cancer.to(device),
+            self.diseased.to(device),
             tuple(lesions.to(device) for lesions in self.lesions),
             self.sizes,
             self.seeds,
@@ -103,6 +105,7 @@ def drawn(lessons: Pool, draw: Draw, change: Augmentation, rng: np.random.Genera
         ),
         labels=torch.stack([_labels(part.lesions, shape) for part in parts]),
         cancer=torch.tensor([float(lesson.cancer) for lesson in chosen]),
+        diseased=torch.tensor([float(bool(lesson.boxes)) for lesson in chosen]),
         lesions=tuple(part.lesions for part in parts),
         sizes=tuple(part.size for part in parts),
         seeds=tuple(lesson.seed for lesson in chosen),
@@ -116,6 +119,7 @@ def unchanged(lessons: Sequence[Lesson]) -> Batch:
         pictures=channels_last(pictures.float() / 255),
         labels=torch.from_numpy(np.stack([lesson.labels for lesson in lessons])).long(),
         cancer=torch.tensor([float(lesson.cancer) for lesson in lessons]),
+        diseased=torch.tensor([float(bool(lesson.boxes)) for lesson in lessons]),
         lesions=tuple(
             _still_shown(
                 torch.from_numpy(numbered(lesson)), lesson.classes, [0] * len(lesson.boxes)
@@ -183,14 +187,24 @@ def _changed(
     there = torch.from_numpy(numbers).float()[None, None]
     here = F.grid_sample(there, grid, mode="nearest", align_corners=False)[0, 0]
     before = np.bincount(numbers.ravel(), minlength=len(lesson.boxes) + 1)[1:] * zoom**2
-    rows, columns = lesson.placement.rows * zoom, lesson.placement.columns * zoom
     return _Part(
         picture=F.grid_sample(picture, grid, mode="bilinear", align_corners=False)[0],
         lesions=_still_shown(here, lesson.classes, [_LEAST_SHOWN * area for area in before]),
-        size=shape
-        if centered
-        else (min(shape[0], math.ceil(rows)), min(shape[1], math.ceil(columns))),
+        size=shape if centered else _shown(lesson, matrix, shape),
     )
+
+
+def _shown(lesson: Lesson, matrix: Tensor, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return the rows and columns of a window that hold all that is no padding."""
+    height, width = lesson.labels.shape
+    rows, columns = lesson.placement.rows, lesson.placement.columns
+    corners = torch.tensor([[x, y] for x in (0, columns) for y in (0, rows)], dtype=torch.float32)
+    there = corners * 2 / torch.tensor([width, height]) - 1
+    here = (there - matrix[:, 2]) @ torch.linalg.inv(matrix[:, :2]).T
+    end = (here.amax(dim=0) + 1) / 2 * torch.tensor([shape[1], shape[0]])
+    # To the nearest thousandth of a pixel: what ends on a pixel's edge ends there.
+    right, bottom = (math.ceil(round(float(edge), 3)) for edge in end)
+    return min(shape[0], max(1, bottom)), min(shape[1], max(1, right))
 
 
 class _Part(NamedTuple):

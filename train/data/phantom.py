@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+import inference
 import phantom
 from inference import preparing
 from inference.findings import Box, Kind, Mask
@@ -200,6 +201,7 @@ def _fingerprint(pitch_mm: float, how: Preparation) -> str:
         # How a phantom is written to DICOM changes no pixel.
         (phantom, "breast exposure fields grid lesions marker patient study tissue view"),
         (preparing, "artefacts breast placement prepare"),
+        (inference, "findings mammogram"),
         (data, "phantom"),
     ):
         for name in names.split():

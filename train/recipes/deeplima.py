@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -39,11 +39,12 @@ from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
 from train.data.calcium_tiles import CalciumView, Tiles, calcium_view, drawn_tiles
 from train.data.phantom import Lesson
 from train.engine import WEIGHTS, Run, Stage, fit
+from train.errors import Refused
 from train.export import Described
 from train.metrics.dice import Dice
 from train.metrics.froc import finds, marked, sensitivity_at
 from train.metrics.platt import platt
-from train.recipes.recipe import Common, Course, View, finished, read_validation
+from train.recipes.recipe import Common, Course, View, at_most_all, finished, read_validation
 
 _PARTS = ("mass", "calcification")
 _UNSCALED = Calibration(slope=1.0, intercept=0.0)
@@ -64,6 +65,10 @@ class Detecting(Course):
     malignant: float = Field(ge=0, le=1)  # part of the batch that shows a malignant mass
     benign: float = Field(ge=0, le=1)  # part that shows benign masses only
     frozen: Annotated[tuple[Literal["scales.trunk"], ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _are_parts(self) -> Self:
+        return at_most_all(self, self.malignant, self.benign)
 
 
 class Segmenting(Course):
@@ -175,7 +180,7 @@ def line(views: Sequence[View], kind: Kind) -> Calibration:
                 true.append(any(finds(finding.box, box) for box in there))
     if not any(true) or all(true):
         found = f"{sum(true)} of {len(true)} marks on {len(views)} validation views find a {kind}"
-        raise ValueError(
+        raise Refused(
             f"{found}, and the line for its score needs true marks and false ones: train longer, "
             f"take more patients, or change decision.calcium"
         )

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -30,7 +30,7 @@ from train.engine import WEIGHTS, Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.froc import marked, sensitivity_at
-from train.recipes.recipe import Common, Course, finished, read_validation
+from train.recipes.recipe import Common, Course, at_most_all, finished, read_validation
 
 _VALIDATION_BATCH = 4
 _PARTS: tuple[Part, ...] = ("trunk", "regions", "heads")
@@ -57,6 +57,10 @@ class Tuning(Course):
     centered: bool
     cancers: float = Field(ge=0, le=1)  # malignant masses
     benign: float = Field(ge=0, le=1)  # benign masses only
+
+    @model_validator(mode="after")
+    def _are_parts(self) -> Self:
+        return at_most_all(self, self.cancers, self.benign)
 
 
 class Recipe(Common):

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -21,7 +21,7 @@ from train.engine import WEIGHTS, Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.froc import marked, sensitivity_at
-from train.recipes.recipe import Common, Course, Table, finished, read_validation
+from train.recipes.recipe import Common, Course, Table, at_most_all, finished, read_validation
 
 _VALIDATION_BATCH = 8
 _LABEL_OF_FIRST_CLASS = 1  # of the lessons; RetinaNet counts its classes from 0
@@ -32,6 +32,10 @@ class Population(Table):
 
     cancers: float = Field(gt=0, lt=1)
     benign: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _are_parts(self) -> Self:
+        return at_most_all(self, self.cancers, self.benign)
 
 
 class Detecting(Course):
@@ -45,6 +49,10 @@ class Detecting(Course):
     cancers: float = Field(ge=0, le=1)
     benign: float = Field(ge=0, le=1)
     frozen: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _are_parts(self) -> Self:
+        return at_most_all(self, self.cancers, self.benign)
 
 
 class Recipe(Common):
@@ -147,10 +155,9 @@ def _stage(course: Detecting, recipe: Recipe, lot: Pool, device: str) -> Stage[B
 
 def _truth(lesson: Batch, recipe: Recipe, course: Detecting) -> Truth:
     told = [
-        (bool(cancer), bool(len(lesions.boxes)))
-        for cancer, lesions in zip(lesson.cancer, lesson.lesions, strict=True)
+        (bool(cancer), bool(diseased))
+        for cancer, diseased in zip(lesson.cancer, lesson.diseased, strict=True)
     ]
-    told = [(cancer, cancer or lesion) for cancer, lesion in told]
     weight = weights(told, (course.cancers, course.benign), recipe.population)
     return Truth(
         recall=lesson.cancer,
@@ -174,7 +181,12 @@ def _validation(
         for start in range(0, len(lessons), _VALIDATION_BATCH):
             some = lessons[start : start + _VALIDATION_BATCH]
             batch = unchanged(some).to(device)
-            reading = network.read(batch.pictures, batch.sizes)
+            reading = network.read(
+                batch.pictures,
+                batch.sizes,
+                least_score=recipe.decision.least_score,
+                most_overlap=recipe.decision.most_overlap,
+            )
             recall.extend(reading.recall.tolist())
             parts = zip(some, reading.boxes, reading.scores, reading.labels, strict=True)
             for lesson, *answer in parts:

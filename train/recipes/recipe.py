@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
@@ -20,7 +20,7 @@ from inference.preparing.prepare import Preparation, PreparedView
 from inference.systems.views import Reader, Seen, exam_score
 from train.data.augment import Augmentation
 from train.data.phantom import Lesson, lessons
-from train.data.splits import PITCHES_MM, Seeds, overlapping
+from train.data.splits import PITCHES_MM, Seeds, named_in, overlapping
 from train.engine import OptimizerKind, Options, Run, Schedule
 from train.errors import Refused
 from train.evaluation import Lesion, SeenPatient, compared
@@ -104,6 +104,18 @@ class Course(Table):
     learning_rate: float = Field(gt=0)
 
 
+T = TypeVar("T")
+
+
+def at_most_all(table: T, cancers: float, benign: float) -> T:
+    """Refuse parts of one whole that are more than it."""
+    if cancers + benign > 1 + 1e-9:
+        raise ValueError(
+            f"{cancers:g} with a cancer and {benign:g} with benign lesions are more than all views"
+        )
+    return table
+
+
 class Begin(Table):
     """The bundle whose trunk a training begins with, in place of chance."""
 
@@ -126,6 +138,11 @@ class Begin(Table):
             raise BadBundle(
                 f"the trunk of {self.bundle} does not fit the recipe's: {fault}"
             ) from fault
+
+    def taught(self, patients: Seeds) -> bool:
+        """Tell whether any of these patients taught the bundle; to have steered it is no harm."""
+        taught = named_in(load_card(self.bundle).training.data)
+        return any(overlapping([patients, one]) for one in taught)
 
     def __str__(self) -> str:
         """Name the bundle, and whom it saw, as a card does."""
@@ -161,6 +178,11 @@ class Common(Table, ABC):
 
     def lessons(self, split: Seeds, how: Preparation, cache: Path, workers: int) -> list[Lesson]:
         """Return the lessons of a split's patients."""
+        if split == self.data.validation and self.begin and self.begin.taught(split):
+            raise Refused(
+                f"{self.begin.bundle} learned from patients among {split}, who are to steer this "
+                "training: what is chosen on them would flatter; move data.validation"
+            )
         with first_alone():
             found = lessons(split.seeds, self.data.pitch_mm, how, cache, workers=workers)
         name = f"{split}, {how.height_px} x {how.width_px} at {how.pitch_mm:g} mm"

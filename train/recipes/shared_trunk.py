@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -22,7 +22,7 @@ from train.engine import WEIGHTS, Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.dice import Dice
-from train.recipes.recipe import Common, Course, finished, read_validation
+from train.recipes.recipe import Common, Course, at_most_all, finished, read_validation
 
 _CLASSES = 5
 _VALIDATION_BATCH = 8
@@ -41,6 +41,10 @@ class Segmenting(Course):
     centered: bool
     cancers: float = Field(ge=0, le=1)
     benign: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _are_parts(self) -> Self:
+        return at_most_all(self, self.cancers, self.benign)
 
     @property
     def frozen(self) -> tuple[str, ...]:
@@ -76,8 +80,11 @@ class Recipe(Common):
         steer = self.lessons(self.data.validation, self.preparation, cache, workers)
         weights = losses.class_weights(_pixels(teach)).to(device)
         lot = pool(teach)
+        network = self.network.build()
+        if self.begin is not None:
+            self.begin.fill(network.trunk)
         fit(
-            self.network.build(),
+            network,
             [_stage(course, self, lot, weights, device) for course in self.stages],
             self.optimizer.options(self.seed, device),
             run,
