@@ -1,6 +1,7 @@
 """The commands. Each reads like a sentence; `--json` where a script may want the answer.
 
-Heavy libraries are imported inside the commands that need them, so that --help is quick.
+Heavy libraries are imported inside the commands that need them, so that --help is quick. A longer
+command is a plain function in a module of its own in commands/, registered here by one line.
 """
 
 import json
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from dicom_node.commands.at_hand import JSON, console, open_node, say
+from dicom_node.commands.peers import echo, send
+from dicom_node.commands.phantom import phantom
 from dicom_node.errors import Busy, Misconfigured, NotYourTurn
-from dicom_node.settings import ENVIRONMENT_VARIABLE, Settings, load_settings, settings_path
+from dicom_node.settings import ENVIRONMENT_VARIABLE, load_settings, settings_path
 
 app = typer.Typer(
     name="dicom-node",
@@ -28,16 +31,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-console = Console()
-SENDER = "FOURVIEWS_SEND"  # how `send` and `echo` call this node's own listener
-
-
-def say(words: str) -> None:
-    """Print a line as it is; a terminal may break it, we do not."""
-    console.print(words, highlight=False, soft_wrap=True)
-
-
-JSON = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
 
 
 @app.callback()
@@ -72,13 +65,6 @@ def run() -> None:
         sys.exit(1)
 
 
-def _node(*, check: bool = True) -> Any:  # noqa: ANN401 - a Node, imported late
-    from dicom_node.wiring import Node, ready
-
-    node = Node(load_settings())
-    return ready(node) if check else node
-
-
 def _logging(command: Callable[..., None]) -> Callable[..., None]:
     """Set up the log before a command that runs for long."""
 
@@ -105,7 +91,7 @@ def up() -> None:
     from dicom_node.household import keep_house
     from dicom_node.tending import stop_on_signals
 
-    _node()
+    open_node()
     stop = threading.Event()
     stop_on_signals(stop)
     raise typer.Exit(keep_house(settings_path().absolute(), stop))
@@ -118,7 +104,7 @@ def listen() -> None:
     from dicom_node.receiving.listener import Listener
     from dicom_node.tending import stop_on_signals, tend
 
-    node = _node()
+    node = open_node()
     stop = threading.Event()
     stop_on_signals(stop)
     listener = Listener(node.settings.receiving, node.ledger, node.spool)
@@ -147,7 +133,7 @@ def work(
     unknown = sorted(set(only or ()) - {verb.name for verb in VERBS})
     if unknown:
         raise typer.BadParameter(f"no such step: {', '.join(unknown)}")
-    node = _node()
+    node = open_node()
     node.engine.dispose()
     serve(node.settings, verbs, "-".join(verb.name for verb in verbs))
 
@@ -157,7 +143,7 @@ def sweep() -> None:
     """Take back cases that lost their worker and ring for what is due, once, now."""
     from dicom_node.tending import sweep_once
 
-    rung = sweep_once(_node())
+    rung = sweep_once(open_node())
     console.print(f"rang for {rung} cases")
 
 
@@ -166,7 +152,7 @@ def migrate() -> None:
     """Bring the ledger's tables up to date. Run once after each upgrade, with the node stopped."""
     from dicom_node.wiring import migrate as bring_up_to_date
 
-    before, after = bring_up_to_date(_node(check=False))
+    before, after = bring_up_to_date(open_node(check=False))
     console.print(
         f"the ledger was at revision {before or 'none'} and is now at {after}"
         if before != after
@@ -183,7 +169,7 @@ def check(*, as_json: JSON = False) -> None:
     from dicom_node.watching.checkup import checkup
 
     path = settings_path()
-    node = _node(check=False)
+    node = open_node(check=False)
     answers = list(checkup(node))
     if as_json:
         told = [
@@ -209,7 +195,7 @@ def status(
     from dicom_node.watching.pages import status_page
     from dicom_node.watching.story import standing
 
-    told = standing(_node().questions, limit)
+    told = standing(open_node().questions, limit)
     if as_json:
         typer.echo(json.dumps(told, indent=1))
     else:
@@ -226,7 +212,7 @@ def trace(
     from dicom_node.watching.pages import story_page
     from dicom_node.watching.story import cases_named, story
 
-    questions = _node().questions
+    questions = open_node().questions
     told = [story(questions, case) for case in cases_named(questions, name)]
     if not told:
         raise NotYourTurn(f"the ledger knows no study or case {name}")
@@ -245,92 +231,13 @@ def retry(name: Annotated[str, typer.Argument(metavar="STUDY|CASE")]) -> None:
     """Try again now: a FAILED case from where it failed, a waiting one without waiting."""
     from dicom_node.tending import try_again
 
-    for sentence in try_again(_node(), name):
+    for sentence in try_again(open_node(), name):
         say(escape(sentence))
 
 
-@app.command()
-def echo(
-    destination: Annotated[
-        str | None,
-        typer.Argument(
-            help="A destination of the settings, or AE@host:port. Default: this node's listener."
-        ),
-    ] = None,
-    calling: Annotated[
-        str | None,
-        typer.Option(
-            help="The AE title to call from. Default: this node's own; FOURVIEWS_SEND to itself."
-        ),
-    ] = None,
-) -> None:
-    """Ask a destination whether it is there (C-ECHO)."""
-    from dicom_node.delivering.sender import echo as ask
-
-    peer = _peer(load_settings(), destination, calling or (None if destination else SENDER))
-    ask(peer)
-    console.print(f"{peer} answers")
-
-
-@app.command()
-def send(
-    files: Annotated[list[Path], typer.Argument(help="DICOM files, or folders of them.")],
-    to: Annotated[
-        str | None, typer.Option(help="AE@host:port. Default: this node's own listener.")
-    ] = None,
-    calling: Annotated[str, typer.Option(help="The AE title to call from.")] = SENDER,
-) -> None:
-    """Send images, as a modality would (C-STORE, nothing re-encoded)."""
-    from dicom_node.delivering.posting import post
-
-    peer = _peer(load_settings(), to, calling)
-    refused = post(peer, files, console)
-    raise typer.Exit(1 if refused else 0)
-
-
-def _peer(settings: Settings, name: str | None, calling: str | None) -> Any:  # noqa: ANN401 - late
-    from dicom_node.delivering.deliver import peer_of
-    from dicom_node.delivering.sender import Peer
-
-    receiving = settings.receiving
-    caller = calling or receiving.ae_title
-    if name is None:
-        host = "127.0.0.1" if receiving.address == "0.0.0.0" else receiving.address  # noqa: S104
-        return Peer(receiving.ae_title, host, receiving.port, caller, 30.0)
-    if "@" in name:
-        ae_title, _, place = name.rpartition("@")
-        host, _, port = place.rpartition(":")
-        if not (ae_title and host and port.isdigit()):
-            raise typer.BadParameter(f"{name} is not AE@host:port")
-        return Peer(ae_title, host, int(port), caller, 30.0)
-    peer = peer_of(settings, name, "")
-    if peer is None and any(one.name == name for one in settings.delivering.destinations):
-        raise typer.BadParameter(f"{name} is whoever sends: call a sender as AE@host:port")
-    if peer is None:
-        known = ", ".join(one.name for one in settings.delivering.destinations) or "none"
-        raise typer.BadParameter(f"no destination is called {name}; the settings have: {known}")
-    return peer
-
-
-@app.command()
-def phantom(
-    folder: Annotated[Path, typer.Argument(help="Where to write the files.")],
-    seed: Annotated[int, typer.Option(help="Which patient; the same seed is the same one.")] = 1,
-    count: Annotated[int, typer.Option(min=1, help="How many studies, with seeds from there.")] = 1,
-    lesions: Annotated[
-        str | None,
-        typer.Option(
-            help="Comma-separated: malignant-mass, benign-mass, malignant-calcification, "
-            "benign-calcification; or none. Default: as the seed has it."
-        ),
-    ] = None,
-    preset: Annotated[str, typer.Option(help="The vendor style of the headers.")] = "plain",
-    pitch_mm: Annotated[float, typer.Option(help="Pixel pitch in millimetres.")] = 0.1,
-) -> None:
-    """Write synthetic mammography studies: four consistent views with known lesions."""
-    from dicom_node.specimens import phantoms
-
-    phantoms(console, folder, range(seed, seed + count), lesions, preset, pitch_mm)
+app.command()(echo)
+app.command()(send)
+app.command()(phantom)
 
 
 @app.command()
