@@ -75,6 +75,7 @@ class ViewFindings:
     cancer_score: float | None
     findings: tuple[Finding, ...]
     uncertainty: float | None = None  # how far those who judge it lie apart; None for one
+    nipple: tuple[float, float] | None = None  # (column, row); None where it is not seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 Masks are packed bits in base 64. Floats keep every digit, so what is reported is what was seen.
 
 Format 1 did not say what was looked for, since every system looked for both kinds, nor who read.
+Format 2 did not say where the nipple lies.
 """
 
 import base64
@@ -15,7 +16,7 @@ import numpy as np
 from inference.findings import Box, ExamFindings, Finding, Kind, Mask, Member, ViewFindings
 from inference.mammogram import Projection, Side
 
-FORMAT = 2
+FORMAT = 3
 
 
 def pack(exam: ExamFindings) -> bytes:
@@ -37,6 +38,7 @@ def pack(exam: ExamFindings) -> bytes:
                 "projection": view.projection,
                 "cancer_score": view.cancer_score,
                 "uncertainty": view.uncertainty,
+                "nipple": view.nipple,
                 "findings": [_packed(finding) for finding in view.findings],
             }
             for view in exam.views
@@ -69,7 +71,7 @@ def _packed(finding: Finding) -> dict[str, Any]:
 def unpack(content: bytes) -> ExamFindings:
     """Read findings back."""
     told = json.loads(content)
-    if told["format"] == 1:
+    if told["format"] < FORMAT:
         _completed(told)
     elif told["format"] != FORMAT:
         raise ValueError(f"findings of format {told['format']} are not understood")
@@ -91,6 +93,7 @@ def unpack(content: bytes) -> ExamFindings:
                 projection=Projection(view["projection"]),
                 cancer_score=view["cancer_score"],
                 uncertainty=view["uncertainty"],
+                nipple=tuple(view["nipple"]) if view["nipple"] else None,
                 findings=tuple(_unpacked(finding) for finding in view["findings"]),
             )
             for view in told["views"]
@@ -99,7 +102,11 @@ def unpack(content: bytes) -> ExamFindings:
 
 
 def _completed(told: dict[str, Any]) -> None:
-    """Say in findings of format 1 what it left unsaid."""
+    """Say in findings of an older format what it left unsaid."""
+    for view in told["views"]:
+        view["nipple"] = None
+    if told["format"] > 1:
+        return
     told |= {"marks": list(Kind), "members": [], "uncertainty": None}
     for view in told["views"]:
         view["uncertainty"] = None

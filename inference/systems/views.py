@@ -17,6 +17,7 @@ from inference.bundle import Calibration
 from inference.errors import BadBundle
 from inference.findings import Finding, Kind, ViewFindings
 from inference.mammogram import Exam, Side
+from inference.preparing.nipple import nipple
 from inference.preparing.prepare import Preparation, PreparedView, prepare
 
 BOTH: tuple[Kind, ...] = (Kind.MASS, Kind.CALCIFICATION)
@@ -75,6 +76,7 @@ class ViewByView:
                     projection=view.projection,
                     cancer_score=None if logit is None else sigmoid(logit),
                     findings=surest_first(seen.findings, finding_score),
+                    nipple=nipple(view),
                 )
             )
         return exam_score([view.side for view in exam.views], logits), tuple(views)

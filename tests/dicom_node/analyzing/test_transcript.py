@@ -32,7 +32,15 @@ def seen(mask: Mask | None, cancer_score: float | None = 1 / 3) -> ExamFindings:
         marks=(Kind.CALCIFICATION, Kind.MASS),
         cancer_score=2 / 7,
         views=(
-            ViewFindings("2.25.1", Side.LEFT, Projection.CC, 0.7, (found, calcification), 1 / 9),
+            ViewFindings(
+                "2.25.1",
+                Side.LEFT,
+                Projection.CC,
+                0.7,
+                (found, calcification),
+                1 / 9,
+                (0.1 + 0.2, 9.0),
+            ),
             ViewFindings("2.25.2", Side.RIGHT, Projection.MLO, cancer_score, ()),
         ),
         members=(
@@ -65,7 +73,7 @@ def test_every_number_and_every_pixel_comes_back(pixels: np.ndarray) -> None:
             former.projection,
             former.cancer_score,
         )
-        assert view.uncertainty == former.uncertainty
+        assert (view.uncertainty, view.nipple) == (former.uncertainty, former.nipple)
         assert isinstance(view.side, Side)
         assert isinstance(view.projection, Projection)
     first, former_first = again.findings[0], exam.findings[0]
@@ -105,7 +113,7 @@ def test_findings_of_format_1_looked_for_both_kinds_and_do_not_say_who_read() ->
     for later in ("marks", "members", "uncertainty"):
         del told[later]
     for view in told["views"]:
-        del view["uncertainty"]
+        del view["uncertainty"], view["nipple"]
         for finding in view["findings"]:
             del finding["scores"], finding["uncertainty"]
     old = unpack(json.dumps(told).encode())
@@ -116,7 +124,17 @@ def test_findings_of_format_1_looked_for_both_kinds_and_do_not_say_who_read() ->
     assert old.cancer_score == 2 / 7
 
 
-def test_a_format_2_that_leaves_something_out_is_no_old_one() -> None:
+def test_findings_of_format_2_do_not_say_where_the_nipple_lies() -> None:
+    told = json.loads(pack(seen(Mask(5, 9, ODD))))
+    told["format"] = 2
+    for view in told["views"]:
+        del view["nipple"]
+    old = unpack(json.dumps(told).encode())
+    assert [view.nipple for view in old.views] == [None, None]
+    assert (old.uncertainty, old.findings[0].scores) == (1 / 11, (0.3, 1 / 7))
+
+
+def test_a_format_of_today_that_leaves_something_out_is_no_old_one() -> None:
     told = json.loads(pack(seen(None)))
     del told["marks"]
     with pytest.raises(KeyError, match="marks"):
