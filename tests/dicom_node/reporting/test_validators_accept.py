@@ -206,3 +206,25 @@ def test_dciodvfy_and_dcmtk_would_complain(
     ((_, path),) = files(tmp_path, built)
     assert validators.dciodvfy_errors(path)
     assert validators.dsrdump_errors(path)
+
+
+@pytest.mark.slow
+def test_many_reports_at_once_are_judged_as_pixelmed_judges_each(
+    tmp_path: Path,
+    headers: list[Dataset],
+    exam: ExamFindings,
+    clear_exam: ExamFindings,
+    maker: Maker,
+    first_round: Circumstances,
+) -> None:
+    one_view = replace(exam, views=exam.views[1:2])
+    built = [
+        *report(headers, one_view, maker, first_round, frozenset(REPORTS)),
+        *report(headers, clear_exam, maker, first_round, frozenset(REPORTS)),
+    ]
+    for each in built[:2]:
+        each.dataset.ContentSequence.pop(1)
+    paths = [path for _, path in files(tmp_path, built)]
+    at_once = validators.pixelmed_says(paths)
+    assert at_once == {path: validators.pixelmed_says_alone(path) for path in paths}
+    assert [bool(lines) for lines in at_once.values()] == [True, True, False]
