@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.maker import Maker
+from dicom_node.reporting.places import pairs, place
 from dicom_node.reporting.sources import Lesion, Source
 from inference.findings import ExamFindings, Kind, Member
 
@@ -25,14 +26,17 @@ def impression(
 
 
 def promised(sources: Sequence[Source], exam: ExamFindings) -> Iterator[str]:
-    """Say what silence means, and who saw each finding: no report goes out without it."""
+    """Say what silence means, and where each finding lies and who saw it: it is always said."""
     yield looked_for(exam)
     if exam.cancer_score is None:
         yield "Nobody judged cancer." if several(exam) else "The system does not judge cancer."
-    if several(exam):
-        for source in sources:
-            for lesion in source.lesions:
-                yield f"{lesion.name}: {seen_by(lesion, exam)}."
+    for source in sources:
+        for lesion in source.lesions:
+            seen = seen_by(lesion, exam) if several(exam) else ""
+            if told := "; ".join(filter(None, (place(lesion, source).words, seen))):
+                yield f"{lesion.name}: {told}."
+    for pair in pairs(sources):
+        yield pair.words
 
 
 def several(exam: ExamFindings) -> bool:
