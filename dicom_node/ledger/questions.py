@@ -155,8 +155,8 @@ class Questions:
                 select(Product).where(Product.case_id == case_id).order_by(Product.id)
             ).all()
 
-    def predecessor_of(self, case: Case, kind: str) -> Product | None:
-        """Return the last object of this kind that an earlier round of the study made."""
+    def predecessors_of(self, case: Case, kind: str) -> Sequence[Product]:
+        """Return the objects of this kind that earlier rounds made, the newest round first."""
         with self._session() as session:
             return session.scalars(
                 select(Product)
@@ -164,7 +164,7 @@ class Questions:
                 .where(Case.study_uid == case.study_uid, Case.round < case.round)
                 .where(Product.kind == kind)
                 .order_by(Case.round.desc(), Product.id.desc())
-            ).first()
+            ).all()
 
     def debts_of(self, case_id: int) -> list[Debt]:
         """Return what a case has owed, and still owes, to whom."""

@@ -1,7 +1,10 @@
 """When a report is written, and what it follows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Self
+
+from dicom_node.reporting import naming
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +15,7 @@ class Predecessor:
     sop_instance_uid: str
     series_uid: str
     round: int  # not always the one before: that may have come to nothing
+    bundle: str = ""  # by which it was made, in the words of its UIDs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,23 @@ class Circumstances:
     made_at: datetime  # aware; its own offset decides which wall clock is written
     predecessor: Predecessor | None
     images_added: int  # since that predecessor; without one, in this round
+    former: tuple[Predecessor, ...] = ()  # every object of this kind before, the newest first
 
     def __post_init__(self) -> None:
         if self.made_at.tzinfo is None:
             raise ValueError("made_at has no time zone; give an aware datetime")
         if self.round < 1:
             raise ValueError(f"round is {self.round}; rounds count from 1")
+
+    def of_image(self, kind: str, study_uid: str, image_uid: str) -> Self:
+        """Replace the last object about this image, where objects are about one image each."""
+        about_it = (
+            one
+            for one in self.former
+            if one.sop_instance_uid
+            == naming.instance_uid(kind, study_uid, one.round, one.bundle, image_uid)
+        )
+        return replace(self, predecessor=next(about_it, None))
 
     @property
     def change(self) -> str:

@@ -1,7 +1,9 @@
 """Measurement report (PS3.16, TID 1500), which general viewers draw.
 
-It is written only where there are findings: viewers have failed on reports without content.
-It holds no scores of whole images: a group without coordinates breaks the whole report in OHIF.
+One report an image, each in its own series: OHIF draws the outlines of one image of a report, and
+takes the newest report of a series. It is written only where there are findings: viewers have
+failed on reports without content. It holds no scores of whole images: a group without coordinates
+breaks the whole report in OHIF.
 """
 
 from collections.abc import Sequence
@@ -43,26 +45,33 @@ def measurement_report(
     exam: ExamFindings,
     maker: Maker,
     circumstances: Circumstances,
+    place: int,
 ) -> Dataset:
-    """Report each finding as a measured region of its image."""
-    headers = [_described(source.header) for source in sources]
-    first = headers[0]
-    names = (KIND, first.StudyInstanceUID, circumstances.round, bundle_words(exam))
+    """Report each finding in the image at this place as a measured region of it."""
+    source = sources[place - 1]
+    header = _described(source.header)
+    study_uid, image_uid = header.StudyInstanceUID, header.SOPInstanceUID
+    names = (KIND, study_uid, circumstances.round, bundle_words(exam), image_uid)
+    circumstances = circumstances.of_image(KIND, study_uid, image_uid)
+    number = frame.MEASUREMENT_REPORT_NUMBER + place
     dataset = ComprehensiveSR(
-        evidence=headers,
-        content=_content(sources, headers, exam, maker),
+        evidence=[header],
+        content=_content(source, header, exam, maker),
         series_instance_uid=naming.series_uid(*names),
-        series_number=frame.series_number(frame.MEASUREMENT_REPORT_NUMBER, circumstances.round),
+        series_number=frame.series_number(number, circumstances.round),
         sop_instance_uid=naming.instance_uid(*names),
         instance_number=circumstances.round,
         manufacturer=maker.manufacturer,
         is_complete=True,
-        series_description=frame.series_description("measurements", circumstances.round),
-        requested_procedures=frame.requests(first) or None,
+        series_description=frame.series_description(
+            f"measurements {source.name}", circumstances.round
+        ),
+        requested_procedures=frame.requests(header) or None,
     )
     _leave_out_unknown(dataset)
-    _add_statement(dataset, impression(sources, exam, maker, circumstances))
-    frame.copy_patient_and_study(sources[0].header, dataset)
+    held = f"This report holds the findings in {source.name} alone."
+    _add_statement(dataset, f"{impression(sources, exam, maker, circumstances)} {held}")
+    frame.copy_patient_and_study(source.header, dataset)
     frame.sign(dataset, maker)
     frame.name_predecessor(dataset, circumstances)
     frame.stamp(dataset, circumstances.made_at)
@@ -71,7 +80,7 @@ def measurement_report(
 
 
 def _content(
-    sources: Sequence[Source], headers: Sequence[Dataset], exam: ExamFindings, maker: Maker
+    source: Source, header: Dataset, exam: ExamFindings, maker: Maker
 ) -> MeasurementReport:
     device = DeviceObserverIdentifyingAttributes(
         uid=naming.device_uid(maker.manufacturer, maker.model, maker.serial_number),
@@ -84,11 +93,9 @@ def _content(
     return MeasurementReport(
         observation_context=ObservationContext(observer_device_context=observer),
         procedure_reported=_concept(codes.IMAGING_PROCEDURE),
-        imaging_measurements=[
-            _group(source, lesion, exam) for source in sources for lesion in source.lesions
-        ],
+        imaging_measurements=[_group(source, lesion, exam) for lesion in source.lesions],
         title=_concept(codes.IMAGING_MEASUREMENT_REPORT),
-        referenced_images=headers,
+        referenced_images=[header],
     )
 
 

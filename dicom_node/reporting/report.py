@@ -53,9 +53,13 @@ def _built(
 ) -> Iterator[Built]:
     if cad_sr.KIND in wanted:
         yield Built(cad_sr.KIND, cad_sr.cad_sr(found, exam, maker, circumstances, dialect))
-    if measurement_report.KIND in wanted and exam.findings:
-        made = measurement_report.measurement_report(found, exam, maker, circumstances)
-        yield Built(measurement_report.KIND, made)
+    if measurement_report.KIND in wanted:
+        for place, source in enumerate(found, start=1):
+            if source.lesions:
+                made = measurement_report.measurement_report(
+                    found, exam, maker, circumstances, place
+                )
+                yield Built(measurement_report.KIND, made)
     if segmentation.KIND in wanted:
         for place, source in enumerate(found, start=1):
             if segmentation.has_mask(source):

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
@@ -39,7 +40,18 @@ class Source:
         return f"{self.view.side}{self.view.projection}"
 
 
-def bundle_words(exam: ExamFindings) -> str:
+class Read(Protocol):
+    """What was read, or the record of it: both say by which bundle."""
+
+    @property
+    def system(self) -> str: ...  # noqa: D102 - the names say it
+    @property
+    def digest(self) -> str: ...  # noqa: D102
+    @property
+    def operating_point(self) -> str: ...  # noqa: D102
+
+
+def bundle_words(exam: Read) -> str:
     """Name the bundle and how it was set, for UIDs."""
     return f"{exam.system}/{exam.digest}/{exam.operating_point}"
 

@@ -157,17 +157,36 @@ def _shape_faults(item: Dataset, path: Sequence[Point]) -> Iterator[str]:
         yield f"is drawn as {shape}"
 
 
+def one_image(claim: Claim) -> Iterator[str]:
+    """Check that a measurement report is about one image; OHIF draws no more of it."""
+    if claim.dataset.SOPClassUID != MammographyCADSRStorage and len(_spoken_of(claim)) != 1:
+        yield f"the report is about {len(_spoken_of(claim))} images; OHIF draws one"
+
+
+def _spoken_of(claim: Claim) -> Sequence[Source]:
+    """Return the sources a report is about: all of them, or those in its evidence."""
+    if claim.dataset.SOPClassUID == MammographyCADSRStorage:
+        return claim.sources
+    items = claim.dataset.get("CurrentRequestedProcedureEvidenceSequence") or []
+    series = listed([each for study in items for each in study.ReferencedSeriesSequence])
+    uids = {uid for each in series.values() for uid in each}
+    return [source for source in claim.sources if source.view.sop_instance_uid in uids]
+
+
 def findings(claim: Claim) -> Iterator[str]:
-    """Check that the report holds the exam's findings, each once and each in its own image."""
+    """Check that the report holds the findings of its images, each once and each in its own."""
     is_cad = claim.dataset.SOPClassUID == MammographyCADSRStorage
     items = dict(walk(claim.dataset))
     holder = codes.SINGLE_IMAGE_FINDING if is_cad else codes.MEASUREMENT_GROUP
     held = [item for item in items.values() if is_named(item, holder)]
     expected = {
-        str(lesion.uid): (source, lesion) for source in claim.sources for lesion in source.lesions
+        str(lesion.uid): (source, lesion)
+        for source in _spoken_of(claim)
+        for lesion in source.lesions
     }
     if len(held) != len(expected):
-        yield f"the exam has {len(expected)} findings, the report {len(held)}"
+        whose = "exam has" if is_cad else "image has"
+        yield f"the {whose} {len(expected)} findings, the report {len(held)}"
     names = [named(item, codes.TRACKING_UNIQUE_IDENTIFIER) for item in held]
     uids = [str(name.UID) if name is not None else "" for name in names]
     if len(set(uids)) != len(uids):
@@ -309,6 +328,7 @@ CHECKS: tuple[Check, ...] = (
     tree,
     units,
     drawings,
+    one_image,
     findings,
     summary,
 )

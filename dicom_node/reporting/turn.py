@@ -18,6 +18,7 @@ from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.proof import prove
 from dicom_node.reporting.report import KINDS, Built
 from dicom_node.reporting.report import report as build
+from dicom_node.reporting.sources import bundle_words
 from dicom_node.settings import Settings
 from dicom_node.spool import Spool
 from inference.findings import ExamFindings
@@ -108,17 +109,22 @@ def _maker(shop: Workshop) -> Maker:
 def _circumstances(
     shop: Workshop, case: Case, images: Sequence[Instance], kind: str, made_at: datetime
 ) -> Circumstances:
-    former = shop.questions.predecessor_of(case, kind)
-    if former is None:
+    products = shop.questions.predecessors_of(case, kind)
+    if not products:
         added = sum(image.case_id == case.id for image in images)
         return Circumstances(case.round, made_at, None, added)
-    its_case = shop.questions.case(former.case_id)
-    assert its_case is not None
-    predecessor = Predecessor(
-        former.sop_class_uid, former.sop_uid, former.series_uid, its_case.round
+    former = tuple(_predecessor(shop, product) for product in products)
+    added = sum(image.case_id > products[0].case_id for image in images)
+    return Circumstances(case.round, made_at, former[0], added, former)
+
+
+def _predecessor(shop: Workshop, product: Product) -> Predecessor:
+    case, run = shop.questions.case(product.case_id), shop.questions.run_of(product.case_id)
+    assert case is not None
+    assert run is not None
+    return Predecessor(
+        product.sop_class_uid, product.sop_uid, product.series_uid, case.round, bundle_words(run)
     )
-    added = sum(image.case_id > its_case.id for image in images)
-    return Circumstances(case.round, made_at, predecessor, added)
 
 
 def _kept(shop: Workshop, turn: Turn, built: Built, number: int) -> Product:

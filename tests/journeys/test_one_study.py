@@ -53,6 +53,15 @@ def results(orthanc: OrthancServer, study_uid: str) -> dict[str, list[Dataset]]:
     return found
 
 
+def replaced_by(report: Dataset) -> str | None:
+    """Return which earlier report this one names as the one it replaces."""
+    for study_ in report.get("PredecessorDocumentsSequence", []):
+        (series,) = study_.ReferencedSeriesSequence
+        (one,) = series.ReferencedSOPSequence
+        return str(one.ReferencedSOPInstanceUID)
+    return None
+
+
 @pytest.fixture(scope="module")
 def with_lesions(
     node: RunningNode, orthanc: OrthancServer, tmp_path_factory: pytest.TempPathFactory
@@ -72,7 +81,10 @@ def test_the_pacs_holds_both_reports_and_the_segmentations(
 ) -> None:
     _, images, found = with_lesions
     assert len(found[MammographyCADSRStorage]) == 1
-    assert len(found[ComprehensiveSRStorage]) == 1
+    marked = {mark.sop_instance_uid for mark in marks(found[MammographyCADSRStorage][0])}
+    measured = [marks(one) for one in found[ComprehensiveSRStorage]]
+    assert len(measured) == len(marked)
+    assert {mark.sop_instance_uid for drawn in measured for mark in drawn} == marked
     assert 1 <= len(found[SegmentationStorage]) <= 4
     for one in (one for kind in found.values() for one in kind):
         assert one.StudyInstanceUID == images[0].StudyInstanceUID
@@ -91,7 +103,7 @@ def test_every_validator_finds_no_error_in_what_the_pacs_returns(
         if one.Modality == "SR":
             assert dsrdump_errors(path) == []
             reports.append(path)
-    assert len(reports) == 2
+    assert len(reports) == 1 + len(found[ComprehensiveSRStorage])
     assert pixelmed_errors(reports) == []
 
 
@@ -200,13 +212,21 @@ def test_a_late_view_opens_round_two_whose_report_names_its_predecessor(
     assert "quiet for 4 s, without" in told
     sent(node, ordered[3:])
     assert node.wait_for_end(study_uid, 2).state == State.DELIVERED
-    reports = sorted(
-        results(orthanc, study_uid)[MammographyCADSRStorage], key=lambda one: one.ContentTime
-    )
+    found = results(orthanc, study_uid)
+    reports = sorted(found[MammographyCADSRStorage], key=lambda one: one.ContentTime)
     assert len(reports) == 2
-    former = reports[1].PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
-    assert former.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == reports[0].SOPInstanceUID
+    assert replaced_by(reports[1]) == reports[0].SOPInstanceUID
     assert "1 image added" in plain_text(reports[1])
+    measured = {
+        (marks(one)[0].sop_instance_uid, int(one.InstanceNumber)): one
+        for one in found[ComprehensiveSRStorage]
+    }
+    firsts = {image_uid: one for (image_uid, round_), one in measured.items() if round_ == 1}
+    seconds = {image_uid: one for (image_uid, round_), one in measured.items() if round_ == 2}
+    assert firsts.keys() & seconds.keys()
+    for image_uid, one in seconds.items():
+        before = firsts.get(image_uid)
+        assert replaced_by(one) == (before.SOPInstanceUID if before is not None else None)
 
 
 def test_a_late_image_that_nobody_reads_leaves_the_result_as_it_is(

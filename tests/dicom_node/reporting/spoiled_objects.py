@@ -86,6 +86,14 @@ def another_image(dataset: Dataset) -> None:
     reference.ReferencedSOPInstanceUID = uid("image", "R", "CC")
 
 
+def over_two_images(dataset: Dataset) -> None:
+    """List another image as evidence, as a report over both would."""
+    series = deepcopy(evidence(dataset).ReferencedSeriesSequence[0])
+    series.SeriesInstanceUID = uid("series", "R", "CC")
+    series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID = uid("image", "R", "CC")
+    evidence(dataset).ReferencedSeriesSequence.append(series)
+
+
 def evidence(dataset: Dataset) -> Dataset:
     study: Dataset = dataset.CurrentRequestedProcedureEvidenceSequence[0]
     return study
@@ -208,7 +216,7 @@ SPOILED: dict[str, tuple[str, Spoiler, str]] = {
         "no evidence",
     ),
     "evidence left out": (
-        MEASURED,
+        CAD,
         lambda d: evidence(d).ReferencedSeriesSequence.pop(),
         "does not list",
     ),
@@ -261,7 +269,8 @@ SPOILED: dict[str, tuple[str, Spoiler, str]] = {
         "more than 16",
     ),
     "one finding less": (CAD, lambda d: remove(d, "111017", "111034"), "5 findings, the report 4"),
-    "one group less": (MEASURED, lambda d: remove(d, "126010", "125007"), "the report 4"),
+    "one group less": (MEASURED, lambda d: remove(d, "126010", "125007"), "the report 1"),
+    "a report over two images": (MEASURED, over_two_images, "is about 2 images"),
     "no tracking UID": (CAD, lambda d: remove(d, "111059", "112040"), "no tracking UID"),
     "no tracking identifier": (MEASURED, lambda d: remove(d, "125007", "112039"), "identifier"),
     "tracking UIDs exchanged": (CAD, swap_tracking, "in another image"),

@@ -45,17 +45,14 @@ def test_a_measurement_report_draws_an_outline_a_finding(
     objects: dict[str, Dataset], exam: ExamFindings
 ) -> None:
     drawn = marks(objects["measurement_report"])
-    assert [mark.shape for mark in drawn] == ["POLYLINE"] * 5
-    assert [mark.kind for mark in drawn[:2]] == [
-        "Mammographic breast mass",
-        "Calcification Cluster",
-    ]
-    assert drawn[4].sop_instance_uid == exam.views[3].sop_instance_uid
+    assert [mark.shape for mark in drawn] == ["POLYLINE"] * 2
+    assert [mark.kind for mark in drawn] == ["Mammographic breast mass", "Calcification Cluster"]
+    assert {mark.sop_instance_uid for mark in drawn} == {exam.views[1].sop_instance_uid}
 
 
 def test_both_reports_draw_the_same_lines(objects: dict[str, Dataset]) -> None:
     cad = [mark.points for mark in marks(objects["cad_sr"]) if mark.shape == "POLYLINE"]
-    assert cad == [mark.points for mark in marks(objects["measurement_report"])]
+    assert cad[:2] == [mark.points for mark in marks(objects["measurement_report"])]
 
 
 @pytest.mark.parametrize("value", ["111151", "111152"])

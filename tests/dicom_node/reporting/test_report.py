@@ -18,6 +18,7 @@ from dicom_node.reporting.marks import marks, plain_text
 from dicom_node.reporting.naming import uid
 from dicom_node.reporting.proof import prove
 from dicom_node.reporting.report import KINDS, Built, report
+from dicom_node.reporting.sources import bundle_words
 from inference.findings import Box, ExamFindings, Mask, ViewFindings
 
 CAD = frozenset({"cad_sr"})
@@ -41,11 +42,11 @@ def with_views(exam: ExamFindings, views: Sequence[ViewFindings]) -> ExamFinding
     return replace(exam, views=tuple(views))
 
 
-def test_findings_become_a_cad_sr_a_measurement_report_and_a_segmentation_an_image(
+def test_findings_become_a_cad_sr_and_a_measurement_report_and_a_segmentation_an_image(
     headers: list[Dataset], exam: ExamFindings, maker: Maker, first_round: Circumstances
 ) -> None:
     built = report(headers, exam, maker, first_round, KINDS)
-    assert kinds(built) == ["cad_sr", "measurement_report", "segmentation", "segmentation"]
+    assert kinds(built) == ["cad_sr", *2 * ["measurement_report"], *2 * ["segmentation"]]
     for each in built:
         prove(each.dataset, headers, exam)
 
@@ -63,7 +64,7 @@ def test_an_exam_without_findings_becomes_a_cad_sr_alone(
 def test_only_what_is_wanted_is_built(
     headers: list[Dataset], exam: ExamFindings, maker: Maker, first_round: Circumstances
 ) -> None:
-    assert kinds(report(headers, exam, maker, first_round, MEASURED)) == ["measurement_report"]
+    assert kinds(report(headers, exam, maker, first_round, MEASURED)) == 2 * ["measurement_report"]
     assert report(headers, exam, maker, first_round, frozenset()) == []
     with pytest.raises(ValueError, match="hologram"):
         report(headers, exam, maker, first_round, frozenset({"hologram"}))
@@ -144,9 +145,9 @@ def test_every_object_has_its_own_series(
     built = [
         each.dataset for round_ in rounds for each in report(headers, exam, maker, round_, KINDS)
     ]
-    assert len({dataset.SeriesInstanceUID for dataset in built}) == len(built) == 8
-    assert len({dataset.SOPInstanceUID for dataset in built}) == 8
-    assert len({dataset.SeriesNumber for dataset in built}) == 8
+    assert len({dataset.SeriesInstanceUID for dataset in built}) == len(built) == 10
+    assert len({dataset.SOPInstanceUID for dataset in built}) == 10
+    assert len({dataset.SeriesNumber for dataset in built}) == 10
 
 
 def test_a_later_round_names_the_report_it_replaces(
@@ -204,21 +205,60 @@ def test_a_report_replaces_only_a_report_of_its_own_kind(
     headers: list[Dataset], exam: ExamFindings, maker: Maker
 ) -> None:
     named = Predecessor(ComprehensiveSRStorage, uid("old"), uid("old series"), 1)
-    built = report(headers, exam, maker, second_round(named), CAD | MEASURED)
-    assert "PredecessorDocumentsSequence" not in built[0].dataset
-    assert "PredecessorDocumentsSequence" in built[1].dataset
+    built = only(report(headers, exam, maker, second_round(named), CAD))
+    assert "PredecessorDocumentsSequence" not in built
+
+
+def test_a_measurement_report_is_about_one_image_and_says_so(
+    headers: list[Dataset], exam: ExamFindings, maker: Maker, first_round: Circumstances
+) -> None:
+    built = report(headers, exam, maker, first_round, MEASURED)
+    for each, name, place in zip(built, ("LCC", "LMLO"), (1, 3), strict=True):
+        dataset, image_uid = each.dataset, headers[place].SOPInstanceUID
+        assert dataset.SeriesDescription == f"AI measurements {name}, research use only"
+        assert {mark.sop_instance_uid for mark in marks(dataset)} == {image_uid}
+        assert f"This report holds the findings in {name} alone." in plain_text(dataset)
+        others = {header.SOPInstanceUID for header in headers} - {image_uid}
+        assert not any(other.encode() in encoded(dataset) for other in others)
+
+
+def test_a_measurement_report_replaces_the_newest_one_about_the_same_image(
+    headers: list[Dataset], exam: ExamFindings, maker: Maker, first_round: Circumstances
+) -> None:
+    words = bundle_words(exam)
+    old = [each.dataset for each in report(headers, exam, maker, first_round, MEASURED)]
+    before = [
+        Predecessor(one.SOPClassUID, one.SOPInstanceUID, one.SeriesInstanceUID, 1, words)
+        for one in old
+    ]
+    elsewhere = Predecessor(ComprehensiveSRStorage, uid("of round 2"), uid("its series"), 2, words)
+    former = (elsewhere, *reversed(before))
+    third = Circumstances(3, first_round.made_at, elsewhere, 1, former)
+    for each, replaced in zip(report(headers, exam, maker, third, MEASURED), old, strict=True):
+        prove(each.dataset, headers, exam)
+        series = each.dataset.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+        assert series.SeriesInstanceUID == replaced.SeriesInstanceUID
+        named = series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        assert named == replaced.SOPInstanceUID
+        assert "Round 3: replaces the report of round 1; 1 image" in plain_text(each.dataset)
+    new = replace(third, former=(elsewhere,))
+    for each in report(headers, exam, maker, new, MEASURED):
+        assert "PredecessorDocumentsSequence" not in each.dataset
+        assert "Round 3; 1 image added." in plain_text(each.dataset)
 
 
 def test_a_lesion_has_one_tracking_uid_in_all_objects_and_rounds(
     headers: list[Dataset], exam: ExamFindings, maker: Maker, first_round: Circumstances
 ) -> None:
-    cad, measured, left_cc, _ = (
+    cad, measured_cc, measured_mlo, left_cc, _ = (
         each.dataset for each in report(headers, exam, maker, first_round, KINDS)
     )
     later = only(report(headers, exam, maker, second_round(), CAD))
     tracked = {mark.tracking_uid for mark in marks(cad)}
     assert len(tracked) == 5
-    assert tracked == {mark.tracking_uid for mark in marks(measured)}
+    measured = [*marks(measured_cc), *marks(measured_mlo)]
+    assert tracked == {mark.tracking_uid for mark in measured}
+    assert len(measured) == 5
     assert tracked == {mark.tracking_uid for mark in marks(later)}
     assert {segment.TrackingUID for segment in left_cc.SegmentSequence} < tracked
 
@@ -226,7 +266,7 @@ def test_a_lesion_has_one_tracking_uid_in_all_objects_and_rounds(
 def test_a_segment_of_several_lesions_names_them_all(
     headers: list[Dataset], exam: ExamFindings, maker: Maker, first_round: Circumstances
 ) -> None:
-    left_mlo = report(headers, exam, maker, first_round, KINDS)[3].dataset
+    left_mlo = report(headers, exam, maker, first_round, KINDS)[4].dataset
     mass, calcifications = left_mlo.SegmentSequence
     assert mass.TrackingID == "LMLO mass 1, LMLO mass 2"
     assert "TrackingID" not in calcifications
@@ -247,7 +287,7 @@ def test_two_findings_in_one_place_have_two_tracking_uids(
 def test_a_segmentation_holds_the_masks_pixel_for_pixel(
     headers: list[Dataset], exam: ExamFindings, maker: Maker, first_round: Circumstances
 ) -> None:
-    left_cc = report(headers, exam, maker, first_round, KINDS)[2].dataset
+    left_cc = report(headers, exam, maker, first_round, KINDS)[3].dataset
     pixels = dcmread(BytesIO(encoded(left_cc))).pixel_array
     for frame, finding in zip(pixels, exam.views[1].findings, strict=True):
         assert finding.mask is not None
@@ -281,7 +321,7 @@ def test_old_codes_and_short_meanings_are_spelled_where_a_destination_wants_them
 def test_scores_are_percentages_and_no_score_is_no_item(
     headers: list[Dataset], exam: ExamFindings, maker: Maker, first_round: Circumstances
 ) -> None:
-    for each in report(headers, exam, maker, first_round, CAD | MEASURED):
+    for each in report(headers, exam, maker, first_round, CAD | MEASURED)[:2]:
         scores = {mark.tracking_id: dict(mark.scores) for mark in marks(each.dataset)}
         assert scores["LCC mass 1"] == {"Certainty of Finding": 91.3, "Probability of cancer": 83.0}
         assert scores["LCC calcification 1"] == {"Certainty of Finding": 60.0}
@@ -302,10 +342,10 @@ def test_a_header_as_bad_as_they_come_still_gets_its_reports(
         del header.ImageLaterality, header.RequestAttributesSequence, header.ViewCodeSequence
         header.VOILUTFunction = ""
     built = report(headers, exam, maker, first_round, KINDS)
-    assert len(built) == 4
+    assert len(built) == 5
     for each in built:
         prove(each.dataset, headers, exam)
-    for each in built[:2]:
+    for each in built[:3]:
         assert "unknown" not in plain_text(each.dataset)
 
 

@@ -32,10 +32,10 @@ def test_a_system_for_masses_says_nothing_of_calcifications_and_nothing_of_cance
     assert "Summary of Detections: Succeeded" in told
     assert "Summary of Analyses: Not Attempted" in told
     assert not any(line.startswith(("Analysis Performed", "Certainty of imp")) for line in told)
-    for each in built[:2]:
+    for each in built[:3]:
         words = plain_text(each.dataset)
         assert "Looked for masses only. The system does not judge cancer." in words
-    labels = [segment.SegmentLabel for segment in built[2].dataset.SegmentSequence]
+    labels = [segment.SegmentLabel for segment in built[3].dataset.SegmentSequence]
     assert labels == ["Mass", "Calcifications: not looked for"]
 
 
