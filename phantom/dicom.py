@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import UUID, uuid5
 
 import numpy as np
+from pydicom import config
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     UID,
@@ -23,7 +24,7 @@ from phantom.headers import PRESETS, Preset, voi
 from phantom.study import Study
 from phantom.view import TOP, View
 
-__all__ = ["PRESETS", "Preset", "datasets", "sop_instance_uid", "write"]
+__all__ = ["PRESETS", "Preset", "datasets", "sop_instance_uid", "uid_for", "write"]
 
 _NAMESPACE = UUID("6d0b6c0e-3f0f-5d0b-9a35-5a6f1d0c8e21")
 IMPLEMENTATION_CLASS_UID = UID(f"2.25.{uuid5(_NAMESPACE, 'phantom').int}")
@@ -86,7 +87,7 @@ def datasets(  # noqa: PLR0913 - what one may ask for, each by its name
             uid_salt=uid_salt,
         )
         image.SOPInstanceUID = name
-        image.SeriesInstanceUID = _uid("series", name)
+        image.SeriesInstanceUID = uid_for("series", name)
         image.SeriesNumber, image.InstanceNumber = number, 1
         image.AcquisitionNumber = number
         image.SeriesDate = image.AcquisitionDate = image.ContentDate = study_date
@@ -112,7 +113,7 @@ def sop_instance_uid(
     """Return the SOP Instance UID that `datasets`, asked the same, gives a view."""
     uid = study_instance_uid or _study_uid(study, preset, uid_salt)
     intent = "processing" if for_processing else "presentation"
-    return _uid("image", uid, *_looks(study, preset, uid_salt), view.name, intent)
+    return uid_for("image", uid, *_looks(study, preset, uid_salt), view.name, intent)
 
 
 def write(
@@ -126,12 +127,15 @@ def write(
     paths = []
     for image in datasets:
         written = deepcopy(image)
-        if transfer_syntax in _COMPRESSED:
+        if image.file_meta.TransferSyntaxUID.is_encapsulated:
+            pass  # a specimen that came compressed stays as it came
+        elif transfer_syntax in _COMPRESSED:
             written.compress(transfer_syntax, generate_instance_uid=False)
         else:
             written.file_meta.TransferSyntaxUID = transfer_syntax
         path = folder / f"{image.SOPInstanceUID}.dcm"
-        written.save_as(path, enforce_file_format=True)
+        with config.disable_value_validation():  # what is mistyped is mistyped on purpose
+            written.save_as(path, enforce_file_format=True)
         paths.append(path)
     return paths
 
@@ -143,7 +147,7 @@ def _known(preset: str) -> Preset:
 
 
 def _study_uid(study: Study, preset: str, uid_salt: str) -> str:
-    return _uid("study", *_looks(study, preset, uid_salt))
+    return uid_for("study", *_looks(study, preset, uid_salt))
 
 
 def _looks(study: Study, preset: str, uid_salt: str) -> tuple[object, ...]:
@@ -152,7 +156,8 @@ def _looks(study: Study, preset: str, uid_salt: str) -> tuple[object, ...]:
     return preset, uid_salt, study.patient.seed, pitch, study.patient.lesions
 
 
-def _uid(*words: object) -> str:
+def uid_for(*words: object) -> str:
+    """Return the UID that follows from some words."""
     return f"2.25.{uuid5(_NAMESPACE, '/'.join(str(word) for word in words)).int}"
 
 

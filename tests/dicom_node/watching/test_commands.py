@@ -11,7 +11,6 @@ from destinations import Posted
 from free_ports import free_port
 from ledger_book import reading
 from orthanc_server import OrthancServer
-from pydicom import dcmread
 from small_images import mammogram
 
 from dicom_node.cli import run
@@ -333,35 +332,6 @@ def test_a_ledger_of_another_version_ends_a_command_with_what_to_do(
     status, _, err = ends("status")
     assert status == os.EX_CONFIG
     assert "belongs to a newer node; install that version" in err
-
-
-def test_phantom_writes_studies_and_says_what_they_show(ends: Ends, tmp_path: Path) -> None:
-    folder = tmp_path / "phantoms"
-    wish = ["--lesions", "malignant-mass", "--pitch-mm", "0.4", "--seed", "3"]
-    status, out, err = ends("phantom", str(folder), *wish)
-    assert (status, err) == (0, "")
-    files = sorted(folder.rglob("*.dcm"))
-    assert len(files) == 4
-    headers = [dcmread(path, stop_before_pixels=True) for path in files]
-    assert len({header.StudyInstanceUID for header in headers}) == 1
-    assert "study-00003" in out
-    assert "4 images, malignant" in out
-
-
-@pytest.mark.parametrize(
-    ("wish", "said"),
-    [
-        (["--lesions", "dragon"], "--lesions: no such lesion: dragon; known: "),
-        (["--preset", "dragon"], "--preset: no such preset: dragon; known: plain"),
-    ],
-)
-def test_phantom_names_what_it_cannot_draw(
-    ends: Ends, tmp_path: Path, wish: list[str], said: str
-) -> None:
-    status, _, err = ends("phantom", str(tmp_path / "phantoms"), *wish)
-    assert status == os.EX_CONFIG
-    assert said in err
-    assert not (tmp_path / "phantoms").exists()
 
 
 def test_send_posts_to_whom_it_is_told(ends: Ends, tmp_path: Path, orthanc: OrthancServer) -> None:
