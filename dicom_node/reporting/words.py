@@ -97,7 +97,7 @@ def _who(exam: ExamFindings) -> str:
 
 def _view(source: Source) -> str:
     score = source.view.cancer_score
-    return source.name if score is None else f"{source.name} ({100 * score:.1f} %)"
+    return source.name if score is None else f"{source.name} (score {100 * score:.1f} %)"
 
 
 def _score(exam: ExamFindings) -> Iterator[str]:

@@ -55,7 +55,7 @@ def test_the_words_name_the_systems_their_scores_and_who_saw_each_finding(
     (words,) = (line for line in lines(of_kind(built, kind)) if line.startswith(begins))
     for sentence in (
         "Agreement of shared_trunk 1.2.0 at operating point quiet, ft_mtl 1.0.0 at operating point",
-        " and all_conv 0.3.0 at operating point quiet: 5 findings in RCC (3.0 %), ",
+        " and all_conv 0.3.0 at operating point quiet: 5 findings in RCC (score 3.0 %), ",
         "Cancer score of the exam: 82.5 % (shared_trunk 70.0 %, ft_mtl 91.0 %).",
         "Looked for masses (shared_trunk, ft_mtl) and calcifications (shared_trunk).",
         f"LCC mass 1: {MASS}.",
@@ -131,7 +131,7 @@ def test_an_agreement_of_those_who_mark_nothing_and_judge_says_so(
     prove(cad.dataset, headers, silent)
     words = plain_text(cad.dataset)
     assert "The systems score views and the exam; they mark nothing." in words
-    assert "and all_conv 0.3.0 at operating point quiet read RCC (3.0 %)" in words
+    assert "and all_conv 0.3.0 at operating point quiet read RCC (score 3.0 %)" in words
 
 
 def test_an_agreement_on_masses_that_nobody_judged_says_so(

@@ -53,7 +53,7 @@ def test_a_system_that_marks_nothing_is_not_said_to_have_found_nothing(
     (words,) = (line for line in told if line.startswith("Impression Description"))
     assert "The system scores views and the exam; it marks nothing." in words
     assert "no findings" not in words
-    assert "all_conv 1.2.0 at operating point screening read RCC (3.0 %), " in words
+    assert "all_conv 1.2.0 at operating point screening read RCC (score 3.0 %), " in words
 
 
 def test_a_proof_wants_what_was_looked_for_and_nothing_else(
