@@ -29,7 +29,8 @@ AE_TITLE_LENGTH = 16
 RESEARCH_USE = "research use"
 MAY_BE_SECRET = {"node.database", "node.broker"}
 
-ObjectKind = Literal["cad_sr", "measurement_report", "segmentation"]
+ObjectKind = Literal["cad_sr", "measurement_report", "segmentation", "presentation_state"]
+USUAL_OBJECTS: tuple[ObjectKind, ...] = ("cad_sr", "measurement_report", "segmentation")
 
 
 def _ae_title(value: str) -> str:
@@ -198,7 +199,7 @@ class Destination(Table):
     port: Port | None = None
     return_to_sender: bool = False
     calling_ae_title: AETitle | None = None
-    objects: tuple[ObjectKind, ...] = get_args(ObjectKind)
+    objects: tuple[ObjectKind, ...] = USUAL_OBJECTS
     timeout_seconds: Seconds = 10.0
 
     @model_validator(mode="after")

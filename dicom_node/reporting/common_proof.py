@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.sources import Source
 from dicom_node.reporting.tidy import MAX_DS, PATIENT_AND_STUDY
 from dicom_node.settings import RESEARCH_USE
@@ -24,6 +25,7 @@ class Claim:
     headers: dict[str, Dataset]  # tidy, by SOP instance UID
     sources: tuple[Source, ...]
     exam: ExamFindings
+    lightbox: Lightbox | None = None  # the images' pixels, where an object shows them
 
 
 Check = Callable[[Claim], Iterator[str]]
@@ -84,12 +86,17 @@ def identity(claim: Claim) -> Iterator[str]:
         "ManufacturerModelName",
         "SoftwareVersions",
         "DeviceSerialNumber",
-        "ContentDate",
-        "ContentTime",
+        f"{_made(dataset)}Date",
+        f"{_made(dataset)}Time",
         "InstanceNumber",
     ):
         if not dataset.get(keyword):
             yield f"{keyword} is missing"
+
+
+def _made(dataset: Dataset) -> str:
+    """Say under which name an object keeps the moment it was made."""
+    return "PresentationCreation" if dataset.Modality == "PR" else "Content"
 
 
 def referenced(claim: Claim) -> Iterator[str]:

@@ -32,6 +32,7 @@ OPTIONAL = (  # type 3 of the patient and the study: copied where the source has
 CAD_SR_NUMBER = 9001  # series numbers from 9000 on sort behind the images
 MEASUREMENT_REPORT_NUMBER = 9010
 SEGMENTATION_NUMBER = 9100
+PRESENTATION_STATE_NUMBER = 9200
 ROUND_STEP = 1000
 
 

@@ -11,17 +11,27 @@ from io import BytesIO
 
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import SegmentationStorage
+from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage, SegmentationStorage
 
 from dicom_node.errors import told
-from dicom_node.reporting import common_proof, segmentation_proof, sr_proof
+from dicom_node.reporting import (
+    common_proof,
+    presentation_state_proof,
+    segmentation_proof,
+    sr_proof,
+)
 from dicom_node.reporting.common_proof import Check, Claim
 from dicom_node.reporting.frame import encoded
+from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.sources import sources
 from dicom_node.reporting.tidy import tidy
 from inference.findings import ExamFindings
 
-KINDS = (*sr_proof.TEMPLATES, SegmentationStorage)
+OWN: dict[str, tuple[Check, ...]] = {
+    **dict.fromkeys(sr_proof.TEMPLATES, sr_proof.CHECKS),
+    SegmentationStorage: segmentation_proof.CHECKS,
+    GrayscaleSoftcopyPresentationStateStorage: presentation_state_proof.CHECKS,
+}
 # What looking for something in an object without it ends in; that is an answer, not a fault.
 NOT_THERE = (AttributeError, KeyError, IndexError, TypeError, ValueError, UserWarning)
 
@@ -34,7 +44,12 @@ class Unsound(Exception):
         self.reasons = tuple(reasons)
 
 
-def prove(dataset: Dataset, headers: Sequence[Dataset], exam: ExamFindings) -> None:
+def prove(
+    dataset: Dataset,
+    headers: Sequence[Dataset],
+    exam: ExamFindings,
+    lightbox: Lightbox | None = None,
+) -> None:
     """Raise Unsound unless the object says what was found, and nothing else."""
     tidied = [tidy(header) for header in headers]
     with config.disable_value_validation(), warnings.catch_warnings():
@@ -44,6 +59,7 @@ def prove(dataset: Dataset, headers: Sequence[Dataset], exam: ExamFindings) -> N
             headers={str(header.SOPInstanceUID): header for header in tidied},
             sources=sources(tidied, exam),
             exam=exam,
+            lightbox=lightbox,
         )
         reasons = [reason for check in _checks(claim.dataset) for reason in _faults(check, claim)]
     if reasons:
@@ -58,12 +74,9 @@ def _read_back(dataset: Dataset) -> Dataset:
 
 
 def _checks(dataset: Dataset) -> tuple[Check, ...]:
-    if dataset.SOPClassUID not in KINDS:
+    if dataset.SOPClassUID not in OWN:
         raise Unsound([f"objects of SOP class {dataset.SOPClassUID} are not made here"])
-    own = (
-        segmentation_proof.CHECKS if dataset.SOPClassUID == SegmentationStorage else sr_proof.CHECKS
-    )
-    return (*common_proof.CHECKS, *own)
+    return (*common_proof.CHECKS, *OWN[dataset.SOPClassUID])
 
 
 def _faults(check: Check, claim: Claim) -> Iterator[str]:

@@ -14,6 +14,7 @@ from dicom_node.ledger.tables import Case, Delivery, Instance, Product
 from dicom_node.life import REPORT, Receipt, State
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
 from dicom_node.reporting.frame import encoded
+from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.proof import prove
 from dicom_node.reporting.report import KINDS, Built
@@ -52,10 +53,11 @@ def report(shop: Workshop, case_id: int) -> None:
         exam = unpack(shop.spool.read(run.findings_path, run.findings_sha256))
         images = shop.questions.images_of(case)
         headers = _headers(shop, images, exam)
+        lightbox = _lightbox(shop, images)
         counts = Counter[str]()
         made_at = run.made_at.astimezone()  # the clock on the wall, as the images have it
-        for built in _built(shop, case, images, headers, exam, made_at):
-            prove(built.dataset, headers, exam)
+        for built in _built(shop, case, images, headers, exam, made_at, lightbox=lightbox):
+            prove(built.dataset, headers, exam, lightbox)
             counts[built.kind] += 1
             product = _kept(shop, turn, built, sum(counts.values()))
             turn.leave(product, *_owed(shop, images, product))
@@ -79,20 +81,30 @@ def _headers(shop: Workshop, images: Sequence[Instance], exam: ExamFindings) -> 
     ]
 
 
-def _built(
+def _lightbox(shop: Workshop, images: Sequence[Instance]) -> Lightbox:
+    """Open images with their pixels when an object shows them, and not before."""
+    paths = {image.sop_uid: shop.spool.path(image.path) for image in images}
+    return Lightbox(lambda sop_uid: dcmread(paths[sop_uid]))
+
+
+def _built(  # noqa: PLR0913 - what objects follow from, each by its name
     shop: Workshop,
     case: Case,
     images: Sequence[Instance],
     headers: Sequence[Dataset],
     exam: ExamFindings,
     made_at: datetime,
+    *,
+    lightbox: Lightbox,
 ) -> Iterator[Built]:
     """Build each wanted kind; each names its own predecessor."""
     destinations = shop.settings.delivering.destinations
     wanted = {kind for one in destinations for kind in one.objects} if destinations else KINDS
     for kind in sorted(wanted):
         circumstances = _circumstances(shop, case, images, kind, made_at)
-        yield from build(headers, exam, _maker(shop), circumstances, frozenset({kind}))
+        yield from build(
+            headers, exam, _maker(shop), circumstances, frozenset({kind}), lightbox=lightbox
+        )
 
 
 def _maker(shop: Workshop) -> Maker:

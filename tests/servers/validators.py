@@ -77,6 +77,23 @@ def _heard(lines: Sequence[str]) -> list[str]:
     return heard
 
 
+def dcmpschk_errors(path: Path) -> list[str]:
+    """Check a presentation state; DCMTK knows no names in UTF-8 and calls them invalid."""
+    answer = _run(["dcmpschk", str(path)])
+    lines = (answer.stdout + answer.stderr).splitlines()
+    if any("Test passed" in line for line in lines) and answer.returncode == 0:
+        return []
+    return [line for line in lines if line.strip()] or ["dcmpschk did not say that it passed"]
+
+
+def dcentvfy_errors(paths: Sequence[Path]) -> list[str]:
+    """Check that objects of one study agree about patient, study and series."""
+    answer = _run(["dcentvfy", *map(str, paths)])
+    lines = (answer.stdout + answer.stderr).splitlines()
+    # An accession number belongs to the study; dicom3tools reads a request's as the series'.
+    return [line for line in lines if line.strip() and "AccessionNumber" not in line]
+
+
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command, capture_output=True, text=True, errors="replace", timeout=300, check=False

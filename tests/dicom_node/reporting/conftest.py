@@ -1,15 +1,18 @@
 """An exam of four mammograms, as headers and findings, small enough to build in milliseconds."""
 
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset
-from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.frame import encoded
+from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.naming import uid
 from dicom_node.reporting.report import KINDS, report
@@ -50,6 +53,9 @@ def header(side: Side, projection: Projection) -> Dataset:
         ("R" if left else "L") if projection == Projection.CC else ("FR" if left else "FL"),
     ]
     dataset.Rows, dataset.Columns = ROWS, COLUMNS
+    dataset.PhotometricInterpretation, dataset.PresentationLUTShape = "MONOCHROME2", "IDENTITY"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.PixelRepresentation = 16, 12, 0
+    dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = 0, 1, "US"
     dataset.ImageLaterality = side.value
     dataset.ImagerPixelSpacing = [0.07, 0.07]
     view = Dataset()
@@ -204,3 +210,31 @@ def written(exam: ExamFindings, maker: Maker, first_round: Circumstances) -> dic
     sources = [header(side, projection) for side, projection in VIEWS]
     built = report(sources, exam, maker, first_round, KINDS)
     return {each.kind: encoded(each.dataset) for each in reversed(built)}
+
+
+def image(of: Dataset) -> Dataset:
+    """Add pixels to a header: a bright half disk at the chest wall, darker towards its rim."""
+    dataset = deepcopy(of)
+    rows, columns = np.mgrid[0:ROWS, 0:COLUMNS].astype(np.float64)
+    away = columns if dataset.ImageLaterality == "L" else COLUMNS - 1 - columns
+    across = np.hypot(away / (0.6 * COLUMNS), (rows - ROWS / 2) / (0.45 * ROWS))
+    phase = int(dataset.SeriesNumber)
+    texture = 120 * np.sin(rows / 9 + phase) * np.cos(columns / 7)
+    stored = np.where(across < 1, 3000 - 1600 * across + texture, 60).astype(np.uint16)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        stored = 4095 - stored
+    dataset.SamplesPerPixel, dataset.HighBit = 1, 11
+    dataset.PixelData = stored.tobytes()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return dataset
+
+
+def lightbox_of(headers: Sequence[Dataset]) -> Lightbox:
+    by_uid = {str(each.SOPInstanceUID): each for each in headers}
+    return Lightbox(lambda sop_uid: image(by_uid[sop_uid]))
+
+
+@pytest.fixture
+def lightbox(headers: list[Dataset]) -> Lightbox:
+    return lightbox_of(headers)

@@ -1,0 +1,30 @@
+"""The words beside a mark, wherever one is drawn."""
+
+from dicom_node.reporting.sources import Lesion
+from dicom_node.reporting.words import several
+from inference.findings import ExamFindings
+
+
+def label(lesion: Lesion, exam: ExamFindings) -> tuple[str, ...]:
+    """Say which lesion it is, its scores, and who saw it."""
+    return lesion.name, scores(lesion), finders(lesion, exam)
+
+
+def scores(lesion: Lesion) -> str:
+    """Say how certain a lesion is, and how likely it is malignant where that was judged."""
+    finding = lesion.finding
+    judged = "" if finding.cancer_score is None else f", cancer {percent(finding.cancer_score)}"
+    return f"lesion {percent(finding.score)}{judged}"
+
+
+def finders(lesion: Lesion, exam: ExamFindings) -> str:
+    """Name the system, or those of several that saw the lesion with what each gave it."""
+    if not several(exam):
+        return f"{exam.system} {exam.version}"
+    pairs = zip(lesion.finding.systems, lesion.finding.scores, strict=True)
+    return ", ".join(f"{name} {percent(score)}" for name, score in pairs)
+
+
+def percent(score: float) -> str:
+    """Write a score as all objects do."""
+    return f"{100 * score:.1f} %"
