@@ -71,6 +71,17 @@ def _built(  # noqa: PLR0913 - as above
             if segmentation.has_mask(source):
                 made = segmentation.segmentation(source, exam, maker, circumstances, place)
                 yield Built(segmentation.KIND, made)
+    yield from _on_demand(found, exam, maker, circumstances, wanted & KINDS_ON_DEMAND, lightbox)
+
+
+def _on_demand(
+    found: tuple[Source, ...],
+    exam: ExamFindings,
+    maker: Maker,
+    circumstances: Circumstances,
+    wanted: frozenset[str],
+    lightbox: Lightbox | None,
+) -> Iterator[Built]:
     if presentation_state.KIND in wanted:
         for place, source in enumerate(found, start=1):
             if source.lesions:
