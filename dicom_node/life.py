@@ -23,6 +23,9 @@ class State(StrEnum):
     FAILED = "FAILED"
 
 
+AT_THE_END: frozenset[State] = frozenset({State.DELIVERED, State.DECLINED, State.FAILED})
+"""States that only a person leads out of; of the first two by a recall alone, to send its note."""
+
 MOVES: dict[State, frozenset[State]] = {
     State.RECEIVING: frozenset({State.RECEIVED, State.DECLINED, State.FAILED}),
     State.RECEIVED: frozenset({State.ANALYZING, State.RECEIVING}),
@@ -32,8 +35,8 @@ MOVES: dict[State, frozenset[State]] = {
     State.REPORTED: frozenset({State.DELIVERING}),
     State.DELIVERING: frozenset({State.DELIVERED, State.REPORTED, State.FAILED}),
     State.FAILED: frozenset({State.RECEIVED, State.ANALYZED, State.REPORTED}),
-    State.DELIVERED: frozenset(),
-    State.DECLINED: frozenset(),
+    State.DELIVERED: frozenset({State.REPORTED}),
+    State.DECLINED: frozenset({State.REPORTED}),
 }
 
 
@@ -69,4 +72,4 @@ class Receipt(StrEnum):
     OWED = "OWED"
     DELIVERED = "DELIVERED"
     REFUSED = "REFUSED"
-    WAIVED = "WAIVED"  # the settings do not know the destination any more
+    WAIVED = "WAIVED"  # nobody waits for it: the destination is gone, or the result was recalled

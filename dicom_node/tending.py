@@ -10,8 +10,9 @@ from dicom_node.delivering.deliver import peer_of
 from dicom_node.doorbell import Bell
 from dicom_node.errors import NotYourTurn
 from dicom_node.ledger.outbox import hurry, owe_again
+from dicom_node.ledger.recalls import read_again
 from dicom_node.ledger.tables import Case
-from dicom_node.life import ANALYZE, WAITING, State
+from dicom_node.life import ANALYZE, AT_THE_END, WAITING, Receipt, State
 from dicom_node.logs import log
 from dicom_node.receiving.settle import settle
 from dicom_node.watching.story import cases_named
@@ -75,6 +76,15 @@ def try_again(node: Node, name: str) -> Iterator[str]:
 
 def _again(node: Node, bell: Bell, case: Case) -> str:
     state = case.state
+    debts = node.questions.debts_of(case.id)
+    told = not any(one.delivery.receipt == Receipt.REFUSED for one in debts)
+    if node.questions.recall_of(case.id) is not None and state in AT_THE_END and told:
+        try:
+            opened = read_again(node.ledger, case.id)
+        except NotYourTurn as answer:
+            return str(answer)
+        bell.ring(opened.id, ANALYZE)
+        return f"case {case.id} was recalled: round {opened.round} reads the study again"
     if state == State.FAILED:
         owe_again(node.ledger, case.id)
         try:
@@ -83,7 +93,7 @@ def _again(node: Node, bell: Bell, case: Case) -> str:
             return str(answer)
     if state not in WAITING:
         return f"case {case.id} is {state}: there is nothing to try again"
-    owed = [debt.delivery for debt in node.questions.debts_of(case.id)]
+    owed = [debt.delivery for debt in debts]
     peers = {str(peer_of(node.settings, row.destination, row.target)) for row in owed}
     hurry(node.ledger, case.id, peers)
     bell.ring(case.id, WAITING[state])

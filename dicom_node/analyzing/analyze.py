@@ -90,8 +90,9 @@ def _something_new(
         for image, one in zip(images, judged, strict=True)
         if image.case_id == case.id and one.declined is None
     ]
-    former = [one for one in desk.questions.cases_of(case.study_uid) if one.round < case.round]
-    if not added and any(desk.questions.run_of(one.id) for one in former):
+    former = [one.id for one in desk.questions.cases_of(case.study_uid) if one.round < case.round]
+    standing = set(former) - set(desk.questions.recalls_among(former))
+    if not added and any(desk.questions.run_of(one) for one in standing):
         raise Declined("S06", "no image of this round can be read; the former result stands")
 
 

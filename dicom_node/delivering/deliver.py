@@ -26,6 +26,7 @@ from dicom_node.settings import Destination, Settings
 from dicom_node.spool import Spool
 
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,17 @@ def deliver(office: Office, case_id: int) -> None:
         for _, group in groupby(owed, key=_destination):
             _pay(office, list(group))
         _conclude(office, case_id)
-        names = sorted({debt.delivery.destination for debt in debts})
-        turn.remark = (
-            f"{len(debts)} objects at {', '.join(names)}"
-            if debts
-            else "no destination of the settings wants these objects"
-        )
+        turn.remark = _remark(office, case_id)
+
+
+def _remark(office: Office, case_id: int) -> str:
+    """Say who has how much: what was waived, nobody has."""
+    debts = office.questions.debts_of(case_id)
+    there = [one.delivery for one in debts if one.delivery.receipt == Receipt.DELIVERED]
+    if not debts:
+        return "no destination of the settings wants these objects"
+    names = ", ".join(sorted({row.destination for row in there}))
+    return f"{len(there)} objects at {names}" if there else "nobody waits for these objects"
 
 
 def _destination(debt: Debt) -> str:
@@ -100,7 +106,7 @@ def _patience(office: Office, failures: int) -> timedelta:
 def _note(office: Office, debt: Debt, status: int | None) -> None:
     """Write down one answer."""
     said = "no answer" if status is None else f"status {status:04X}"
-    match meaning(status):
+    match meaning(status, is_rejection=debt.product.sop_class_uid == KEY_OBJECTS):
         case Meaning.ARRIVED:
             assert status is not None
             record_receipt(office.ledger, debt.delivery.id, status)

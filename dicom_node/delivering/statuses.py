@@ -17,8 +17,18 @@ OUT_OF_RESOURCES = range(0xA700, 0xA800)
 PROCESSING_FAILURE = 0x0110
 
 
-def meaning(status: int | None) -> Meaning:
+# dcm4chee-arc's answers to a rejection note, in the range that else means a lack of room
+SAME_NOTE = 0xA770  # it has this note already
+REJECTED_BEFORE = 0xA774  # what the note rejects is rejected
+CANNOT_REJECT = {0xA772, 0xA773}  # it has no such object, or one of another class
+
+
+def meaning(status: int | None, *, is_rejection: bool = False) -> Meaning:
     """Judge an answer; no answer at all means that the road broke."""
+    if is_rejection and status in {SAME_NOTE, REJECTED_BEFORE}:
+        return Meaning.ARRIVED
+    if is_rejection and status in CANNOT_REJECT:
+        return Meaning.NEVER
     if status is None or status in OUT_OF_RESOURCES or status == PROCESSING_FAILURE:
         return Meaning.LATER
     if status in {0x0000, DUPLICATE} or status in WARNINGS:

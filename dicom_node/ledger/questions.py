@@ -15,6 +15,7 @@ from dicom_node.ledger.tables import (
     Instance,
     ModelRun,
     Product,
+    Recall,
     Road,
     Verdict,
 )
@@ -155,14 +156,26 @@ class Questions:
                 select(Product).where(Product.case_id == case_id).order_by(Product.id)
             ).all()
 
+    def recall_of(self, case_id: int) -> Recall | None:
+        """Return whether and why a case was taken back."""
+        with self._session() as session:
+            return session.scalars(select(Recall).where(Recall.case_id == case_id)).first()
+
+    def recalls_among(self, case_ids: Sequence[int]) -> dict[int, Recall]:
+        """Return which of these cases were taken back."""
+        with self._session() as session:
+            rows = session.scalars(select(Recall).where(Recall.case_id.in_(case_ids)))
+            return {row.case_id: row for row in rows}
+
     def predecessors_of(self, case: Case, kind: str) -> Sequence[Product]:
-        """Return the objects of this kind that earlier rounds made, the newest round first."""
+        """Return what earlier rounds made of this kind and nobody recalled, newest round first."""
         with self._session() as session:
             return session.scalars(
                 select(Product)
                 .join(Case, Product.case_id == Case.id)
                 .where(Case.study_uid == case.study_uid, Case.round < case.round)
                 .where(Product.kind == kind)
+                .where(Case.id.not_in(select(Recall.case_id)))
                 .order_by(Case.round.desc(), Product.id.desc())
             ).all()
 

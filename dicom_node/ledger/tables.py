@@ -203,6 +203,19 @@ class Product(Base):
     made_at: Mapped[datetime]
 
 
+class Recall(Base):
+    """A result that was taken back: by whom, when and why; the case's objects are void since."""
+
+    __tablename__ = "recalls"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), unique=True)
+    code: Mapped[str] = mapped_column(String(16))  # of the note's title
+    reason: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    recalled_by: Mapped[str] = mapped_column(String(NAME_LENGTH))  # who typed the command
+    recalled_at: Mapped[datetime]
+
+
 class Delivery(Base):
     """One object that one destination is owed."""
 

@@ -18,6 +18,7 @@ from dicom_node.reporting.words import impression, seen_by, several
 from inference.findings import ExamFindings
 
 KIND = "cad_sr"
+TEMPLATE = "4000"
 MICROMETERS = 1000
 
 
@@ -52,17 +53,10 @@ def cad_sr(
     tree = _report(sources, exam, impression(sources, exam, maker, circumstances))
     tree.number()
     tree.write(dataset, dialect)
-    dataset.ContentTemplateSequence = [_template()]
+    dataset.ContentTemplateSequence = [frame.template(TEMPLATE)]
     frame.stamp(dataset, circumstances.made_at)
     frame.seal(dataset)
     return dataset
-
-
-def _template() -> Dataset:
-    template = Dataset()
-    template.MappingResource = "DCMR"
-    template.TemplateIdentifier = "4000"
-    return template
 
 
 def _report(sources: Sequence[Source], exam: ExamFindings, words: str) -> Item:

@@ -161,6 +161,23 @@ LESIONS = {
     Kind.CALCIFICATION: DETECTIONS[Kind.CALCIFICATION],
 }
 
+# TID 2010: a key object selection; CID 7010 has its titles. Retention that ran out (113039) is the
+# archive's own affair, and a result has no place in it.
+REJECTIONS = {
+    "113001": _dcm("113001", "Rejected for Quality Reasons"),
+    "113037": _dcm("113037", "Rejected for Patient Safety Reasons"),
+    "113038": _dcm("113038", "Incorrect Modality Worklist Entry"),
+}
+KEY_OBJECT_DESCRIPTION = _dcm("113012", "Key Object Description")
+
+# TID 1002, TID 1004: who observed
+OBSERVER_TYPE = _dcm("121005", "Observer Type")
+DEVICE_OBSERVER_UID = _dcm("121012", "Device Observer UID")
+DEVICE_OBSERVER_NAME = _dcm("121013", "Device Observer Name")
+DEVICE_OBSERVER_MANUFACTURER = _dcm("121014", "Device Observer Manufacturer")
+DEVICE_OBSERVER_MODEL = _dcm("121015", "Device Observer Model Name")
+DEVICE_OBSERVER_SERIAL = _dcm("121016", "Device Observer Serial Number")
+
 # Segmentation: CID 7150 (category), CID 7159 (type)
 ABNORMAL_STRUCTURE = Concept("49755003", "SCT", "Morphologically Abnormal Structure", "M-01000")
 SEGMENTS = {

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -15,6 +16,13 @@ from dicom_node.settings import RESEARCH_USE
 from inference.findings import ExamFindings
 
 FIRST_SERIES_NUMBER = 9000
+SIGNED = (
+    "Manufacturer",
+    "ManufacturerModelName",
+    "SoftwareVersions",
+    "DeviceSerialNumber",
+    "InstanceNumber",
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +39,15 @@ class Claim:
 Check = Callable[[Claim], Iterator[str]]
 
 
-def encoding(claim: Claim) -> Iterator[str]:
+class Holding(Protocol):
+    """Whatever is claimed of an object, there is the object."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """Return the object as it was read back."""
+
+
+def encoding(claim: Holding) -> Iterator[str]:
     """Check the file meta information and that words are written in UTF-8."""
     dataset, meta = claim.dataset, claim.dataset.file_meta
     if meta.TransferSyntaxUID != ExplicitVRLittleEndian:
@@ -44,7 +60,7 @@ def encoding(claim: Claim) -> Iterator[str]:
         yield f"the character set is {dataset.get('SpecificCharacterSet')}, not ISO_IR 192"
 
 
-def values(claim: Claim) -> Iterator[str]:
+def values(claim: Holding) -> Iterator[str]:
     """Check that UIDs are valid and that numbers are finite and short enough."""
     for element in claim.dataset.iterall():
         if element.VR not in ("UI", "DS", "FL", "FD") or element.value in (None, ""):
@@ -81,15 +97,7 @@ def identity(claim: Claim) -> Iterator[str]:
         yield "the series description does not begin with 'AI '"
     if RESEARCH_USE not in str(dataset.get("SeriesDescription", "")).lower():
         yield f"the series description does not say '{RESEARCH_USE}'"
-    for keyword in (
-        "Manufacturer",
-        "ManufacturerModelName",
-        "SoftwareVersions",
-        "DeviceSerialNumber",
-        f"{_made(dataset)}Date",
-        f"{_made(dataset)}Time",
-        "InstanceNumber",
-    ):
+    for keyword in (*SIGNED, f"{_made(dataset)}Date", f"{_made(dataset)}Time"):
         if not dataset.get(keyword):
             yield f"{keyword} is missing"
 

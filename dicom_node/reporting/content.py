@@ -123,10 +123,15 @@ def number(name: Concept, value: float, unit: Concept) -> Item:
 
 def image(sop_class_uid: str, sop_instance_uid: str) -> Item:
     """Make an item that is an image."""
-    reference = Dataset()
-    reference.ReferencedSOPClassUID = sop_class_uid
-    reference.ReferencedSOPInstanceUID = sop_instance_uid
-    return Item("IMAGE", None, ReferencedSOPSequence=[reference])
+    return reference("IMAGE", sop_class_uid, sop_instance_uid)
+
+
+def reference(value_type: str, sop_class_uid: str, sop_instance_uid: str) -> Item:
+    """Make an item that is another object: an IMAGE, or any other COMPOSITE one."""
+    referred = Dataset()
+    referred.ReferencedSOPClassUID = sop_class_uid
+    referred.ReferencedSOPInstanceUID = sop_instance_uid
+    return Item(value_type, None, ReferencedSOPSequence=[referred])
 
 
 def coordinates(name: Concept, shape: str, points: Iterable[Sequence[float]]) -> Item:

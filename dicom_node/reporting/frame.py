@@ -33,6 +33,7 @@ CAD_SR_NUMBER = 9001  # series numbers from 9000 on sort behind the images
 MEASUREMENT_REPORT_NUMBER = 9010
 SEGMENTATION_NUMBER = 9100
 PRESENTATION_STATE_NUMBER = 9200
+REJECTION_NUMBER = 9999  # behind all that it takes back
 ROUND_STEP = 1000
 
 
@@ -141,6 +142,14 @@ def name_predecessor(target: Dataset, circumstances: Circumstances) -> None:
     if before is not None and before.sop_class_uid == target.SOPClassUID:
         objects = {before.series_uid: [(before.sop_class_uid, before.sop_instance_uid)]}
         target.PredecessorDocumentsSequence = [references(target.StudyInstanceUID, objects)]
+
+
+def template(identifier: str) -> Dataset:
+    """Name the template of PS3.16 that a content tree follows."""
+    named = Dataset()
+    named.MappingResource = "DCMR"
+    named.TemplateIdentifier = identifier
+    return named
 
 
 def requests(header: Dataset) -> list[Dataset]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dicom_node.settings import RESEARCH_USE
+from dicom_node.settings import RESEARCH_USE, Reporting
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +24,14 @@ class Maker:
                 f"the research statement is {self.research_statement!r}; "
                 f"it has to say {RESEARCH_USE!r}, because every object shows it"
             )
+
+
+def maker_of(reporting: Reporting, software_version: str) -> Maker:
+    """Name the device as the settings do."""
+    return Maker(
+        manufacturer=reporting.manufacturer,
+        model=reporting.model,
+        software_version=software_version,
+        serial_number=reporting.serial_number,
+        research_statement=reporting.research_statement,
+    )

@@ -55,7 +55,7 @@ def prove(
     with config.disable_value_validation(), warnings.catch_warnings():
         warnings.simplefilter("error")  # pydicom only warns of words that cannot be decoded
         claim = Claim(
-            dataset=_read_back(dataset),
+            dataset=read_back(dataset),
             headers={str(header.SOPInstanceUID): header for header in tidied},
             sources=sources(tidied, exam),
             exam=exam,
@@ -66,7 +66,8 @@ def prove(
         raise Unsound(reasons)
 
 
-def _read_back(dataset: Dataset) -> Dataset:
+def read_back(dataset: Dataset) -> Dataset:
+    """Return an object as whoever gets it will read it."""
     try:
         return dcmread(BytesIO(encoded(dataset)))
     except NOT_THERE as fault:

@@ -22,7 +22,14 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
         said = f"{one['at']}  {one['what']}: {one['why']}"
         console.print(said, highlight=False, markup=False, soft_wrap=True)
     if told["newest"]:
-        console.print(_table(told["newest"], _NEWEST))
+        console.print(_table([_with_recall(one) for one in told["newest"]], _NEWEST))
+
+
+def _with_recall(told: dict[str, Any]) -> dict[str, Any]:
+    """Let a recall stand before any other reason."""
+    if not told["recalled"]:
+        return told
+    return {**told, "reason": f"RECALLED: {told['recalled']}; {told['reason']}"}
 
 
 def story_page(console: Console, told: dict[str, Any]) -> None:
@@ -31,6 +38,9 @@ def story_page(console: Console, told: dict[str, Any]) -> None:
     console.print(f"study {told['study_uid']}", highlight=False)
     if told["reason"]:
         console.print(told["reason"], highlight=False, markup=False)
+    if recalled := told["recalled"]:
+        said = f"RECALLED {recalled['at']} by {recalled['by']}: {recalled['why']}"
+        console.print(said, highlight=False, markup=False, style="red")
     console.print(_table(told["images"], ("view", "from", "received_at", "verdict")))
     reading = told["reading"]
     if reading is not None:

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import Case, Event, ModelRun
+from dicom_node.ledger.tables import Case, Event, ModelRun, Recall
 from dicom_node.life import HELD, State
 
+REJECTION = "rejection"  # the note of a recall: the one object that stays good
 REFUSALS = 5  # shown by `status`
 CASE_NUMBER_DIGITS = 12  # longer words without a dot are no case numbers
 
@@ -40,12 +41,14 @@ def story(questions: Questions, case: Case) -> dict[str, Any]:
     """Tell all that the ledger knows of a case."""
     verdicts = questions.verdicts_of(case.id)
     run = questions.run_of(case.id)
+    recall = questions.recall_of(case.id)
     return {
         "case": case.id,
         "study_uid": case.study_uid,
         "round": case.round,
         "state": case.state,
         "reason": case.reason,
+        "recalled": _recalled(recall),
         "held_by": case.holder,
         "images": [
             {
@@ -68,7 +71,12 @@ def story(questions: Questions, case: Case) -> dict[str, Any]:
             "members": [_reading(member) for member in questions.members_of(case.id)],
         },
         "objects": [
-            {"kind": product.kind, "sop_uid": product.sop_uid, "bytes": product.size_bytes}
+            {
+                "kind": product.kind,
+                "sop_uid": product.sop_uid,
+                "bytes": product.size_bytes,
+                "recalled": recall is not None and product.kind != REJECTION,
+            }
             for product in questions.products_of(case.id)
         ],
         "deliveries": [
@@ -86,6 +94,17 @@ def story(questions: Questions, case: Case) -> dict[str, Any]:
             {"at": moment(event.at), "actor": event.actor, "event": line(event)}
             for event in questions.events(case_id=case.id)
         ],
+    }
+
+
+def _recalled(row: Recall | None) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "at": moment(row.recalled_at),
+        "by": row.recalled_by,
+        "code": row.code,
+        "why": row.reason,
     }
 
 
@@ -112,6 +131,7 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
     counts = questions.count_by_state()
     newest = questions.cases(limit=limit)
     readers = questions.readers_of([case.id for case in newest])
+    recalls = questions.recalls_among([case.id for case in newest])
     return {
         "cases": {state.value: counts[state] for state in State if state in counts},
         "last_image_at": moment(questions.last_image_at()),
@@ -137,6 +157,7 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
                 "since": moment(case.moved_at),
                 "read_by": ", ".join(readers.get(case.id, [])),
                 "reason": case.reason,
+                "recalled": recalls[case.id].reason if case.id in recalls else "",
             }
             for case in newest
         ],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicom_node.life import HELD, MOVES, VERBS, WAITING, State, may_move
+from dicom_node.life import AT_THE_END, HELD, MOVES, VERBS, WAITING, State, may_move
 
 
 def reachable(start: State) -> set[State]:
@@ -26,8 +26,8 @@ def test_every_state_is_reached_from_the_first() -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_every_state_can_end_delivered_or_is_final(state: State) -> None:
-    assert State.DELIVERED in reachable(state) or state == State.DECLINED
+def test_every_state_can_end_delivered(state: State) -> None:
+    assert State.DELIVERED in reachable(state)
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
@@ -53,9 +53,9 @@ def test_only_states_in_ing_are_held_and_only_their_verbs_lead_there() -> None:
 
 
 @pytest.mark.parametrize("state", [State.DELIVERED, State.DECLINED])
-def test_delivered_and_declined_are_final(state: State) -> None:
-    assert MOVES[state] == frozenset()
-    assert not any(may_move(state, other) for other in State)
+def test_from_delivered_and_declined_only_a_recall_leads_on_and_no_worker(state: State) -> None:
+    assert MOVES[state] == {State.REPORTED}, "the note of a recall is delivered like a result"
+    assert state in AT_THE_END
     assert state not in WAITING
 
 

@@ -1,0 +1,57 @@
+"""`dicom-node recall`: take a wrong result back."""
+
+import getpass
+import socket
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from dicom_node.commands.at_hand import open_node, say
+from dicom_node.errors import NotYourTurn
+
+SAFETY = "113037"
+
+
+def recall(
+    name: Annotated[str, typer.Argument(metavar="STUDY|CASE")],
+    reason: Annotated[
+        str,
+        typer.Option(
+            help="Why: 113037 patient safety, 113001 quality, 113038 wrong worklist entry.",
+        ),
+    ] = SAFETY,
+    round_: Annotated[
+        int | None, typer.Option("--round", min=1, help="Of a study, only this round.")
+    ] = None,
+) -> None:
+    """Take a wrong result back: whoever has it gets a rejection note, nobody else gets it."""
+    from dicom_node.doorbell import Bell
+    from dicom_node.life import DELIVER
+    from dicom_node.reporting.codes import REJECTIONS
+    from dicom_node.reporting.recall import recall as take_back
+    from dicom_node.reporting.turn import Workshop
+    from dicom_node.watching.story import cases_named
+    from dicom_node.wiring import CODE_VERSION
+
+    if reason not in REJECTIONS:
+        known = ", ".join(f"{code} ({one.meaning})" for code, one in REJECTIONS.items())
+        raise typer.BadParameter(f"{reason} is no reason to recall; there are {known}")
+    node = open_node()
+    named = cases_named(node.questions, name)
+    cases = [case for case in named if round_ in (None, case.round)]
+    if not cases:
+        which = f"round {round_} of {name}" if named else f"study or case {name}"
+        raise NotYourTurn(f"the ledger knows no {which}")
+    by = f"{getpass.getuser()}@{socket.gethostname()}"[:64]
+    shop = Workshop(node.ledger, node.questions, node.spool, node.settings, CODE_VERSION)
+    bell, refused = Bell(node.settings), 0
+    for case in cases:
+        try:
+            say(escape(take_back(shop, case, REJECTIONS[reason], by)))
+        except NotYourTurn as answer:
+            say(escape(str(answer)))
+            refused += 1
+        else:
+            bell.ring(case.id, DELIVER)
+    raise typer.Exit(1 if refused == len(cases) else 0)
