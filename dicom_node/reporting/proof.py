@@ -75,9 +75,9 @@ def read_back(dataset: Dataset) -> Dataset:
 
 
 def _checks(dataset: Dataset) -> tuple[Check, ...]:
-    if dataset.SOPClassUID not in OWN:
-        raise Unsound([f"objects of SOP class {dataset.SOPClassUID} are not made here"])
-    return (*common_proof.CHECKS, *OWN[dataset.SOPClassUID])
+    if (sop_class := dataset.get("SOPClassUID")) not in OWN:
+        raise Unsound([f"objects of SOP class {sop_class} are not made here"])
+    return (*common_proof.CHECKS, *OWN[sop_class])
 
 
 def _faults(check: Check, claim: Claim) -> Iterator[str]:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from scenes import scenes_of
+from spoiling import Scene
 
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.frame import encoded
@@ -238,3 +240,10 @@ def lightbox_of(headers: Sequence[Dataset]) -> Lightbox:
 @pytest.fixture
 def lightbox(headers: list[Dataset]) -> Lightbox:
     return lightbox_of(headers)
+
+
+@pytest.fixture(scope="session")
+def scenes(exam: ExamFindings, maker: Maker, first_round: Circumstances) -> dict[str, Scene]:
+    """Hold sound objects of each kind, by the name of what they are of."""
+    sources = [header(side, projection) for side, projection in VIEWS]
+    return scenes_of("exam", sources, exam, maker, first_round)

@@ -7,12 +7,11 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import ImplicitVRLittleEndian
+from scenes import CAD, MEASURED, SEGMENTED
+from spoiling import Spoiler, Way
 
 from dicom_node.reporting.marks import walk
 from dicom_node.reporting.naming import uid
-
-CAD, MEASURED, SEGMENTED = "cad_sr", "measurement_report", "segmentation"
-Spoiler = Callable[[Dataset], object]
 
 
 def code_of(item: Dataset) -> str:
@@ -131,6 +130,7 @@ def of_another_image(dataset: Dataset) -> None:
         source.ReferencedSOPInstanceUID = uid("image", "R", "CC")
 
 
+# of the exam with five findings, the first object of each kind
 SPOILED: dict[str, tuple[str, Spoiler, str]] = {
     # any object
     "another patient": (CAD, lambda d: setattr(d, "PatientID", "OTHER"), "PatientID is not"),
@@ -389,3 +389,6 @@ SPOILED: dict[str, tuple[str, Spoiler, str]] = {
         "tracking identifier",
     ),
 }
+
+
+WAYS = [Way(name, f"exam {kind}", spoil, reason) for name, (kind, spoil, reason) in SPOILED.items()]
