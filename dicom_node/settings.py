@@ -29,6 +29,7 @@ AE_TITLE_LENGTH = 16
 RESEARCH_USE = "research use"
 MAY_BE_SECRET = {"node.database", "node.broker"}
 
+Geometry = Literal["orientation", "none", "full"]
 ObjectKind = Literal["cad_sr", "measurement_report", "segmentation", "presentation_state"]
 USUAL_OBJECTS: tuple[ObjectKind, ...] = ("cad_sr", "measurement_report", "segmentation")
 

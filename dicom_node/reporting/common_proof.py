@@ -12,7 +12,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.sources import Source
 from dicom_node.reporting.tidy import MAX_DS, PATIENT_AND_STUDY
-from dicom_node.settings import RESEARCH_USE
+from dicom_node.settings import RESEARCH_USE, Geometry
 from inference.findings import ExamFindings
 
 FIRST_SERIES_NUMBER = 9000
@@ -34,6 +34,7 @@ class Claim:
     sources: tuple[Source, ...]
     exam: ExamFindings
     lightbox: Lightbox | None = None  # the images' pixels, where an object shows them
+    geometry: Geometry = "orientation"  # which place in space the destination wants of a SEG
 
 
 Check = Callable[[Claim], Iterator[str]]

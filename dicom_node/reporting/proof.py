@@ -25,6 +25,7 @@ from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.sources import sources
 from dicom_node.reporting.tidy import tidy
+from dicom_node.settings import Geometry
 from inference.findings import ExamFindings
 
 OWN: dict[str, tuple[Check, ...]] = {
@@ -49,6 +50,7 @@ def prove(
     headers: Sequence[Dataset],
     exam: ExamFindings,
     lightbox: Lightbox | None = None,
+    geometry: Geometry = "orientation",
 ) -> None:
     """Raise Unsound unless the object says what was found, and nothing else."""
     tidied = [tidy(header) for header in headers]
@@ -60,6 +62,7 @@ def prove(
             sources=sources(tidied, exam),
             exam=exam,
             lightbox=lightbox,
+            geometry=geometry,
         )
         reasons = [reason for check in _checks(claim.dataset) for reason in _faults(check, claim)]
     if reasons:

@@ -24,6 +24,7 @@ from dicom_node.reporting.cad_sr import parameters
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.sources import Lesion, Source, bundle_words
+from dicom_node.settings import Geometry
 from inference.findings import ExamFindings, Kind
 
 KIND = "segmentation"
@@ -46,6 +47,7 @@ def segmentation(
     maker: Maker,
     circumstances: Circumstances,
     place: int,
+    geometry: Geometry = "orientation",
 ) -> Dataset:
     """Paint the masks of one image, masses and calcifications apart."""
     header = source.header
@@ -56,7 +58,7 @@ def segmentation(
         bundle_words(exam),
         header.SOPInstanceUID,
     )
-    spacing = header.get("ImagerPixelSpacing")
+    spacing = header.get("ImagerPixelSpacing") or header.get("PixelSpacing")
     dataset = Segmentation(
         source_images=[_without_frame_of_reference(header)],
         pixel_array=painted(source),
@@ -80,7 +82,8 @@ def segmentation(
         pixel_measures=PixelMeasuresSequence(spacing, None) if spacing else None,
     )
     _tell_the_side(dataset, source)
-    _orient(dataset, header)
+    dataset.PatientOrientation = header.PatientOrientation
+    _lay(dataset, geometry, spacing)
     _name_dimensions(dataset)
     frame.copy_patient_and_study(header, dataset)
     frame.stamp(dataset, circumstances.made_at)
@@ -156,17 +159,29 @@ def _tell_the_side(dataset: Dataset, source: Source) -> None:
         region.AnatomicRegionModifierSequence = [codes.item(codes.SIDES[source.view.side])]
 
 
-def _orient(dataset: Dataset, header: Dataset) -> None:
-    """Say how the image lies, in both words that readers ask for.
+def _lay(dataset: Dataset, geometry: Geometry, spacing: Sequence[float] | None) -> None:
+    """Lay the image in a space that it never had, as far as a destination's viewer insists.
 
-    Patient Orientation is what the standard wants of a projection. OHIF also wants a plane
-    orientation, though a projection has none; and a plane position, or a frame of reference,
-    would make Weasis look for a volume and paint nothing.
+    OHIF wants a plane orientation, though a projection has none. A plane position would make
+    Weasis look for a volume and paint nothing; 3D Slicer wants it, and a frame of reference with
+    it, which is the object's own. The standard alone wants nothing of the kind (PS3.3, A.51).
     """
-    dataset.PatientOrientation = header.PatientOrientation
-    plane = Dataset()
-    plane.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    dataset.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence = [plane]
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    if geometry != "none":
+        plane = Dataset()
+        plane.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+        shared.PlaneOrientationSequence = [plane]
+    if geometry == "full":
+        if not spacing:
+            raise ValueError("an image that gives no spacing of its pixels has no place in a space")
+        dataset.FrameOfReferenceUID = naming.uid("frame of reference", dataset.SOPInstanceUID)
+        dataset.PositionReferenceIndicator = ""
+        shared.PixelMeasuresSequence[0].SliceThickness = 1
+        shared.PixelMeasuresSequence[0].SpacingBetweenSlices = 1
+        for frame_ in dataset.PerFrameFunctionalGroupsSequence:
+            position = Dataset()
+            position.ImagePositionPatient = [0, 0, 0]
+            frame_.PlanePositionSequence = [position]
 
 
 def _name_dimensions(dataset: Dataset) -> None:

@@ -15,6 +15,8 @@ from dicom_node.reporting.segmentation import (
 )
 from dicom_node.reporting.sources import Source
 
+UPRIGHT = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+
 
 def source(claim: Claim) -> Source:
     """Return the one source image the object belongs to."""
@@ -41,12 +43,33 @@ def module(claim: Claim) -> Iterator[str]:
             yield f"{keyword} is missing"
     if "PatientOrientation" not in dataset:
         yield "PatientOrientation is missing"
-    if "FrameOfReferenceUID" in dataset:
-        yield "there is a frame of reference, in which a mammogram has no place"
-    if not dataset.SharedFunctionalGroupsSequence[0].get("PlaneOrientationSequence"):
+
+
+def geometry(claim: Claim) -> Iterator[str]:
+    """Check that the object claims the place in space that its destination wants, and no more."""
+    dataset, wanted = claim.dataset, claim.geometry
+    if ("FrameOfReferenceUID" in dataset) != (wanted == "full"):
+        yield (
+            "there is no frame of reference; 3D Slicer reads nothing without"
+            if wanted == "full"
+            else "there is a frame of reference, in which a mammogram has no place"
+        )
+    shared = dataset.SharedFunctionalGroupsSequence[0]
+    orientation = shared.get("PlaneOrientationSequence")
+    if wanted == "none":
+        if orientation:
+            yield "there is a plane orientation, which the destination does not want"
+    elif not orientation:
         yield "there is no plane orientation; OHIF draws nothing without"
-    if any("PlanePositionSequence" in frame for frame in dataset.PerFrameFunctionalGroupsSequence):
+    elif [float(number) for number in orientation[0].ImageOrientationPatient] != UPRIGHT:
+        yield "the plane orientation turns the image"
+    positions = [
+        frame.get("PlanePositionSequence") for frame in dataset.PerFrameFunctionalGroupsSequence
+    ]
+    if wanted != "full" and any(position is not None for position in positions):
         yield "there is a plane position; Weasis draws nothing with one"
+    if wanted == "full" and not (all(positions) and shared.get("PixelMeasuresSequence")):
+        yield "a plane position or the spacing is missing; 3D Slicer reads nothing without"
 
 
 def reference(claim: Claim) -> Iterator[str]:
@@ -124,4 +147,4 @@ def pixels(claim: Claim) -> Iterator[str]:
             yield f"segment {kind} has {int(got.sum())} pixels, the masks {int(wanted.sum())}"
 
 
-CHECKS: tuple[Check, ...] = (module, reference, segments, frames, pixels)
+CHECKS: tuple[Check, ...] = (module, geometry, reference, segments, frames, pixels)
