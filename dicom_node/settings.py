@@ -30,6 +30,7 @@ RESEARCH_USE = "research use"
 MAY_BE_SECRET = {"node.database", "node.broker"}
 
 Geometry = Literal["orientation", "none", "full"]
+TransferSyntax = Literal["explicit", "implicit", "deflated"]
 ObjectKind = Literal["cad_sr", "measurement_report", "segmentation", "presentation_state"]
 USUAL_OBJECTS: tuple[ObjectKind, ...] = ("cad_sr", "measurement_report", "segmentation")
 
@@ -201,6 +202,13 @@ class Destination(Table):
     return_to_sender: bool = False
     calling_ae_title: AETitle | None = None
     objects: tuple[ObjectKind, ...] = USUAL_OBJECTS
+    max_marks: Annotated[int, Field(ge=0)] = 0
+    codes: Literal["SCT", "SRT"] = "SCT"
+    short_meanings: bool = False
+    geometry: Geometry = "orientation"
+    transfer_syntax: TransferSyntax = "explicit"
+    manufacturer: Annotated[str, Field(max_length=64)] = ""
+    model: Annotated[str, Field(max_length=64)] = ""
     timeout_seconds: Seconds = 10.0
 
     @model_validator(mode="after")

@@ -25,7 +25,6 @@ from dicom_node.life import DELIVER, Receipt
 from dicom_node.settings import Destination, Settings
 from dicom_node.spool import Spool
 
-EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"
 
 
@@ -81,14 +80,14 @@ def _pay(office: Office, debts: Sequence[Debt]) -> None:
     due = [debt for debt in debts if debt.delivery.due_at <= at]
     if not due:
         return
-    kinds = [(debt.product.sop_class_uid, EXPLICIT_LITTLE_ENDIAN) for debt in due]
+    kinds = [(debt.product.sop_class_uid, debt.product.transfer_syntax_uid) for debt in due]
     try:
         with connected(peer, kinds) as association:
             record_road(office.ledger, str(peer), "", None)
             for debt in due:
                 content = office.spool.read(debt.product.path, debt.product.sha256)
-                parcel = Parcel(debt.product.sop_class_uid, EXPLICIT_LITTLE_ENDIAN, content)
-                _note(office, debt, send(association, parcel))
+                kind, syntax = debt.product.sop_class_uid, debt.product.transfer_syntax_uid
+                _note(office, debt, send(association, Parcel(kind, syntax, content)))
     except Busy as trouble:
         failures = road.failures if road is not None else 0
         record_road(office.ledger, str(peer), str(trouble), at + _patience(office, failures))

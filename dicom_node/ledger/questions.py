@@ -167,8 +167,11 @@ class Questions:
             rows = session.scalars(select(Recall).where(Recall.case_id.in_(case_ids)))
             return {row.case_id: row for row in rows}
 
-    def predecessors_of(self, case: Case, kind: str) -> Sequence[Product]:
-        """Return what earlier rounds made of this kind and nobody recalled, newest round first."""
+    def predecessors_of(self, case: Case, kind: str, profile: str = "") -> Sequence[Product]:
+        """Return what earlier rounds made of this kind and nobody recalled, newest round first.
+
+        Those of the same profile go before: they are what its destinations have.
+        """
         with self._session() as session:
             return session.scalars(
                 select(Product)
@@ -176,6 +179,7 @@ class Questions:
                 .where(Case.study_uid == case.study_uid, Case.round < case.round)
                 .where(Product.kind == kind)
                 .where(Case.id.not_in(select(Recall.case_id)))
+                .order_by((Product.profile == profile).desc())
                 .order_by(Case.round.desc(), Product.id.desc())
             ).all()
 

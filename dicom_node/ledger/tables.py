@@ -194,6 +194,8 @@ class Product(Base):
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
     kind: Mapped[str] = mapped_column(String(32))
+    profile: Mapped[str] = mapped_column(default="")  # what is made otherwise for a destination
+    transfer_syntax_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
     sop_class_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
     sop_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
     series_uid: Mapped[str] = mapped_column(String(UID_LENGTH))

@@ -13,7 +13,7 @@ from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.codes import STANDARD, Concept, Dialect
 from dicom_node.reporting.content import Item, Reference
 from dicom_node.reporting.maker import Maker
-from dicom_node.reporting.sources import Lesion, Source, bundle_words
+from dicom_node.reporting.sources import Lesion, Source, edition_words
 from dicom_node.reporting.words import impression, seen_by, several
 from inference.findings import ExamFindings
 
@@ -32,7 +32,12 @@ def cad_sr(
     """Report the findings of an exam; no findings is a report too."""
     first = sources[0].header
     dataset = Dataset()
-    names = (KIND, first.StudyInstanceUID, circumstances.round, bundle_words(exam))
+    names = (
+        KIND,
+        first.StudyInstanceUID,
+        circumstances.round,
+        edition_words(exam, circumstances.edition),
+    )
     dataset.SOPClassUID = MammographyCADSRStorage
     dataset.SOPInstanceUID = naming.instance_uid(*names)
     frame.copy_patient_and_study(first, dataset)

@@ -30,6 +30,8 @@ class Circumstances:
     predecessor: Predecessor | None
     images_added: int  # since that predecessor; without one, in this round
     former: tuple[Predecessor, ...] = ()  # every object of this kind before, the newest first
+    edition: str = ""  # how this one differs from what the node makes by itself
+    remarks: tuple[str, ...] = ()  # sentences that every text has to hold besides its own
 
     def __post_init__(self) -> None:
         if self.made_at.tzinfo is None:

@@ -7,12 +7,13 @@ from typing import Protocol
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID
 
 from dicom_node.reporting.lightbox import Lightbox
+from dicom_node.reporting.profile import Profile
 from dicom_node.reporting.sources import Source
 from dicom_node.reporting.tidy import MAX_DS, PATIENT_AND_STUDY
-from dicom_node.settings import RESEARCH_USE, Geometry
+from dicom_node.settings import RESEARCH_USE
 from inference.findings import ExamFindings
 
 FIRST_SERIES_NUMBER = 9000
@@ -32,9 +33,15 @@ class Claim:
     dataset: Dataset
     headers: dict[str, Dataset]  # tidy, by SOP instance UID
     sources: tuple[Source, ...]
-    exam: ExamFindings
+    exam: ExamFindings  # as the profile shows it
+    profile: Profile
+    remarks: tuple[str, ...]  # sentences that every text has to hold besides its own
     lightbox: Lightbox | None = None  # the images' pixels, where an object shows them
-    geometry: Geometry = "orientation"  # which place in space the destination wants of a SEG
+
+    @property
+    def transfer_syntax_uid(self) -> UID:
+        """Return how the destination wants it encoded."""
+        return self.profile.transfer_syntax_uid
 
 
 Check = Callable[[Claim], Iterator[str]]
@@ -47,12 +54,17 @@ class Holding(Protocol):
     def dataset(self) -> Dataset:
         """Return the object as it was read back."""
 
+    @property
+    def transfer_syntax_uid(self) -> UID:
+        """Return how it has to be encoded."""
+
 
 def encoding(claim: Holding) -> Iterator[str]:
     """Check the file meta information and that words are written in UTF-8."""
     dataset, meta = claim.dataset, claim.dataset.file_meta
-    if meta.TransferSyntaxUID != ExplicitVRLittleEndian:
-        yield f"the transfer syntax is {meta.TransferSyntaxUID}, not explicit VR little endian"
+    wanted = claim.transfer_syntax_uid
+    if meta.TransferSyntaxUID != wanted:
+        yield f"the transfer syntax is {UID(meta.TransferSyntaxUID).name}, not {wanted.name}"
     if meta.MediaStorageSOPInstanceUID != dataset.SOPInstanceUID:
         yield "the file meta information names another instance"
     if meta.MediaStorageSOPClassUID != dataset.SOPClassUID:

@@ -33,7 +33,7 @@ from dicom_node.reporting.cad_sr import parameters, sightings
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.codes import Concept
 from dicom_node.reporting.maker import Maker
-from dicom_node.reporting.sources import Lesion, Source, bundle_words
+from dicom_node.reporting.sources import Lesion, Source, edition_words
 from dicom_node.reporting.words import impression
 from inference.findings import ExamFindings
 
@@ -51,7 +51,13 @@ def measurement_report(
     source = sources[place - 1]
     header = _described(source.header)
     study_uid, image_uid = header.StudyInstanceUID, header.SOPInstanceUID
-    names = (KIND, study_uid, circumstances.round, bundle_words(exam), image_uid)
+    names = (
+        KIND,
+        study_uid,
+        circumstances.round,
+        edition_words(exam, circumstances.edition),
+        image_uid,
+    )
     circumstances = circumstances.of_image(KIND, study_uid, image_uid)
     number = frame.MEASUREMENT_REPORT_NUMBER + place
     dataset = ComprehensiveSR(

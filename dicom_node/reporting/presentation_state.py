@@ -19,7 +19,7 @@ from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.labels import label
 from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.maker import Maker
-from dicom_node.reporting.sources import Lesion, Source, bundle_words
+from dicom_node.reporting.sources import Lesion, Source, edition_words
 from inference.findings import ExamFindings
 from inference.mammogram import GreyScale
 
@@ -46,7 +46,7 @@ def presentation_state(
         KIND,
         header.StudyInstanceUID,
         circumstances.round,
-        bundle_words(exam),
+        edition_words(exam, circumstances.edition),
         header.SOPInstanceUID,
     )
     words = frame.series_description(f"presentation {source.name}", circumstances.round)

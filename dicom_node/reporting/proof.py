@@ -23,9 +23,9 @@ from dicom_node.reporting import (
 from dicom_node.reporting.common_proof import Check, Claim
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.lightbox import Lightbox
+from dicom_node.reporting.profile import PLAIN, Profile
 from dicom_node.reporting.sources import sources
 from dicom_node.reporting.tidy import tidy
-from dicom_node.settings import Geometry
 from inference.findings import ExamFindings
 
 OWN: dict[str, tuple[Check, ...]] = {
@@ -50,9 +50,13 @@ def prove(
     headers: Sequence[Dataset],
     exam: ExamFindings,
     lightbox: Lightbox | None = None,
-    geometry: Geometry = "orientation",
+    profile: Profile = PLAIN,
+    remarks: Sequence[str] = (),
 ) -> None:
-    """Raise Unsound unless the object says what was found, and nothing else."""
+    """Raise Unsound unless the object says what was found, and nothing else.
+
+    The exam is as the profile shows it; the remarks are what has to be told beside it.
+    """
     tidied = [tidy(header) for header in headers]
     with config.disable_value_validation(), warnings.catch_warnings():
         warnings.simplefilter("error")  # pydicom only warns of words that cannot be decoded
@@ -61,8 +65,9 @@ def prove(
             headers={str(header.SOPInstanceUID): header for header in tidied},
             sources=sources(tidied, exam),
             exam=exam,
+            profile=profile,
+            remarks=tuple(remarks),
             lightbox=lightbox,
-            geometry=geometry,
         )
         reasons = [reason for check in _checks(claim.dataset) for reason in _faults(check, claim)]
     if reasons:

@@ -109,12 +109,14 @@ def _note(
     recalling = Recalling(reason, case.round, at.astimezone(), rejected)
     maker = maker_of(shop.settings.reporting, shop.code_version)
     dataset = rejection(source, recalling, maker)
+    dataset.file_meta.TransferSyntaxUID = source.file_meta.TransferSyntaxUID
     prove_rejection(dataset, source, recalling, maker)
     content = encoded(dataset)
     path = shop.spool.case_name(case.id, FOLDER, f"{number:02d}-{KIND}.dcm")
     return Product(
         case_id=case.id,
         kind=KIND,
+        transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
         sop_class_uid=str(dataset.SOPClassUID),
         sop_uid=str(dataset.SOPInstanceUID),
         series_uid=str(dataset.SeriesInstanceUID),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.uid import KeyObjectSelectionDocumentStorage
+from pydicom.uid import UID, KeyObjectSelectionDocumentStorage
 
 from dicom_node.errors import told
 from dicom_node.reporting import codes, common_proof, naming
@@ -32,6 +32,11 @@ class Claim:
     source: Dataset
     recalling: Recalling
     maker: Maker
+
+    @property
+    def transfer_syntax_uid(self) -> UID:
+        """Return how the objects are encoded that its destination took."""
+        return UID(self.source.file_meta.TransferSyntaxUID)
 
 
 Check = Callable[[Claim], Iterator[str]]

@@ -1,16 +1,16 @@
 """From findings to the objects a destination wants."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from pydicom import config
 from pydicom.dataset import Dataset
 
 from dicom_node.reporting import cad_sr, measurement_report, presentation_state, segmentation
 from dicom_node.reporting.circumstances import Circumstances
-from dicom_node.reporting.codes import STANDARD, Dialect
 from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.maker import Maker
+from dicom_node.reporting.profile import PLAIN, Profile
 from dicom_node.reporting.sources import Source, sources
 from dicom_node.reporting.tidy import tidy
 from inference.findings import ExamFindings
@@ -33,59 +33,83 @@ def report(  # noqa: PLR0913 - what a report follows from, each by its name
     maker: Maker,
     circumstances: Circumstances,
     wanted: frozenset[str],
-    dialect: Dialect = STANDARD,
+    profile: Profile = PLAIN,
     *,
     lightbox: Lightbox | None = None,
 ) -> list[Built]:
-    """Build the wanted objects; without findings that is the CAD SR alone."""
+    """Build the wanted objects; without findings that is the CAD SR alone.
+
+    The exam and the maker come as the profile wants them shown; how they are written is done here.
+    """
     if unknown := wanted - KINDS - KINDS_ON_DEMAND:
         known = ", ".join(sorted(KINDS | KINDS_ON_DEMAND))
         raise ValueError(f"no object is called {', '.join(sorted(unknown))}; there are {known}")
     found = sources([tidy(header) for header in headers], exam)
+    built = []
     # Identifiers that are too long for their VR are copied as they are, without a word.
     with config.disable_value_validation():
-        return list(_built(found, exam, maker, circumstances, wanted, dialect, lightbox=lightbox))
+        for kind in sorted(wanted):
+            edition = replace(circumstances, edition=profile.of(kind).words)
+            for made in BUILDERS[kind](Order(found, exam, maker, edition, profile, lightbox)):
+                made.file_meta.TransferSyntaxUID = profile.transfer_syntax_uid
+                built.append(Built(kind, made))
+    return built
 
 
-def _built(  # noqa: PLR0913 - as above
-    found: tuple[Source, ...],
-    exam: ExamFindings,
-    maker: Maker,
-    circumstances: Circumstances,
-    wanted: frozenset[str],
-    dialect: Dialect,
-    *,
-    lightbox: Lightbox | None,
-) -> Iterator[Built]:
-    if cad_sr.KIND in wanted:
-        yield Built(cad_sr.KIND, cad_sr.cad_sr(found, exam, maker, circumstances, dialect))
-    if measurement_report.KIND in wanted:
-        for place, source in enumerate(found, start=1):
+@dataclass(frozen=True, slots=True, eq=False)
+class Order:
+    """What a builder builds from."""
+
+    sources: tuple[Source, ...]
+    exam: ExamFindings
+    maker: Maker
+    circumstances: Circumstances
+    profile: Profile
+    lightbox: Lightbox | None
+
+    def with_lesions(self) -> Iterator[tuple[int, Source]]:
+        """Return the images with findings, and their places."""
+        for place, source in enumerate(self.sources, start=1):
             if source.lesions:
-                made = measurement_report.measurement_report(
-                    found, exam, maker, circumstances, place
-                )
-                yield Built(measurement_report.KIND, made)
-    if segmentation.KIND in wanted:
-        for place, source in enumerate(found, start=1):
-            if segmentation.has_mask(source):
-                made = segmentation.segmentation(source, exam, maker, circumstances, place)
-                yield Built(segmentation.KIND, made)
-    yield from _on_demand(found, exam, maker, circumstances, wanted & KINDS_ON_DEMAND, lightbox)
+                yield place, source
 
 
-def _on_demand(
-    found: tuple[Source, ...],
-    exam: ExamFindings,
-    maker: Maker,
-    circumstances: Circumstances,
-    wanted: frozenset[str],
-    lightbox: Lightbox | None,
-) -> Iterator[Built]:
-    if presentation_state.KIND in wanted:
-        for place, source in enumerate(found, start=1):
-            if source.lesions:
-                made = presentation_state.presentation_state(
-                    source, exam, maker, circumstances, place, lightbox
-                )
-                yield Built(presentation_state.KIND, made)
+def _cad_sr(order: Order) -> Iterator[Dataset]:
+    yield cad_sr.cad_sr(
+        order.sources, order.exam, order.maker, order.circumstances, order.profile.dialect
+    )
+
+
+def _measurement_reports(order: Order) -> Iterator[Dataset]:
+    for place, _ in order.with_lesions():
+        yield measurement_report.measurement_report(
+            order.sources, order.exam, order.maker, order.circumstances, place
+        )
+
+
+def _segmentations(order: Order) -> Iterator[Dataset]:
+    for place, source in order.with_lesions():
+        if segmentation.has_mask(source):
+            yield segmentation.segmentation(
+                source,
+                order.exam,
+                order.maker,
+                order.circumstances,
+                place,
+                order.profile.geometry,
+            )
+
+
+def _presentation_states(order: Order) -> Iterator[Dataset]:
+    for place, source in order.with_lesions():
+        yield presentation_state.presentation_state(
+            source, order.exam, order.maker, order.circumstances, place, order.lightbox
+        )
+
+
+BUILDERS: dict[str, Callable[[Order], Iterator[Dataset]]] = {
+    cad_sr.KIND: _cad_sr,
+    measurement_report.KIND: _measurement_reports,
+    segmentation.KIND: _segmentations,
+    presentation_state.KIND: _presentation_states,
+}

@@ -23,7 +23,7 @@ from dicom_node.reporting import codes, frame, naming
 from dicom_node.reporting.cad_sr import parameters
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.maker import Maker
-from dicom_node.reporting.sources import Lesion, Source, bundle_words
+from dicom_node.reporting.sources import Lesion, Source, edition_words
 from dicom_node.settings import Geometry
 from inference.findings import ExamFindings, Kind
 
@@ -55,7 +55,7 @@ def segmentation(
         KIND,
         header.StudyInstanceUID,
         circumstances.round,
-        bundle_words(exam),
+        edition_words(exam, circumstances.edition),
         header.SOPInstanceUID,
     )
     spacing = header.get("ImagerPixelSpacing") or header.get("PixelSpacing")

@@ -47,7 +47,7 @@ def module(claim: Claim) -> Iterator[str]:
 
 def geometry(claim: Claim) -> Iterator[str]:
     """Check that the object claims the place in space that its destination wants, and no more."""
-    dataset, wanted = claim.dataset, claim.geometry
+    dataset, wanted = claim.dataset, claim.profile.geometry
     if ("FrameOfReferenceUID" in dataset) != (wanted == "full"):
         yield (
             "there is no frame of reference; 3D Slicer reads nothing without"

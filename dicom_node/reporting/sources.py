@@ -56,6 +56,11 @@ def bundle_words(exam: Read) -> str:
     return f"{exam.system}/{exam.digest}/{exam.operating_point}"
 
 
+def edition_words(exam: Read, edition: str) -> str:
+    """Name the bundle, and the edition that a destination wants, for UIDs of objects."""
+    return f"{bundle_words(exam)}/{edition}" if edition else bundle_words(exam)
+
+
 def sources(headers: Sequence[Dataset], exam: ExamFindings) -> tuple[Source, ...]:
     """Put headers and findings together, in the order of the exam's views."""
     _same_study(headers)

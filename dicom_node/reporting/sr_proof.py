@@ -71,7 +71,7 @@ def statement(claim: Claim) -> Iterator[str]:
     ]
     if not any(RESEARCH_USE in text.lower() for text in words):
         yield f"no text of the report says '{RESEARCH_USE}'"
-    for sentence in promised(claim.sources, claim.exam):
+    for sentence in (*promised(claim.sources, claim.exam), *claim.remarks):
         if not any(sentence in text for text in words):
             yield f"no text of the report says '{sentence}'"
 

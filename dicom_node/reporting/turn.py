@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pydicom import Dataset, dcmread
@@ -15,12 +15,14 @@ from dicom_node.life import REPORT, Receipt, State
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.lightbox import Lightbox
-from dicom_node.reporting.maker import Maker
+from dicom_node.reporting.maker import Maker, maker_of
+from dicom_node.reporting.profile import PLAIN, Profile, profile_of
 from dicom_node.reporting.proof import prove
 from dicom_node.reporting.report import KINDS, Built
 from dicom_node.reporting.report import report as build
-from dicom_node.reporting.sources import bundle_words
-from dicom_node.settings import Settings
+from dicom_node.reporting.shown import shown
+from dicom_node.reporting.sources import edition_words
+from dicom_node.settings import Destination, Settings
 from dicom_node.spool import Spool
 from inference.findings import ExamFindings
 from inference.transcript import unpack
@@ -40,6 +42,15 @@ class Workshop:
     code_version: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """What the objects of a case are made of, whoever wants them."""
+
+    headers: list[Dataset]
+    exam: ExamFindings
+    lightbox: Lightbox
+
+
 def report(shop: Workshop, case_id: int) -> None:
     """Take a case's turn: build what the destinations want, prove it, and leave it in the outbox.
 
@@ -52,15 +63,15 @@ def report(shop: Workshop, case_id: int) -> None:
         _after_the_former(shop, case)
         exam = unpack(shop.spool.read(run.findings_path, run.findings_sha256))
         images = shop.questions.images_of(case)
-        headers = _headers(shop, images, exam)
-        lightbox = _lightbox(shop, images)
+        material = Material(_headers(shop, images, exam), exam, _lightbox(shop, images))
         counts = Counter[str]()
         made_at = run.made_at.astimezone()  # the clock on the wall, as the images have it
-        for built in _built(shop, case, images, headers, exam, made_at, lightbox=lightbox):
-            prove(built.dataset, headers, exam, lightbox)
-            counts[built.kind] += 1
-            product = _kept(shop, turn, built, sum(counts.values()))
-            turn.leave(product, *_owed(shop, images, product))
+        for kind, profile in _wanted(shop):
+            circumstances = _circumstances(shop, case, images, kind, profile, made_at)
+            for built in _proved(shop, kind, profile, material, circumstances):
+                counts[kind] += 1
+                product = _kept(shop, turn, built, profile, sum(counts.values()))
+                turn.leave(product, *_owed(shop, images, product))
         turn.remark = ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
@@ -87,41 +98,68 @@ def _lightbox(shop: Workshop, images: Sequence[Instance]) -> Lightbox:
     return Lightbox(lambda sop_uid: dcmread(paths[sop_uid]))
 
 
-def _built(  # noqa: PLR0913 - what objects follow from, each by its name
-    shop: Workshop,
-    case: Case,
-    images: Sequence[Instance],
-    headers: Sequence[Dataset],
-    exam: ExamFindings,
-    made_at: datetime,
-    *,
-    lightbox: Lightbox,
-) -> Iterator[Built]:
-    """Build each wanted kind; each names its own predecessor."""
+def _wanted(shop: Workshop) -> list[tuple[str, Profile]]:
+    """List what the destinations want, each only once however many want it."""
     destinations = shop.settings.delivering.destinations
-    wanted = {kind for one in destinations for kind in one.objects} if destinations else KINDS
-    for kind in sorted(wanted):
-        circumstances = _circumstances(shop, case, images, kind, made_at)
-        yield from build(
-            headers, exam, _maker(shop), circumstances, frozenset({kind}), lightbox=lightbox
+    if not destinations:
+        return [(kind, PLAIN) for kind in sorted(KINDS)]
+    wanted = {(kind, _profile(shop, one).of(kind)) for one in destinations for kind in one.objects}
+    return sorted(wanted, key=lambda wish: (wish[0], wish[1].words))
+
+
+def _profile(shop: Workshop, destination: Destination) -> Profile:
+    return profile_of(destination, shop.settings.reporting)
+
+
+def _proved(
+    shop: Workshop,
+    kind: str,
+    profile: Profile,
+    material: Material,
+    circumstances: Circumstances,
+) -> Iterator[Built]:
+    """Build one kind of object as a destination wants it, and prove it."""
+    what = shown(material.exam, profile)
+    circumstances = replace(circumstances, remarks=what.remarks)
+    for built in build(
+        material.headers,
+        what.exam,
+        _maker(shop, profile),
+        circumstances,
+        frozenset({kind}),
+        profile,
+        lightbox=material.lightbox,
+    ):
+        prove(
+            built.dataset,
+            material.headers,
+            what.exam,
+            material.lightbox,
+            profile,
+            what.remarks,
         )
+        yield built
 
 
-def _maker(shop: Workshop) -> Maker:
-    reporting = shop.settings.reporting
-    return Maker(
-        manufacturer=reporting.manufacturer,
-        model=reporting.model,
-        software_version=shop.code_version,
-        serial_number=reporting.serial_number,
-        research_statement=reporting.research_statement,
+def _maker(shop: Workshop, profile: Profile) -> Maker:
+    own = maker_of(shop.settings.reporting, shop.code_version)
+    return replace(
+        own,
+        manufacturer=profile.manufacturer or own.manufacturer,
+        model=profile.model or own.model,
     )
 
 
 def _circumstances(
-    shop: Workshop, case: Case, images: Sequence[Instance], kind: str, made_at: datetime
+    shop: Workshop,
+    case: Case,
+    images: Sequence[Instance],
+    kind: str,
+    profile: Profile,
+    made_at: datetime,
 ) -> Circumstances:
-    products = shop.questions.predecessors_of(case, kind)
+    """Say when this is written and what it replaces; each object names its own predecessor."""
+    products = shop.questions.predecessors_of(case, kind, profile.words)
     if not products:
         added = sum(image.case_id == case.id for image in images)
         return Circumstances(case.round, made_at, None, added)
@@ -135,17 +173,23 @@ def _predecessor(shop: Workshop, product: Product) -> Predecessor:
     assert case is not None
     assert run is not None
     return Predecessor(
-        product.sop_class_uid, product.sop_uid, product.series_uid, case.round, bundle_words(run)
+        product.sop_class_uid,
+        product.sop_uid,
+        product.series_uid,
+        case.round,
+        edition_words(run, product.profile),
     )
 
 
-def _kept(shop: Workshop, turn: Turn, built: Built, number: int) -> Product:
+def _kept(shop: Workshop, turn: Turn, built: Built, profile: Profile, number: int) -> Product:
     """Write an object to the spool and describe it."""
     dataset, content = built.dataset, encoded(built.dataset)
     path = shop.spool.case_name(turn.case_id, turn.lease, f"{number:02d}-{built.kind}.dcm")
     return Product(
         case_id=turn.case_id,
         kind=built.kind,
+        profile=profile.words,
+        transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
         sop_class_uid=str(dataset.SOPClassUID),
         sop_uid=str(dataset.SOPInstanceUID),
         series_uid=str(dataset.SeriesInstanceUID),
@@ -157,7 +201,7 @@ def _kept(shop: Workshop, turn: Turn, built: Built, number: int) -> Product:
 
 
 def _owed(shop: Workshop, images: Sequence[Instance], product: Product) -> list[Delivery]:
-    """Owe an object to each destination that asks for its kind."""
+    """Owe an object to each destination that asks for its kind, made in this way."""
     at = now()
     return [
         Delivery(
@@ -173,6 +217,7 @@ def _owed(shop: Workshop, images: Sequence[Instance], product: Product) -> list[
         )
         for destination in shop.settings.delivering.destinations
         if product.kind in destination.objects
+        and _profile(shop, destination).of(product.kind).words == product.profile
     ]
 
 

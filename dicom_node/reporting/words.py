@@ -20,6 +20,7 @@ def impression(
         _read(sources, exam),
         *_score(exam),
         *promised(sources, exam),
+        *circumstances.remarks,
         circumstances.change,
     )
     return " ".join(sentence for sentence in sentences if sentence)

@@ -111,6 +111,7 @@ class Posted:
             product = Product(
                 case_id=case_id,
                 kind=f"kind_{number}",
+                transfer_syntax_uid=str(ExplicitVRLittleEndian),
                 sop_class_uid=str(made.SOPClassUID),
                 sop_uid=str(made.SOPInstanceUID),
                 series_uid="2.25.2",

@@ -91,6 +91,7 @@ def test_a_round_knows_what_an_earlier_one_made(book: Book) -> None:
                 Product(
                     case_id=first,
                     kind=kind,
+                    transfer_syntax_uid="1.2.840.10008.1.2.1",
                     sop_class_uid="1.2",
                     sop_uid=f"2.25.{len(kind)}",
                     series_uid="2.25.4",

@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
+from dicom_node.reporting.profile import Profile
 from dicom_node.reporting.proof import Unsound, prove
 from dicom_node.reporting.segmentation import painted, segmentation
 from dicom_node.reporting.sources import Source, sources
@@ -46,7 +47,7 @@ def test_each_geometry_passes_its_proof_and_dciodvfy(
     tmp_path: Path,
 ) -> None:
     made = make(geometry)
-    prove(made, headers, exam, geometry=geometry)
+    prove(made, headers, exam, profile=Profile(geometry=geometry))
     path = tmp_path / "seg.dcm"
     path.write_bytes(encoded(made))
     assert validators.dciodvfy_errors(path) == []
@@ -60,7 +61,7 @@ def test_no_geometry_passes_for_another(
     if geometry == wanted:
         return
     with pytest.raises(Unsound):
-        prove(make(geometry), headers, exam, geometry=wanted)
+        prove(make(geometry), headers, exam, profile=Profile(geometry=wanted))
 
 
 def test_a_turned_plane_is_unsound(make: Make, headers: list[Dataset], exam: ExamFindings) -> None:

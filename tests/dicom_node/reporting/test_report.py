@@ -11,11 +11,11 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, MammographyCADSRStorage
 
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
-from dicom_node.reporting.codes import Dialect
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.marks import marks, plain_text
 from dicom_node.reporting.naming import uid
+from dicom_node.reporting.profile import Profile
 from dicom_node.reporting.proof import prove
 from dicom_node.reporting.report import KINDS, Built, report
 from dicom_node.reporting.sources import bundle_words
@@ -308,9 +308,9 @@ def test_masks_of_odd_width_keep_their_pixels(
 def test_old_codes_and_short_meanings_are_spelled_where_a_destination_wants_them(
     headers: list[Dataset], exam: ExamFindings, maker: Maker, first_round: Circumstances
 ) -> None:
-    dialect = Dialect("SRT", short_meanings=True)
-    cad = only(report(headers, exam, maker, first_round, CAD, dialect))
-    prove(cad, headers, exam)
+    profile = Profile(codes="SRT", short_meanings=True)
+    cad = only(report(headers, exam, maker, first_round, CAD, profile))
+    prove(cad, headers, exam, profile)
     written = encoded(cad)
     assert b"F-01796" in written
     assert b"T-04030" in written

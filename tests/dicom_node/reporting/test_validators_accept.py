@@ -10,10 +10,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import MammographyCADSRStorage
 
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
-from dicom_node.reporting.codes import Dialect
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.naming import uid
+from dicom_node.reporting.profile import Profile
 from dicom_node.reporting.report import KINDS, Built, report
 from inference.findings import ExamFindings
 
@@ -140,7 +140,8 @@ def test_the_reports_in_old_codes(
     maker: Maker,
     first_round: Circumstances,
 ) -> None:
-    built = report(headers, exam, maker, first_round, KINDS, Dialect("SRT", short_meanings=True))
+    profile = Profile(codes="SRT", short_meanings=True)
+    built = report(headers, exam, maker, first_round, KINDS, profile)
     assert complaints(files(tmp_path, built)) == []
 
 

@@ -1,0 +1,89 @@
+"""How one destination wants its objects: every wish that changes their bytes.
+
+Destinations with the same wishes share their objects. What is made otherwise than the node makes
+it by itself has UIDs of its own, so that two destinations may well be one PACS.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from dicom_node.reporting.codes import Dialect
+from dicom_node.settings import Destination, Geometry, Reporting, TransferSyntax
+
+TRANSFER_SYNTAXES = {
+    "explicit": ExplicitVRLittleEndian,
+    "implicit": ImplicitVRLittleEndian,
+    "deflated": DeflatedExplicitVRLittleEndian,
+}
+# Wishes that not every kind of object has an answer to; all others concern every kind.
+CONCERNED = {
+    "codes": frozenset({"cad_sr"}),
+    "short_meanings": frozenset({"cad_sr"}),
+    "geometry": frozenset({"segmentation"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The wishes; each default is what the node does by itself."""
+
+    max_marks: int = 0  # 0: all of them
+    codes: Literal["SCT", "SRT"] = "SCT"
+    short_meanings: bool = False
+    geometry: Geometry = "orientation"
+    transfer_syntax: TransferSyntax = "explicit"
+    manufacturer: str = ""  # empty: the node's own
+    model: str = ""
+
+    @property
+    def dialect(self) -> Dialect:
+        """Return how codes are spelled."""
+        return Dialect(self.codes, self.short_meanings)
+
+    @property
+    def transfer_syntax_uid(self) -> UID:
+        """Return how bytes are written."""
+        return TRANSFER_SYNTAXES[self.transfer_syntax]
+
+    @property
+    def words(self) -> str:
+        """Say what is wished otherwise, for UIDs and for the ledger; nothing where nothing is."""
+        return ", ".join(
+            f"{field.name}={getattr(self, field.name)}"
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        )
+
+    def of(self, kind: str) -> "Profile":
+        """Return the wishes that concern one kind of object."""
+        plain: dict[str, Any] = {
+            field.name: field.default
+            for field in fields(self)
+            if kind not in CONCERNED.get(field.name, {kind})
+        }
+        return replace(self, **plain)
+
+
+PLAIN = Profile()
+
+
+def profile_of(destination: Destination, reporting: Reporting) -> Profile:
+    """Return a destination's wishes; to wish for what is so anyway is no wish."""
+    own = (reporting.manufacturer, reporting.model)
+    named = (destination.manufacturer or own[0], destination.model or own[1])
+    return Profile(
+        max_marks=destination.max_marks,
+        codes=destination.codes,
+        short_meanings=destination.short_meanings,
+        geometry=destination.geometry,
+        transfer_syntax=destination.transfer_syntax,
+        manufacturer="" if named[0] == own[0] else named[0],
+        model="" if named[1] == own[1] else named[1],
+    )

@@ -1,0 +1,183 @@
+"""Each wish of a destination shows in its objects, and in nobody else's."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from analyzed_case import analyzed, owed, reported, workshop
+from pydicom import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from dicom_node.reporting.marks import marks, plain_text
+from dicom_node.reporting.profile import PLAIN, Profile, profile_of
+from dicom_node.reporting.turn import report
+from dicom_node.settings import Destination, Reporting, Settings
+from dicom_node.wiring import Node
+from inference.findings import ExamFindings
+
+Opening = Callable[..., Node]
+PACS = {"ae_title": "PACS", "host": "localhost", "port": 104}
+
+
+@pytest.fixture
+def sending(settled: Callable[..., Settings], opened: Callable[[Settings], Node]) -> Opening:
+    """Open a node with a destination of each name and wishes."""
+
+    def make(node: dict[str, Any] | None = None, **wishes: dict[str, Any]) -> Node:
+        destinations = [{"name": name, **PACS, **wish} for name, wish in wishes.items()]
+        elsewhere = {"node": node} if node else {}
+        return opened(settled(delivering={"destinations": destinations}, **elsewhere))
+
+    return make
+
+
+def only(objects: Sequence[Dataset]) -> Dataset:
+    (one,) = objects
+    return one
+
+
+def findings(told: Dataset) -> set[str]:
+    return {mark.tracking_id for mark in marks(told)}
+
+
+def test_destinations_that_want_the_same_share_their_objects(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(pacs={}, workstation={"objects": ["cad_sr"]})
+    case_id = reported(node, headers, exam)
+    assert len(node.questions.products_of(case_id)) == 5
+    assert only(owed(node, "pacs")).SOPInstanceUID == only(owed(node, "workstation")).SOPInstanceUID
+
+
+def test_what_is_made_otherwise_has_uids_of_its_own_and_goes_only_where_it_is_wanted(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(pacs={}, workstation={"max_marks": 2})
+    case_id = reported(node, headers, exam)
+    products = node.questions.products_of(case_id)
+    assert {product.profile for product in products} == {"", "max_marks=2"}
+    for uid in ("SOPInstanceUID", "SeriesInstanceUID"):
+        assert owed(node, "pacs")[0][uid] != owed(node, "workstation")[0][uid]
+    assert len(findings(only(owed(node, "pacs")))) == 5
+    assert len(findings(only(owed(node, "workstation")))) == 2
+
+
+def test_a_wish_changes_only_the_kinds_it_concerns(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(pacs={}, workstation={"codes": "SRT"})
+    reported(node, headers, exam)
+    for kind, same in (("cad_sr", False), ("measurement_report", True), ("segmentation", True)):
+        uids = [
+            [each.SOPInstanceUID for each in owed(node, name, kind)]
+            for name in ("pacs", "workstation")
+        ]
+        assert (uids[0] == uids[1]) is same, kind
+
+
+def test_a_report_made_again_has_the_same_uids(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings, tmp_path: Path
+) -> None:
+    made = []
+    for folder in ("once", "again"):
+        wishes = {"codes": "SRT", "max_marks": 3}
+        node = sending(node={"data": tmp_path / folder}, workstation=wishes)
+        case_id = reported(node, headers, exam)
+        made.append([product.sop_uid for product in node.questions.products_of(case_id)])
+    assert made[0] == made[1]
+
+
+def test_the_surest_marks_are_shown_and_the_text_says_of_how_many(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(workstation={"max_marks": 2})
+    reported(node, headers, exam)
+    for kind in ("cad_sr", "measurement_report"):
+        objects = owed(node, "workstation", kind)
+        assert {name for told in objects for name in findings(told)} == {
+            "LCC mass 1",
+            "LMLO mass 1",
+        }
+        for told in objects:
+            assert "Shown are the 2 surest of 5 findings." in plain_text(told)
+
+
+def test_marks_that_are_few_enough_are_all_shown_without_a_word(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(workstation={"max_marks": 5})
+    reported(node, headers, exam)
+    told = only(owed(node, "workstation"))
+    assert len(findings(told)) == 5
+    assert "Shown are" not in plain_text(told)
+
+
+def test_old_codes_and_short_meanings_are_written_where_they_are_wanted(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(pacs={}, old={"codes": "SRT"}, short={"short_meanings": True})
+    reported(node, headers, exam)
+    values = {name: str(only(owed(node, name))) for name in ("pacs", "old", "short")}
+    assert "F-01796" in values["old"]
+    assert "129793001" not in values["old"]
+    assert "129793001" in values["pacs"]
+    assert "Presentation Required: Rendering" in values["pacs"]
+    assert "Presentation Required: Rendering" not in values["short"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "uid"),
+    [
+        ("explicit", ExplicitVRLittleEndian),
+        ("implicit", ImplicitVRLittleEndian),
+        ("deflated", DeflatedExplicitVRLittleEndian),
+    ],
+)
+def test_objects_are_encoded_as_a_destination_wants_them(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings, wish: str, uid: str
+) -> None:
+    node = sending(pacs={"transfer_syntax": wish})
+    case_id = reported(node, headers, exam)
+    assert {product.transfer_syntax_uid for product in node.questions.products_of(case_id)} == {uid}
+    for kind in ("cad_sr", "measurement_report", "segmentation"):
+        for each in owed(node, "pacs", kind):
+            assert each.file_meta.TransferSyntaxUID == uid
+            assert each.PatientID == "SYN001"
+
+
+def test_the_maker_has_the_name_that_a_destination_knows_it_by(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(pacs={}, listing={"manufacturer": "FOUR VIEWS INC", "model": "FV-1"})
+    reported(node, headers, exam)
+    for kind in ("cad_sr", "measurement_report", "segmentation"):
+        told = owed(node, "listing", kind)[0]
+        assert (told.Manufacturer, told.ManufacturerModelName) == ("FOUR VIEWS INC", "FV-1")
+        assert owed(node, "pacs", kind)[0].Manufacturer == "Four Views"
+
+
+def test_to_wish_for_what_is_so_anyway_is_no_wish() -> None:
+    same = Destination(name="pacs", **PACS, manufacturer="Four Views", model="fourviews")
+    assert profile_of(same, Reporting()) == PLAIN
+    assert Profile().words == ""
+
+
+def test_a_later_round_replaces_what_its_own_destination_got(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(pacs={}, workstation={"codes": "SRT"})
+    reported(node, headers[:3], replace(exam, views=exam.views[:3]))
+    former = {name: only(owed(node, name)).SOPInstanceUID for name in ("pacs", "workstation")}
+    second = analyzed(node, headers[3:], exam)
+    report(workshop(node), second)
+    for name, uid in former.items():
+        told = owed(node, name)[-1]
+        (study,) = told.PredecessorDocumentsSequence
+        replaced = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+        assert replaced.ReferencedSOPInstanceUID == uid
