@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from dicom_node.eligibility import Accept
 from dicom_node.errors import Misconfigured
 from dicom_node.shipped import shipped
 
@@ -146,27 +147,6 @@ class Receiving(Table):
     def _in_order(self) -> Self:
         if not self.grace_seconds <= self.quiet_seconds <= self.cap_seconds:
             raise ValueError("wanted: grace_seconds <= quiet_seconds <= cap_seconds")
-        return self
-
-
-class Accept(Table):
-    """Which images and studies the bundle may read."""
-
-    synthetic_2d: bool = False
-    implant_displaced: bool = False
-    partial_views: bool = False
-    lossy: bool = False
-    incomplete_studies: bool = True
-    rows_min: Annotated[int, Field(ge=1)] = 1750
-    rows_max: Annotated[int, Field(ge=1)] = 6000
-    age_min: Annotated[int, Field(ge=0)] = 0
-    age_max: Annotated[int, Field(ge=0)] = 150
-    sexes: tuple[Literal["F", "M", "O", ""], ...] = ("F", "M", "O", "")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if not (self.rows_min <= self.rows_max and self.age_min <= self.age_max):
-            raise ValueError("wanted: rows_min <= rows_max and age_min <= age_max")
         return self
 
 

@@ -98,6 +98,11 @@ class Node:
         return tuple(cards)
 
     @cached_property
+    def reads(self) -> frozenset[str]:
+        """Say which kinds of image are read: those that every active bundle takes."""
+        return frozenset.intersection(*(frozenset(card.reads) for card in self.cards))
+
+    @cached_property
     def analyzers(self) -> "tuple[Analyzer, ...]":
         """Open the active bundles; this is where torch comes in."""
         from inference.analyzer import open_bundle

@@ -35,6 +35,7 @@ def turns(node: Node) -> dict[Verb, Callable[[int], None]]:
         node.settings,
         lambda: node.analyzers,
         CODE_VERSION,
+        lambda: node.reads,
     )
     shop = Workshop(node.ledger, node.questions, node.spool, node.settings, CODE_VERSION)
     office = Office(node.ledger, node.questions, node.spool, node.settings)

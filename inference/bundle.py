@@ -19,6 +19,7 @@ from inference.errors import BadBundle
 if TYPE_CHECKING:
     from torch import Tensor
 
+Kind = Literal["mammogram", "synthetic_2d", "for_processing"]
 CARD, WEIGHTS = "card.toml", "weights.safetensors"
 Settings = dict[str, Any]  # a table that the system itself checks when the bundle is opened
 
@@ -82,6 +83,9 @@ class Card(_Table):
     version: str
     license: str
     intended_use: str
+    # What the system's code can take, and these weights have learned from. A synthetic 2D image
+    # comes from a tomosynthesis; a volume itself is read by no system here.
+    reads: list[Kind] = Field(default=["mammogram"], min_length=1)
     created: datetime
     weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     default_operating_point: str

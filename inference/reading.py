@@ -14,6 +14,15 @@ from inference.mammogram import PROJECTIONS, Exam, GreyScale, Mammogram, Project
 
 _ASSUMED_PERCENTILES = (1.0, 99.7)  # of the breast's pixels
 _BITS_STORED = range(8, 17)
+# CID 244, in SNOMED's codes of today and of before 2019.
+_SIDES = {
+    "7771000": "L",
+    "G-A101": "L",
+    "24028007": "R",
+    "G-A100": "R",
+    "51440002": "B",
+    "G-A102": "B",
+}
 _AIR = 0.04  # of the range between air and the densest tissue
 
 Curve = NDArray[np.float64]
@@ -31,7 +40,7 @@ def read(dataset: Dataset) -> Mammogram:
             f"PhotometricInterpretation is {photometric!r}: "
             "a mammogram is MONOCHROME1 or MONOCHROME2"
         )
-    side, projection = _side(dataset), _projection(dataset)
+    side, projection = side_of(dataset), projection_of(dataset)
     spacing_mm = _spacing_mm(dataset)
     pixels = _pixels(dataset)
     return Mammogram(
@@ -174,15 +183,38 @@ def _breast_range(bright: Curve) -> tuple[float, float]:
     return float(low), float(max(high, low + 1))
 
 
-def _side(dataset: Dataset) -> Side:
-    for keyword in ("ImageLaterality", "Laterality"):
-        value = str(dataset.get(keyword) or "").strip().upper()
-        if value in {"L", "R"}:
-            return Side(value)
+def sides(dataset: Dataset) -> dict[str, str]:
+    """Return which breast an image shows, by each place where devices say so."""
+    frames = _first(_first(dataset, "SharedFunctionalGroupsSequence"), "FrameAnatomySequence")
+    region = _first(_first(dataset, "AnatomicRegionSequence"), "AnatomicRegionModifierSequence")
+    found = {
+        "ImageLaterality": dataset.get("ImageLaterality"),
+        "Laterality": dataset.get("Laterality"),
+        "FrameLaterality": frames.get("FrameLaterality"),
+        "AnatomicRegionModifierSequence": _SIDES.get(str(region.get("CodeValue") or "").strip()),
+    }
+    return {place: str(said).strip().upper() for place, said in found.items() if _is_said(said)}
+
+
+def _first(dataset: Dataset, keyword: str) -> Dataset:
+    items = dataset.get(keyword) or ()
+    return items[0] if items else Dataset()
+
+
+def _is_said(value: object) -> bool:
+    return value is not None and bool(str(value).strip())
+
+
+def side_of(dataset: Dataset) -> Side:
+    """Return which breast an image shows, by the first place that says L or R."""
+    for said in sides(dataset).values():
+        if said in {"L", "R"}:
+            return Side(said)
     raise Unreadable("neither ImageLaterality nor Laterality says L or R")
 
 
-def _projection(dataset: Dataset) -> Projection:
+def projection_of(dataset: Dataset) -> Projection:
+    """Return which screening view an image is, by its code or else by the older text."""
     views = dataset.get("ViewCodeSequence") or ()
     codes = [str(view.get("CodeValue") or "").strip() for view in views]
     if codes:

@@ -104,6 +104,11 @@ def _two_patients(take: Take) -> list[Dataset]:
     return [*others, last]
 
 
+def _contradicting(image: Dataset) -> None:
+    code = str(image.ViewCodeSequence[0].CodeValue)
+    image.ViewPosition = "MLO" if code == "399162004" else "CC"
+
+
 _IMPLANT = says(BreastImplantPresent="YES")
 _SYNTHETIC = says(ImageType=["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"])
 _TABLE = (
@@ -191,6 +196,12 @@ _TABLE = (
     ),
     Kind("two_views", "I12", "an image of two view codes", _extra(changes.two_views)),
     Kind(
+        "two_words",
+        "I12",
+        "an image of one view by its code, of another by its text",
+        _extra(_contradicting),
+    ),
+    Kind(
         "no_view", "I12", "an image of no view", _extra(says(ViewCodeSequence=[], ViewPosition=""))
     ),
     # What shows the view in another way.
@@ -242,7 +253,13 @@ _TABLE = (
         _last(says(PartialView="YES")),
         unless={"partial_views": True},
     ),
-    Kind("implant", "I15", "implants that lie in the views", _every(_IMPLANT)),
+    Kind(
+        "implant",
+        "I15",
+        "implants that lie in the views",
+        _every(_IMPLANT),
+        unless={"implants": True},
+    ),
     Kind("aborted", "I16", "an exposure that was ended", _extra(says(ExposureStatus="ABORTED"))),
     # What only the description tells.
     Kind("contrast_low", "I17", "the low energy of a contrast study", _extra(described("(LE)"))),
@@ -251,12 +268,57 @@ _TABLE = (
     Kind("specimen", "I17", "a specimen, on its table", _extra(described("SPECIMEN"))),
     Kind("biopsy", "I17", "a view of a biopsy", _extra(described("Biopsy"))),
     Kind("wire", "I17", "a view with a wire in it", _extra(described("Wire"))),
+    Kind("spot_described", "I17", "a spot view, by its description", _extra(described("SPOT"))),
+    Kind("mag_described", "I17", "a magnified view, by its description", _extra(described("MAG"))),
+    # What another device or another way made.
+    Kind(
+        "film",
+        "I20",
+        "digitized films",
+        _every(says(DetectorType="FILM")),
+        when={"detectors": ["DIRECT", "SCINTILLATOR", ""]},
+    ),
+    Kind(
+        "plate",
+        "I20",
+        "views from storage phosphor plates",
+        _every(says(DetectorType="STORAGE")),
+        when={"detectors": ["DIRECT", "SCINTILLATOR", ""]},
+    ),
+    Kind(
+        "unlisted_maker",
+        "I21",
+        "views of a maker that the site does not name",
+        _every(says(Manufacturer="Another")),
+        when={"manufacturers": ["Phantom"]},
+    ),
+    Kind(
+        "contrast_agent",
+        "I22",
+        "images with a contrast agent",
+        _every(says(ContrastBolusAgent="IOPAMIDOL")),
+        unless={"contrast": True},
+    ),
+    Kind(
+        "low_energy",
+        "I22",
+        "low energy images of a contrast study",
+        _every(says(ImageType=["DERIVED", "PRIMARY", "", "LOW_ENERGY"])),
+        unless={"contrast": True},
+    ),
     # What cannot be shown.
     Kind("blank", "I18", "an exposure of nothing", _last(changes.blank)),
     Kind("cut_short", "I18", "an image that lost half its pixels", _last(changes.cut_short)),
     Kind(
-        "undecodable",
+        "dark",
         "I18",
+        "an image that was hardly exposed",
+        _last(changes.dark),
+        unless={"brightest_min": 0.0},
+    ),
+    Kind(
+        "undecodable",
+        "I19",
         "a transfer syntax that nobody decodes",
         _last(changes.in_a_syntax_nobody_decodes),
     ),

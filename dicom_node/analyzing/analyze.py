@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydicom import dcmread
-
-from dicom_node.analyzing.accept import Judged, judge_image, judge_study, keep_newest
+from dicom_node.analyzing.accept import judge_study, look, terms_of
+from dicom_node.analyzing.rules import MAMMOGRAM, Judged, JudgedStudy, Terms
+from dicom_node.analyzing.study_rules import NOTHING_NEW
 from dicom_node.errors import Declined
 from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import Questions
@@ -15,15 +15,13 @@ from dicom_node.ledger.tables import Case, Finding, Instance, ModelRun, Verdict
 from dicom_node.life import ANALYZE
 from dicom_node.settings import Settings
 from dicom_node.spool import Spool, data_set_digest
-from inference.errors import Unreadable
 from inference.findings import ExamFindings
-from inference.mammogram import Exam, Mammogram
+from inference.mammogram import Exam
 from inference.transcript import pack
 
 if TYPE_CHECKING:
     from inference.analyzer import Analyzer
 
-UNREADABLE_PIXELS = "I18"
 REPORTED = 0  # the place of the reading that is reported; the members' places count from 1
 
 
@@ -37,6 +35,7 @@ class Desk:
     settings: Settings
     analyzers: "Callable[[], Sequence[Analyzer]]"  # asked for only where there is something to read
     code_version: str
+    reads: Callable[[], frozenset[str]] = lambda: frozenset({MAMMOGRAM})  # kinds of image
 
 
 def analyze(desk: Desk, case_id: int) -> None:
@@ -45,55 +44,38 @@ def analyze(desk: Desk, case_id: int) -> None:
         case = desk.questions.case(case_id)
         assert case is not None
         images = desk.questions.images_of(case)
-        seen = [_looked_at(desk, image) for image in images]
-        judged = keep_newest([one for one, _ in seen])
-        for image, one in zip(images, judged, strict=True):
+        terms = terms_of(desk.settings, desk.reads())
+        study = judge_study([_looked_at(desk, image, terms) for image in images], terms)
+        for image, one in zip(images, study.images, strict=True):
             turn.leave(_verdict(turn, image, one.declined))
-        _something_new(desk, case, images, judged)
-        receiving, analyzing = desk.settings.receiving, desk.settings.analyzing
-        judge_study(judged, receiving.required_views, analyzing.accept)
-        views = [
-            view
-            for one, (_, view) in zip(judged, seen, strict=True)
-            if one.declined is None and view is not None
-        ]
-        _read(desk, turn, Exam(case.study_uid, tuple(views)))
+        _something_new(desk, case, images, study)
+        if study.declined is not None:
+            raise study.declined
+        views = tuple(one.mammogram for one in study.accepted if one.mammogram is not None)
+        _read(desk, turn, Exam(case.study_uid, views))
 
 
-def _looked_at(desk: Desk, image: Instance) -> tuple[Judged, Mammogram | None]:
-    """Judge one image, and decode it where the rules let it in."""
-    from inference.reading import read
-
+def _looked_at(desk: Desk, image: Instance, terms: Terms) -> Judged:
+    """Judge one image, once it is sure that it is the one that was received."""
     path = desk.spool.path(image.path)
     if data_set_digest(path) != image.sha256:
         raise ValueError(f"{image.path} in the spool is not the image that was received")
-    header = dcmread(path, stop_before_pixels=True)
-    declined = judge_image(header, desk.settings.analyzing.accept)
-    if declined is not None:
-        return Judged(header, declined), None
-    try:
-        mammogram = read(dcmread(path))
-    except Unreadable as trouble:
-        return Judged(header, Declined(UNREADABLE_PIXELS, str(trouble))), None
-    if mammogram.pixels.min() == mammogram.pixels.max():
-        declined = Declined(UNREADABLE_PIXELS, "all its pixels have one value")
-        return Judged(header, declined), None
-    return Judged(header, None), mammogram
+    return look(path, terms)
 
 
-def _something_new(
-    desk: Desk, case: Case, images: Sequence[Instance], judged: Sequence[Judged]
-) -> None:
+def _something_new(desk: Desk, case: Case, images: Sequence[Instance], study: JudgedStudy) -> None:
     """Decline a later round that adds nothing to be read: the former result stands."""
     added = [
         one
-        for image, one in zip(images, judged, strict=True)
+        for image, one in zip(images, study.images, strict=True)
         if image.case_id == case.id and one.declined is None
     ]
     former = [one.id for one in desk.questions.cases_of(case.study_uid) if one.round < case.round]
     standing = set(former) - set(desk.questions.recalls_among(former))
     if not added and any(desk.questions.run_of(one) for one in standing):
-        raise Declined("S06", "no image of this round can be read; the former result stands")
+        raise Declined(
+            NOTHING_NEW.code, "no image of this round can be read; the former result stands"
+        )
 
 
 def _verdict(turn: Turn, image: Instance, declined: Declined | None) -> Verdict:

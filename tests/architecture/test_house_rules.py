@@ -13,6 +13,19 @@ LARGEST_FILE_BYTES = 16 << 20
 
 # A broad `except` that does not raise the same fault again stands only here: module, function.
 BROAD_EXCEPTS = {
+    (
+        "dicom_node/analyzing/accept.py",
+        "_answer",
+    ): "values from outside: converting raises anything",
+    ("dicom_node/analyzing/facts.py", "or_nothing"): "values from outside, as above",
+    (
+        "dicom_node/analyzing/pixel_rules.py",
+        "open_header",
+    ): "bytes from outside: parsers raise anything",
+    (
+        "dicom_node/analyzing/pixel_rules.py",
+        "decoded",
+    ): "values from outside: memory and disk apart",
     ("dicom_node/receiving/listener.py", "_store"): "a fault of ours must still be a DIMSE answer",
     ("dicom_node/receiving/keep.py", "_checked"): "bytes from outside: parsers raise anything",
     ("dicom_node/worker.py", "answer"): "recorded as FAILED; Celery would print a header's values",
