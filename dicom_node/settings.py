@@ -32,7 +32,13 @@ MAY_BE_SECRET = {"node.database", "node.broker"}
 
 Geometry = Literal["orientation", "none", "full"]
 TransferSyntax = Literal["explicit", "implicit", "deflated"]
-ObjectKind = Literal["cad_sr", "measurement_report", "segmentation", "presentation_state"]
+ObjectKind = Literal[
+    "cad_sr",
+    "measurement_report",
+    "segmentation",
+    "presentation_state",
+    "secondary_capture",
+]
 USUAL_OBJECTS: tuple[ObjectKind, ...] = ("cad_sr", "measurement_report", "segmentation")
 
 

@@ -4,6 +4,8 @@ from dicom_node.reporting.sources import Lesion
 from dicom_node.reporting.words import several
 from inference.findings import ExamFindings
 
+MARKING = "AI RESULT - research use only, not for diagnosis"
+
 
 def label(lesion: Lesion, exam: ExamFindings) -> tuple[str, ...]:
     """Say which lesion it is, its scores, and who saw it."""
@@ -23,6 +25,15 @@ def finders(lesion: Lesion, exam: ExamFindings) -> str:
         return f"{exam.system} {exam.version}"
     pairs = zip(lesion.finding.systems, lesion.finding.scores, strict=True)
     return ", ".join(f"{name} {percent(score)}" for name, score in pairs)
+
+
+def outcome(exam: ExamFindings) -> str:
+    """Say in one line what came out."""
+    count = len(exam.findings)
+    findings = f"{count or 'No'} finding{'' if count == 1 else 's'}" if exam.marks else "No marks"
+    if exam.cancer_score is None:
+        return findings
+    return f"{findings}; cancer score of the exam {percent(exam.cancer_score)}"
 
 
 def percent(score: float) -> str:

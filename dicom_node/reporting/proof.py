@@ -11,12 +11,17 @@ from io import BytesIO
 
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage, SegmentationStorage
+from pydicom.uid import (
+    GrayscaleSoftcopyPresentationStateStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from dicom_node.errors import told
 from dicom_node.reporting import (
     common_proof,
     presentation_state_proof,
+    secondary_capture_proof,
     segmentation_proof,
     sr_proof,
 )
@@ -32,6 +37,7 @@ OWN: dict[str, tuple[Check, ...]] = {
     **dict.fromkeys(sr_proof.TEMPLATES, sr_proof.CHECKS),
     SegmentationStorage: segmentation_proof.CHECKS,
     GrayscaleSoftcopyPresentationStateStorage: presentation_state_proof.CHECKS,
+    SecondaryCaptureImageStorage: secondary_capture_proof.CHECKS,
 }
 # What looking for something in an object without it ends in; that is an answer, not a fault.
 NOT_THERE = (AttributeError, KeyError, IndexError, TypeError, ValueError, UserWarning)

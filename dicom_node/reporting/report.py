@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from pydicom import config
 from pydicom.dataset import Dataset
 
-from dicom_node.reporting import cad_sr, measurement_report, presentation_state, segmentation
+from dicom_node.reporting import (
+    cad_sr,
+    measurement_report,
+    presentation_state,
+    secondary_capture,
+    segmentation,
+)
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.maker import Maker
@@ -16,7 +22,7 @@ from dicom_node.reporting.tidy import tidy
 from inference.findings import ExamFindings
 
 KINDS = frozenset({cad_sr.KIND, measurement_report.KIND, segmentation.KIND})
-KINDS_ON_DEMAND = frozenset({presentation_state.KIND})  # made where a destination asks for them
+KINDS_ON_DEMAND = frozenset({presentation_state.KIND, secondary_capture.KIND})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +73,13 @@ class Order:
     profile: Profile
     lightbox: Lightbox | None
 
+    @property
+    def pixels(self) -> Lightbox:
+        """Return what shows the images."""
+        if self.lightbox is None:
+            raise ValueError("no pixels came with the headers, and a picture was asked for")
+        return self.lightbox
+
     def with_lesions(self) -> Iterator[tuple[int, Source]]:
         """Return the images with findings, and their places."""
         for place, source in enumerate(self.sources, start=1):
@@ -107,9 +120,16 @@ def _presentation_states(order: Order) -> Iterator[Dataset]:
         )
 
 
+def _secondary_capture(order: Order) -> Iterator[Dataset]:
+    yield secondary_capture.secondary_capture(
+        order.sources, order.exam, order.maker, order.circumstances, order.pixels
+    )
+
+
 BUILDERS: dict[str, Callable[[Order], Iterator[Dataset]]] = {
     cad_sr.KIND: _cad_sr,
     measurement_report.KIND: _measurement_reports,
     segmentation.KIND: _segmentations,
     presentation_state.KIND: _presentation_states,
+    secondary_capture.KIND: _secondary_capture,
 }

@@ -6,7 +6,7 @@ import pytest
 from conftest import VIEWS, header, lightbox_of
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from spoiled_pictures import SPOILED_PRESENTATIONS
+from spoiled_pictures import SPOILED_CAPTURES, SPOILED_PRESENTATIONS
 
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.frame import encoded
@@ -15,7 +15,7 @@ from dicom_node.reporting.proof import Unsound, prove
 from dicom_node.reporting.report import KINDS_ON_DEMAND, report
 from inference.findings import ExamFindings
 
-SPOILED = SPOILED_PRESENTATIONS
+SPOILED = SPOILED_PRESENTATIONS | SPOILED_CAPTURES
 
 
 @pytest.fixture(scope="module")
