@@ -6,7 +6,8 @@ import pytest
 from conftest import VIEWS, header, lightbox_of
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from spoiled_pictures import SPOILED_CAPTURES, SPOILED_PRESENTATIONS
+from spoiled_captures import SPOILED_CAPTURES
+from spoiled_presentations import SPOILED_PRESENTATIONS
 
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.frame import encoded
