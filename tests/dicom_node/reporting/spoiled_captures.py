@@ -116,129 +116,129 @@ def shorter(dataset: Dataset) -> None:
 
 
 SPOILED_CAPTURES: dict[str, tuple[str, Spoiler, str]] = {
-    "captured: another patient": (CAPTURED, lambda d: setattr(d, "PatientID", "X"), "PatientID"),
-    "captured: as a mammogram": (
+    "another patient": (CAPTURED, lambda d: setattr(d, "PatientID", "X"), "PatientID"),
+    "as a mammogram": (
         CAPTURED,
         lambda d: setattr(d, "Modality", "MG"),
         "Modality is MG",
     ),
-    "captured: for presentation": (
+    "for presentation": (
         CAPTURED,
         lambda d: setattr(d, "PresentationIntentType", "FOR PRESENTATION"),
         "looks like a mammogram",
     ),
-    "captured: of one side": (
+    "of one side": (
         CAPTURED,
         lambda d: setattr(d, "Laterality", "L"),
         "Laterality is not empty",
     ),
-    "captured: nothing burned in": (
+    "nothing burned in": (
         CAPTURED,
         lambda d: setattr(d, "BurnedInAnnotation", "NO"),
         "BurnedInAnnotation is NO",
     ),
-    "captured: original": (
+    "original": (
         CAPTURED,
         lambda d: setattr(d, "ImageType", ["ORIGINAL", "PRIMARY"]),
         "not said to be derived",
     ),
-    "captured: no word of how": (
+    "no word of how": (
         CAPTURED,
         lambda d: delattr(d, "ConversionType"),
         "ConversionType is None",
     ),
-    "captured: grey": (CAPTURED, grey_alone, "SamplesPerPixel is 1"),
-    "captured: planes of color": (
+    "grey": (CAPTURED, grey_alone, "SamplesPerPixel is 1"),
+    "planes of color": (
         CAPTURED,
         lambda d: setattr(d, "PlanarConfiguration", 1),
         "PlanarConfiguration is 1",
     ),
-    "captured: no sources": (
+    "no sources": (
         CAPTURED,
         lambda d: delattr(d, "SourceImageSequence"),
         "names 0 images as its sources",
     ),
-    "captured: one source less": (
+    "one source less": (
         CAPTURED,
         lambda d: d.SourceImageSequence.pop(),
         "names 3 images as its sources",
     ),
-    "captured: a stranger's image": (
+    "a stranger's image": (
         CAPTURED,
         lambda d: setattr(d.SourceImageSequence[0], "ReferencedSOPInstanceUID", uid("nobody")),
         "not among the sources",
     ),
-    "captured: said to have lost": (
+    "said to have lost": (
         CAPTURED,
         lambda d: setattr(d, "LossyImageCompression", "01"),
         "compressed with losses",
     ),
-    "captured: no statement": (
+    "no statement": (
         CAPTURED,
         lambda d: setattr(d, "ImageComments", "Looked for masses and calcifications."),
         "do not say 'research use'",
     ),
-    "captured: no word of what was looked for": (
+    "no word of what was looked for": (
         CAPTURED,
         lambda d: setattr(d, "ImageComments", "For research use only."),
         "do not say 'Looked for masses and calcifications.'",
     ),
-    "captured: pixels cut short": (
+    "pixels cut short": (
         CAPTURED,
         lambda d: setattr(d, "PixelData", d.PixelData[:-2]),
         "bytes of pixels",
     ),
-    "captured: rows cut off": (CAPTURED, shorter, "the picture has"),
-    "captured: no heading": (CAPTURED, lambda d: repaint(d, no_heading), "heading does not say"),
-    "captured: no text below": (CAPTURED, lambda d: repaint(d, no_footing), "not the impression"),
-    "captured: no caption": (CAPTURED, lambda d: repaint(d, no_caption), "not what the findings"),
-    "captured: no labels": (CAPTURED, lambda d: repaint(d, no_label), "not what the findings make"),
-    "captured: no marks": (
+    "rows cut off": (CAPTURED, shorter, "the picture has"),
+    "no heading": (CAPTURED, lambda d: repaint(d, no_heading), "heading does not say"),
+    "no text below": (CAPTURED, lambda d: repaint(d, no_footing), "not the impression"),
+    "no caption": (CAPTURED, lambda d: repaint(d, no_caption), "not what the findings"),
+    "no labels": (CAPTURED, lambda d: repaint(d, no_label), "not what the findings make"),
+    "no marks": (
         CAPTURED,
         lambda d: repaint(d, without_marks),
         "LCC mass 1 is not drawn where it was found",
     ),
-    "captured: marks moved": (
+    "marks moved": (
         CAPTURED,
         lambda d: repaint(d, moved_marks),
         "LCC mass 1 is not drawn where it was found",
     ),
-    "captured: colors exchanged": (
+    "colors exchanged": (
         CAPTURED,
         lambda d: repaint(d, in_the_other_color),
         "LCC mass 1 is not drawn in its color",
     ),
-    "captured: a mark too many": (
+    "a mark too many": (
         CAPTURED,
         lambda d: repaint(d, a_mark_too_many),
         "drawn in RCC in the color of a mass that is none",
     ),
-    "captured: views exchanged": (
+    "views exchanged": (
         CAPTURED,
         lambda d: repaint(d, exchanged_views),
         "RCC does not show its image",
     ),
-    "captured: sides exchanged": (
+    "sides exchanged": (
         CAPTURED,
         lambda d: repaint(d, exchanged_sides),
         "LMLO mass 1 is not drawn where it was found",
     ),
-    "captured: mirrored": (
+    "mirrored": (
         CAPTURED,
         lambda d: repaint(d, mirrored),
         "RCC does not show its image",
     ),
-    "captured: a negative": (
+    "a negative": (
         CAPTURED,
         lambda d: repaint(d, negative),
         "RCC does not show its image",
     ),
-    "captured: brighter": (
+    "brighter": (
         CAPTURED,
         lambda d: repaint(d, brighter),
         "RMLO does not show its image",
     ),
-    "captured: one pixel": (
+    "one pixel": (
         CAPTURED,
         lambda d: repaint(d, one_pixel),
         "not what the findings make",

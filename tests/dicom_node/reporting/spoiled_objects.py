@@ -166,7 +166,7 @@ SPOILED: dict[str, tuple[str, Spoiler, str]] = {
     "no software version": (CAD, lambda d: delattr(d, "SoftwareVersions"), "SoftwareVersions"),
     "another SOP class": (
         CAD,
-        lambda d: setattr(d, "SOPClassUID", "1.2.840.10008.5.1.4.1.1.7"),
+        lambda d: setattr(d, "SOPClassUID", "1.2.840.10008.5.1.4.1.1.7.4"),
         "not made here",
     ),
     "Latin 1": (CAD, lambda d: setattr(d, "SpecificCharacterSet", "ISO_IR 100"), "written"),
