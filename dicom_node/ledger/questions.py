@@ -117,6 +117,19 @@ class Questions:
             rows = session.scalars(select(Verdict).where(Verdict.case_id == case_id))
             return {row.instance_id: row for row in rows}
 
+    def left_out_of(self, case_ids: Sequence[int]) -> dict[int, list[str]]:
+        """Return the codes of the images that each of these rounds left out."""
+        with self._session() as session:
+            rows = session.execute(
+                select(Verdict.case_id, Verdict.code)
+                .where(Verdict.case_id.in_(case_ids), Verdict.code != "")
+                .order_by(Verdict.case_id, Verdict.code)
+            ).all()
+        codes: dict[int, list[str]] = {}
+        for case_id, code in rows:
+            codes.setdefault(case_id, []).append(code)
+        return codes
+
     def run_of(self, case_id: int) -> ModelRun | None:
         """Return the reading of a case that is reported."""
         with self._session() as session:

@@ -1,5 +1,8 @@
 """Which objects and transfer syntaxes are accepted, on purpose.
 
+What no network reads is taken as well, where a mammography device or a film scanner sends it with
+the rest: it is kept, judged, and declined with a code. A refusal would end many a sender's job.
+
 Of what a sender offers in one presentation context, the first of our list is taken. Nothing is
 ever re-encoded here, so whatever is listed can be decoded later (pydicom with its wheels).
 """
@@ -8,10 +11,15 @@ from pydicom.uid import (
     HTJ2K,
     JPEG2000,
     UID,
+    BreastProjectionXRayImageStorageForPresentation,
+    BreastProjectionXRayImageStorageForProcessing,
     BreastTomosynthesisImageStorage,
+    ComputedRadiographyImageStorage,
     DeflatedExplicitVRLittleEndian,
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
@@ -24,6 +32,9 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
     RLELossless,
     SecondaryCaptureImageStorage,
 )
@@ -34,7 +45,15 @@ SOP_CLASSES: dict[UID, str] = {
     DigitalMammographyXRayImageStorageForPresentation: "Digital Mammography, For Presentation",
     DigitalMammographyXRayImageStorageForProcessing: "Digital Mammography, For Processing",
     BreastTomosynthesisImageStorage: "Breast Tomosynthesis",
+    BreastProjectionXRayImageStorageForPresentation: "Breast Projection, For Presentation",
+    BreastProjectionXRayImageStorageForProcessing: "Breast Projection, For Processing",
+    ComputedRadiographyImageStorage: "Computed Radiography",
+    DigitalXRayImageStorageForPresentation: "Digital X-Ray, For Presentation",
+    DigitalXRayImageStorageForProcessing: "Digital X-Ray, For Processing",
     SecondaryCaptureImageStorage: "Secondary Capture",
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage: "Secondary Capture, 8 bits, frames",
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage: "Secondary Capture, 16 bits, frames",
+    MultiFrameTrueColorSecondaryCaptureImageStorage: "Secondary Capture, color, frames",
 }
 
 TRANSFER_SYNTAXES: tuple[UID, ...] = (

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-_NEWEST = ("case", "round", "state", "since", "read_by", "reason")
+_NEWEST = ("case", "round", "state", "since", "read_by", "left_out", "reason")
 
 
 def status_page(console: Console, told: dict[str, Any]) -> None:
@@ -41,7 +41,12 @@ def story_page(console: Console, told: dict[str, Any]) -> None:
     if recalled := told["recalled"]:
         said = f"RECALLED {recalled['at']} by {recalled['by']}: {recalled['why']}"
         console.print(said, highlight=False, markup=False, style="red")
-    console.print(_table(told["images"], ("view", "from", "received_at", "verdict")))
+    images = [{**image, "verdict": image["code"] or image["verdict"]} for image in told["images"]]
+    console.print(_table(images, ("what", "from", "received_at", "verdict")))
+    for image in told["images"]:  # a sentence of its own line is whole on any terminal
+        if image["code"]:
+            said = f"not read: {image['what']}  {image['verdict']}"
+            console.print(said, highlight=False, markup=False, soft_wrap=True)
     reading = told["reading"]
     if reading is not None:
         console.print(f"read by {_reading(reading)}", highlight=False)

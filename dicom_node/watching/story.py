@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from pydicom.uid import UID
+
 from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import Case, Event, ModelRun, Recall
+from dicom_node.ledger.tables import Case, Event, ModelRun, Recall, Verdict
 from dicom_node.life import HELD, State
 
 REJECTION = "rejection"  # the note of a recall: the one object that stays good
@@ -54,10 +56,12 @@ def story(questions: Questions, case: Case) -> dict[str, Any]:
             {
                 "sop_uid": image.sop_uid,
                 "view": image.view,
+                "what": image.view or _class(image.sop_class_uid),
                 "from": f"{image.caller} at {image.address}",
                 "received_at": moment(image.received_at),
                 "bytes": image.size_bytes,
                 "verdict": _verdict(verdicts.get(image.id)),
+                "code": _code(verdicts.get(image.id)),
             }
             for image in questions.images_of(case)
         ],
@@ -120,10 +124,19 @@ def _reading(run: ModelRun) -> dict[str, Any]:
     }
 
 
-def _verdict(row: Any) -> str:  # noqa: ANN401 - a Verdict or nothing yet
+def _verdict(row: Verdict | None) -> str:
     if row is None:
         return "not judged yet"
     return f"{row.code}: {row.sentence}" if row.code else "accepted"
+
+
+def _code(row: Verdict | None) -> str:
+    return row.code if row is not None else ""
+
+
+def _class(uid: str) -> str:
+    """Name what an image is that is none of the four views."""
+    return UID(uid).name.replace(" Image Storage", "").replace(" Storage", "")
 
 
 def standing(questions: Questions, limit: int) -> dict[str, Any]:
@@ -131,6 +144,7 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
     counts = questions.count_by_state()
     newest = questions.cases(limit=limit)
     readers = questions.readers_of([case.id for case in newest])
+    left_out = questions.left_out_of([case.id for case in newest])
     recalls = questions.recalls_among([case.id for case in newest])
     return {
         "cases": {state.value: counts[state] for state in State if state in counts},
@@ -156,6 +170,7 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
                 "state": case.state,
                 "since": moment(case.moved_at),
                 "read_by": ", ".join(readers.get(case.id, [])),
+                "left_out": ", ".join(left_out.get(case.id, [])),
                 "reason": case.reason,
                 "recalled": recalls[case.id].reason if case.id in recalls else "",
             }
