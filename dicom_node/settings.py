@@ -106,6 +106,7 @@ Secret = Annotated[str, AfterValidator(_secret)]
 Broker = Annotated[Secret, AfterValidator(_broker)]
 Bundles = Annotated[str | tuple[str, ...], BeforeValidator(_bundles)]
 View = Literal["LCC", "RCC", "LMLO", "RMLO"]
+VIEWS: tuple[View, ...] = get_args(View)
 
 
 class Table(BaseModel):

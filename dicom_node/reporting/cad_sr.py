@@ -3,12 +3,12 @@
 highdicom cannot hold items by reference, which this template requires, so the tree is our own.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydicom.dataset import Dataset
-from pydicom.uid import MammographyCADSRStorage
 
-from dicom_node.reporting import codes, content, frame, naming
+from dicom_node.reporting import cad_document, codes, content
+from dicom_node.reporting.cad_document import done, entry, listed_parameters, performed
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.codes import STANDARD, Concept, Dialect
 from dicom_node.reporting.content import Item, Reference
@@ -17,9 +17,7 @@ from dicom_node.reporting.sources import Lesion, Source, edition_words
 from dicom_node.reporting.words import impression, seen_by, several
 from inference.findings import ExamFindings
 
-KIND = "cad_sr"
-TEMPLATE = "4000"
-MICROMETERS = 1000
+KIND = cad_document.KIND
 
 
 def cad_sr(
@@ -29,127 +27,52 @@ def cad_sr(
     circumstances: Circumstances,
     dialect: Dialect = STANDARD,
 ) -> Dataset:
-    """Report the findings of an exam; no findings is a report too."""
-    first = sources[0].header
-    dataset = Dataset()
-    names = (
-        KIND,
-        first.StudyInstanceUID,
-        circumstances.round,
-        edition_words(exam, circumstances.edition),
+    """Report the findings of an exam; no findings is a report too.
+
+    A view that came and that nobody could read makes the report a partial one.
+    """
+    missed = [one for one in circumstances.unread if one.missed]
+    library = [entry(source.header, source.view.side, source.view.projection) for source in sources]
+    others = [entry(one.header, one.view[:1], one.view[1:]) for one in missed]
+    words = impression(sources, exam, maker, circumstances)
+    tree = cad_document.report(
+        [*library, *others],
+        _summary(sources, library, exam, words, codes.ANSWERS[bool(missed), bool(exam.findings)]),
+        _detections(library, others, exam),
+        _analyses(library, others, exam),
     )
-    dataset.SOPClassUID = MammographyCADSRStorage
-    dataset.SOPInstanceUID = naming.instance_uid(*names)
-    frame.copy_patient_and_study(first, dataset)
-    frame.sign(dataset, maker)
-    dataset.Modality = "SR"
-    dataset.SeriesInstanceUID = naming.series_uid(*names)
-    dataset.SeriesNumber = frame.series_number(frame.CAD_SR_NUMBER, circumstances.round)
-    dataset.SeriesDescription = frame.series_description("CAD SR", circumstances.round)
-    dataset.InstanceNumber = circumstances.round
-    dataset.CompletionFlag = "COMPLETE"
-    dataset.VerificationFlag = "UNVERIFIED"
-    dataset.ReferencedPerformedProcedureStepSequence = []
-    dataset.PerformedProcedureCodeSequence = []
-    dataset.CurrentRequestedProcedureEvidenceSequence = frame.evidence(sources)
-    if asked := frame.requests(first):
-        dataset.ReferencedRequestSequence = asked
-    frame.name_predecessor(dataset, circumstances)
-    tree = _report(sources, exam, impression(sources, exam, maker, circumstances))
-    tree.number()
-    tree.write(dataset, dialect)
-    dataset.ContentTemplateSequence = [frame.template(TEMPLATE)]
-    frame.stamp(dataset, circumstances.made_at)
-    frame.seal(dataset)
-    return dataset
-
-
-def _report(sources: Sequence[Source], exam: ExamFindings, words: str) -> Item:
-    library = [_library_entry(source) for source in sources]
-    tree = content.container(codes.MAMMOGRAPHY_CAD_REPORT)
-    tree.add(content.HAS_CONCEPT_MOD, content.code(codes.LANGUAGE, codes.ENGLISH))
-    tree.add(
-        content.CONTAINS,
-        content.container(codes.IMAGE_LIBRARY).add(content.CONTAINS, *library),
-        _summary(sources, library, exam, words),
-        _detections(library, exam),
-        _analyses(library, exam),
+    return cad_document.document(
+        [*(source.header for source in sources), *(one.header for one in missed)],
+        tree,
+        maker,
+        circumstances,
+        dialect,
+        called="CAD SR",
+        made_of=edition_words(exam, circumstances.edition),
     )
-    return tree
-
-
-def _library_entry(source: Source) -> Item:
-    """Describe an image once; findings and algorithms point here (TID 4020)."""
-    header, view = source.header, source.view
-    entry = content.image(header.SOPClassUID, header.SOPInstanceUID)
-    seen = content.code(codes.IMAGE_VIEW, codes.VIEWS[view.projection])
-    seen.add(content.HAS_CONCEPT_MOD, *_modifiers(header))
-    entry.add(
-        content.HAS_ACQ_CONTEXT,
-        content.code(codes.IMAGE_LATERALITY, codes.BREASTS[view.side]),
-        seen,
-        *_orientation(header),
-        *_moments(header),
-        *_spacing(header),
-    )
-    return entry
-
-
-def _modifiers(header: Dataset) -> Iterable[Item]:
-    for view in header.get("ViewCodeSequence", []):
-        for code in view.get("ViewModifierCodeSequence", []):
-            words = (code.get("CodeValue"), code.get("CodingSchemeDesignator"))
-            if all(words) and code.get("CodeMeaning"):
-                concept = Concept(*words, code.CodeMeaning)
-                yield content.code(codes.IMAGE_VIEW_MODIFIER, concept)
-
-
-def _orientation(header: Dataset) -> Iterable[Item]:
-    if header.get("PatientOrientation"):
-        row, column = header.PatientOrientation
-        yield content.text(codes.PATIENT_ORIENTATION_ROW, row)
-        yield content.text(codes.PATIENT_ORIENTATION_COLUMN, column)
-
-
-def _moments(header: Dataset) -> Iterable[Item]:
-    if header.get("StudyDate"):
-        yield content.date(codes.STUDY_DATE, header.StudyDate)
-    if header.get("StudyTime"):
-        yield content.time(codes.STUDY_TIME, header.StudyTime)
-    if header.get("ContentDate"):
-        yield content.date(codes.CONTENT_DATE, header.ContentDate)
-    if header.get("ContentTime"):
-        yield content.time(codes.CONTENT_TIME, header.ContentTime)
-
-
-def _spacing(header: Dataset) -> Iterable[Item]:
-    if spacing := header.get("ImagerPixelSpacing"):
-        # The first value is between rows, so vertical (PS3.3, 10.7.1.3).
-        vertical, horizontal = (MICROMETERS * float(value) for value in spacing)
-        yield content.number(codes.HORIZONTAL_PIXEL_SPACING, horizontal, codes.MICROMETER)
-        yield content.number(codes.VERTICAL_PIXEL_SPACING, vertical, codes.MICROMETER)
 
 
 def _summary(
-    sources: Sequence[Source], library: Sequence[Item], exam: ExamFindings, words: str
+    sources: Sequence[Source],
+    library: Sequence[Item],
+    exam: ExamFindings,
+    words: str,
+    answer: Concept,
 ) -> Item:
     """Give the answer in one code, the exam's score, and the findings (TID 4001 to 4003)."""
-    answer = (
-        codes.ALL_SUCCEEDED_WITH_FINDINGS if exam.findings else codes.ALL_SUCCEEDED_WITHOUT_FINDINGS
-    )
     summary = content.code(codes.FINDINGS_SUMMARY, answer)
     summary.add(
         content.HAS_PROPERTIES,
         content.text(codes.IMPRESSION_DESCRIPTION, words),
         *_score(exam),
         *_algorithm(exam),
-        *_parameters(_members(exam)),
+        *listed_parameters(_members(exam)),
     )
-    for source, entry in zip(sources, library, strict=True):
+    for source, image in zip(sources, library, strict=True):
         for lesion in source.lesions:
             opinion = content.container(codes.INDIVIDUAL_IMPRESSION)
             opinion.add(content.HAS_CONCEPT_MOD, _to_be_shown())
-            opinion.add(content.CONTAINS, _finding(lesion, entry, exam))
+            opinion.add(content.CONTAINS, _finding(lesion, image, exam))
             summary.add(content.INFERRED_FROM, opinion)
     return summary
 
@@ -159,7 +82,7 @@ def _score(exam: ExamFindings) -> Iterator[Item]:
         yield _percent(codes.CERTAINTY_OF_IMPRESSION, exam.cancer_score)
 
 
-def _finding(lesion: Lesion, entry: Item, exam: ExamFindings) -> Item:
+def _finding(lesion: Lesion, image: Item, exam: ExamFindings) -> Item:
     """Describe one lesion in one image (TID 4006)."""
     finding = lesion.finding
     properties = [
@@ -174,7 +97,7 @@ def _finding(lesion: Lesion, entry: Item, exam: ExamFindings) -> Item:
         (codes.OUTLINE, "POLYLINE", lesion.outline),
     ):
         drawn = content.coordinates(name, shape, points)
-        properties.append(drawn.add(content.SELECTED_FROM, Reference(entry)))
+        properties.append(drawn.add(content.SELECTED_FROM, Reference(image)))
     if lesion.area_mm2 is not None:
         properties.append(content.number(codes.AREA, lesion.area_mm2, codes.SQUARE_MILLIMETER))
     item = content.code(codes.SINGLE_IMAGE_FINDING, codes.DETECTIONS[finding.kind])
@@ -187,49 +110,44 @@ def _finding(lesion: Lesion, entry: Item, exam: ExamFindings) -> Item:
     return item.add(content.HAS_PROPERTIES, *properties)
 
 
-def _detections(library: Sequence[Item], exam: ExamFindings) -> Item:
-    """Say what was looked for, and in which images (TID 4015)."""
-    return _summarized(
+def _detections(library: Sequence[Item], others: Sequence[Item], exam: ExamFindings) -> Item:
+    """Say what was looked for, in which images, and in which it could not be (TID 4015)."""
+
+    def each(images: Sequence[Item]) -> list[Item]:
+        return [
+            performed(
+                content.code(codes.DETECTION_PERFORMED, codes.DETECTIONS[kind]),
+                _algorithm(exam),
+                images,
+            )
+            for kind in (exam.marks if images else ())
+        ]
+
+    return done(
         codes.SUMMARY_OF_DETECTIONS,
-        codes.SUCCESSFUL_DETECTIONS,
-        [content.code(codes.DETECTION_PERFORMED, codes.DETECTIONS[kind]) for kind in exam.marks],
-        library,
-        exam,
+        (codes.SUCCESSFUL_DETECTIONS, each(library)),
+        (codes.FAILED_DETECTIONS, each(others)),
     )
 
 
-def _analyses(library: Sequence[Item], exam: ExamFindings) -> Item:
-    """Say whether the exam as a whole was judged, which its score stands for (TID 4016)."""
-    judged = content.code(codes.ANALYSIS_PERFORMED, codes.OVERALL_IMPRESSION_ANALYSIS)
-    return _summarized(
+def _analyses(library: Sequence[Item], others: Sequence[Item], exam: ExamFindings) -> Item:
+    """Say whether the exam as a whole was judged, and what that leaves out (TID 4016)."""
+
+    def judged(images: Sequence[Item]) -> list[Item]:
+        if exam.cancer_score is None or not images:
+            return []
+        item = content.code(codes.ANALYSIS_PERFORMED, codes.OVERALL_IMPRESSION_ANALYSIS)
+        return [performed(item, _algorithm(exam), images)]
+
+    return done(
         codes.SUMMARY_OF_ANALYSES,
-        codes.SUCCESSFUL_ANALYSES,
-        [] if exam.cancer_score is None else [judged],
-        library,
-        exam,
+        (codes.SUCCESSFUL_ANALYSES, judged(library)),
+        (codes.FAILED_ANALYSES, judged(others)),
     )
-
-
-def _summarized(
-    summary: Concept,
-    successful: Concept,
-    performed: Sequence[Item],
-    library: Sequence[Item],
-    exam: ExamFindings,
-) -> Item:
-    """List what was done with all images; nothing is listed below what was not attempted."""
-    if not performed:
-        return content.code(summary, codes.NOT_ATTEMPTED)
-    for one in performed:
-        one.add(content.HAS_PROPERTIES, *_algorithm(exam), *map(Reference, library))
-    done = content.container(successful).add(content.CONTAINS, *performed)
-    return content.code(summary, codes.SUCCEEDED).add(content.INFERRED_FROM, done)
 
 
 def _algorithm(exam: ExamFindings) -> Iterable[Item]:
-    yield content.text(codes.ALGORITHM_NAME, exam.system)
-    yield content.text(codes.ALGORITHM_VERSION, exam.version)
-    yield from _parameters(_exact(exam))
+    return cad_document.algorithm(exam.system, exam.version, _exact(exam))
 
 
 def parameters(exam: ExamFindings) -> dict[str, str]:
@@ -248,11 +166,6 @@ def _members(exam: ExamFindings) -> dict[str, str]:
         f"operating point {member.operating_point}"
         for member in (exam.members if several(exam) else ())
     }
-
-
-def _parameters(named: Mapping[str, str]) -> Iterable[Item]:
-    for name, value in named.items():
-        yield content.text(codes.ALGORITHM_PARAMETERS, f"{name} {value}")
 
 
 def sightings(lesion: Lesion, exam: ExamFindings) -> Iterator[str]:

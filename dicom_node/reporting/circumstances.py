@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from dicom_node.reporting import naming
+from dicom_node.reporting.unread import Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Circumstances:
     images_added: int  # since that predecessor; without one, in this round
     former: tuple[Predecessor, ...] = ()  # every object of this kind before, the newest first
     edition: str = ""  # how this one differs from what the node makes by itself
+    unread: tuple[Unread, ...] = ()  # images that came along and were not read
     remarks: tuple[str, ...] = ()  # sentences that every text has to hold besides its own
 
     def __post_init__(self) -> None:

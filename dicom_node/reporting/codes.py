@@ -66,9 +66,11 @@ FINDINGS_SUMMARY = _dcm("111017", "CAD Processing and Findings Summary")
 INDIVIDUAL_IMPRESSION = _dcm("111034", "Individual Impression/Recommendation")
 SUMMARY_OF_DETECTIONS = _dcm("111064", "Summary of Detections")
 SUCCESSFUL_DETECTIONS = _dcm("111063", "Successful Detections")
+FAILED_DETECTIONS = _dcm("111025", "Failed Detections")
 DETECTION_PERFORMED = _dcm("111022", "Detection Performed")
 SUMMARY_OF_ANALYSES = _dcm("111065", "Summary of Analyses")
 SUCCESSFUL_ANALYSES = _dcm("111062", "Successful Analyses")
+FAILED_ANALYSES = _dcm("111024", "Failed Analyses")
 ANALYSIS_PERFORMED = _dcm("111004", "Analysis Performed")
 OVERALL_IMPRESSION_ANALYSIS = _dcm(  # CID 6043
     "111234", "Overall Impression / Recommendation Analysis"
@@ -109,10 +111,17 @@ SIDES = {
 BREAST = Concept("76752008", "SCT", "Breast", "T-04000")  # CID 4 and CID 4031
 
 # CID 6047: the answer of a CAD report in one code
-ALL_SUCCEEDED_WITH_FINDINGS = _dcm("111242", "All algorithms succeeded; with findings")
-ALL_SUCCEEDED_WITHOUT_FINDINGS = _dcm("111241", "All algorithms succeeded; without findings")
+ANSWERS = {  # by whether something could not be read, and whether something was found
+    (False, True): _dcm("111242", "All algorithms succeeded; with findings"),
+    (False, False): _dcm("111241", "All algorithms succeeded; without findings"),
+    (True, True): _dcm("111244", "Not all algorithms succeeded; with findings"),
+    (True, False): _dcm("111243", "Not all algorithms succeeded; without findings"),
+}
+NONE_SUCCEEDED = _dcm("111245", "No algorithms succeeded; without findings")
 # CID 6042: status
 SUCCEEDED = _dcm("111222", "Succeeded")
+PARTIALLY_SUCCEEDED = _dcm("111223", "Partially Succeeded")
+FAILED = _dcm("111224", "Failed")
 NOT_ATTEMPTED = _dcm("111225", "Not Attempted")
 # CID 6034: rendering intent
 RENDERING_INTENT = _dcm("111056", "Rendering Intent")

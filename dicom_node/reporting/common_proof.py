@@ -13,6 +13,7 @@ from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.profile import Profile
 from dicom_node.reporting.sources import Source
 from dicom_node.reporting.tidy import MAX_DS, PATIENT_AND_STUDY
+from dicom_node.reporting.unread import Unread
 from dicom_node.settings import RESEARCH_USE
 from inference.findings import ExamFindings
 
@@ -35,6 +36,7 @@ class Claim:
     sources: tuple[Source, ...]
     exam: ExamFindings  # as the profile shows it
     profile: Profile
+    unread: tuple[Unread, ...]  # images that came along and were not read
     remarks: tuple[str, ...]  # sentences that every text has to hold besides its own
     lightbox: Lightbox | None = None  # the images' pixels, where an object shows them
 
@@ -57,6 +59,14 @@ class Holding(Protocol):
     @property
     def transfer_syntax_uid(self) -> UID:
         """Return how it has to be encoded."""
+
+
+class Referring(Holding, Protocol):
+    """An object, and the images that it may refer to."""
+
+    @property
+    def headers(self) -> dict[str, Dataset]:
+        """Return the headers by SOP instance UID."""
 
 
 def encoding(claim: Holding) -> Iterator[str]:
@@ -97,7 +107,7 @@ def ownership(claim: Claim) -> Iterator[str]:
             yield f"{keyword} is not the source's"
 
 
-def identity(claim: Claim) -> Iterator[str]:
+def identity(claim: Referring) -> Iterator[str]:
     """Check that the object is itself, says who made it, and sorts behind the images."""
     dataset = claim.dataset
     if dataset.SOPInstanceUID in claim.headers:
@@ -120,7 +130,7 @@ def _made(dataset: Dataset) -> str:
     return "PresentationCreation" if dataset.Modality == "PR" else "Content"
 
 
-def referenced(claim: Claim) -> Iterator[str]:
+def referenced(claim: Referring) -> Iterator[str]:
     """Check that every image referred to is one of the sources, under its own SOP class."""
     for reference in _references(claim.dataset):
         uid = str(reference.ReferencedSOPInstanceUID)

@@ -12,7 +12,6 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.naming import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
-from dicom_node.reporting.sources import Source
 from dicom_node.reporting.tidy import PATIENT_AND_STUDY
 
 OPTIONAL = (  # type 3 of the patient and the study: copied where the source has them
@@ -128,14 +127,13 @@ def references(study_uid: str, series: dict[str, list[tuple[str, str]]]) -> Data
     return study
 
 
-def evidence(sources: Sequence[Source]) -> list[Dataset]:
+def evidence(headers: Sequence[Dataset]) -> list[Dataset]:
     """List every image a report speaks of, grouped by series."""
     series: dict[str, list[tuple[str, str]]] = {}
-    for source in sources:
-        header = source.header
+    for header in headers:
         reference = (header.SOPClassUID, header.SOPInstanceUID)
         series.setdefault(header.SeriesInstanceUID, []).append(reference)
-    return [references(sources[0].header.StudyInstanceUID, series)]
+    return [references(headers[0].StudyInstanceUID, series)]
 
 
 def name_predecessor(target: Dataset, circumstances: Circumstances) -> None:

@@ -31,6 +31,7 @@ from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.profile import PLAIN, Profile
 from dicom_node.reporting.sources import sources
 from dicom_node.reporting.tidy import tidy
+from dicom_node.reporting.unread import Unread
 from inference.findings import ExamFindings
 
 OWN: dict[str, tuple[Check, ...]] = {
@@ -51,12 +52,14 @@ class Unsound(Exception):
         self.reasons = tuple(reasons)
 
 
-def prove(
+def prove(  # noqa: PLR0913 - what an object is held against, each by its name
     dataset: Dataset,
     headers: Sequence[Dataset],
     exam: ExamFindings,
     lightbox: Lightbox | None = None,
+    *,
     profile: Profile = PLAIN,
+    unread: Sequence[Unread] = (),
     remarks: Sequence[str] = (),
 ) -> None:
     """Raise Unsound unless the object says what was found, and nothing else.
@@ -68,10 +71,14 @@ def prove(
         warnings.simplefilter("error")  # pydicom only warns of words that cannot be decoded
         claim = Claim(
             dataset=read_back(dataset),
-            headers={str(header.SOPInstanceUID): header for header in tidied},
+            headers={
+                str(header.SOPInstanceUID): header
+                for header in (*tidied, *(one.header for one in unread if one.missed))
+            },
             sources=sources(tidied, exam),
             exam=exam,
             profile=profile,
+            unread=tuple(unread),
             remarks=tuple(remarks),
             lightbox=lightbox,
         )

@@ -7,7 +7,7 @@ from pydicom.uid import ComprehensiveSRStorage, MammographyCADSRStorage
 
 from dicom_node.reporting import codes
 from dicom_node.reporting.codes import Concept
-from dicom_node.reporting.common_proof import Check, Claim, listed
+from dicom_node.reporting.common_proof import Check, Claim, Referring, listed
 from dicom_node.reporting.marks import (
     children,
     code_value,
@@ -22,6 +22,8 @@ from dicom_node.reporting.marks import (
 )
 from dicom_node.reporting.outline import MIN_POINTS, Point
 from dicom_node.reporting.sources import Lesion, Source
+from dicom_node.reporting.status_proof import attempted
+from dicom_node.reporting.unread import not_read
 from dicom_node.reporting.words import promised, seen_by, several
 from dicom_node.settings import RESEARCH_USE
 from inference.findings import Finding
@@ -46,7 +48,7 @@ PERCENT_ROUNDING = 0.051
 SLACK = 1.0  # pixels an outline may lie outside of the box and the mask it was drawn from
 
 
-def document(claim: Claim) -> Iterator[str]:
+def document(claim: Referring) -> Iterator[str]:
     """Check what the report says of itself."""
     dataset = claim.dataset
     template = dataset.get("ContentTemplateSequence")
@@ -71,12 +73,16 @@ def statement(claim: Claim) -> Iterator[str]:
     ]
     if not any(RESEARCH_USE in text.lower() for text in words):
         yield f"no text of the report says '{RESEARCH_USE}'"
-    for sentence in (*promised(claim.sources, claim.exam), *claim.remarks):
+    for sentence in (
+        *promised(claim.sources, claim.exam),
+        *not_read(claim.unread),
+        *claim.remarks,
+    ):
         if not any(sentence in text for text in words):
             yield f"no text of the report says '{sentence}'"
 
 
-def evidence(claim: Claim) -> Iterator[str]:
+def evidence(claim: Referring) -> Iterator[str]:
     """Check that every image in the tree is listed in the evidence, in its own series."""
     items = claim.dataset.get("CurrentRequestedProcedureEvidenceSequence")
     if not items:
@@ -93,7 +99,7 @@ def evidence(claim: Claim) -> Iterator[str]:
                 yield f"the evidence does not list {uid} in its series"
 
 
-def tree(claim: Claim) -> Iterator[str]:
+def tree(claim: Referring) -> Iterator[str]:
     """Check how the items hang together."""
     items = dict(walk(claim.dataset))
     for position, item in items.items():
@@ -112,7 +118,7 @@ def tree(claim: Claim) -> Iterator[str]:
                     yield f"item {where} has a private code"
 
 
-def units(claim: Claim) -> Iterator[str]:
+def units(claim: Referring) -> Iterator[str]:
     """Check that measured values are in the units their names promise."""
     for _, item in walk(claim.dataset):
         if item.get("ValueType") == "NUM":
@@ -289,8 +295,8 @@ def summary(claim: Claim) -> Iterator[str]:
     if answer is None:
         yield "the report has no summary of its findings"
         return
-    found = bool(claim.exam.findings)
-    expected = (codes.ALL_SUCCEEDED_WITHOUT_FINDINGS, codes.ALL_SUCCEEDED_WITH_FINDINGS)[found]
+    missed = any(one.missed for one in claim.unread)
+    expected = codes.ANSWERS[missed, bool(claim.exam.findings)]
     if code_value(answer) != expected.value:
         yield f"the summary does not say '{expected.meaning}'"
     if not _is_percent(named(answer, codes.CERTAINTY_OF_IMPRESSION), claim.exam.cancer_score):
@@ -299,14 +305,20 @@ def summary(claim: Claim) -> Iterator[str]:
     analyses = [item for item in items if is_named(item, codes.ANALYSIS_PERFORMED)]
     detected = [codes.DETECTIONS[kind] for kind in claim.exam.marks]
     judged = [] if claim.exam.cancer_score is None else [codes.OVERALL_IMPRESSION_ANALYSIS]
-    yield from _done_faults(claim, codes.SUMMARY_OF_DETECTIONS, performed, detected)
-    yield from _done_faults(claim, codes.SUMMARY_OF_ANALYSES, analyses, judged)
+    partly = codes.PARTIALLY_SUCCEEDED if missed else codes.SUCCEEDED
+    times = 2 if missed else 1  # once for the images that were read, once for the others
+    yield from _done_faults(claim, codes.SUMMARY_OF_DETECTIONS, performed, times * detected, partly)
+    yield from _done_faults(claim, codes.SUMMARY_OF_ANALYSES, analyses, times * judged, partly)
     for item in (answer, *performed, *analyses):
         yield from (f"the summary {fault}" for fault in _algorithm_faults(item, claim))
 
 
 def _done_faults(
-    claim: Claim, concept: Concept, items: Sequence[Dataset], expected: Sequence[Concept]
+    claim: Claim,
+    concept: Concept,
+    items: Sequence[Dataset],
+    expected: Sequence[Concept],
+    succeeded: Concept = codes.SUCCEEDED,
 ) -> Iterator[str]:
     """Check that what was done is listed, all of it and no more, and else said to be left out."""
     done = sorted(code_value(item) for item in items)
@@ -314,7 +326,7 @@ def _done_faults(
     if done not in spelled:
         yield f"the {concept.meaning} lists {', '.join(done) or 'nothing'}, not {spelled[0]}"
     told = named(claim.dataset, concept)
-    status = codes.SUCCEEDED if expected else codes.NOT_ATTEMPTED
+    status = succeeded if expected else codes.NOT_ATTEMPTED
     if told is None or code_value(told) != status.value:
         yield f"the {concept.meaning} does not say '{status.meaning}'"
     elif not expected and children(told):
@@ -331,4 +343,5 @@ CHECKS: tuple[Check, ...] = (
     one_image,
     findings,
     summary,
+    attempted,
 )

@@ -22,7 +22,9 @@ from dicom_node.reporting.report import KINDS, Built
 from dicom_node.reporting.report import report as build
 from dicom_node.reporting.shown import shown
 from dicom_node.reporting.sources import edition_words
-from dicom_node.settings import Destination, Settings
+from dicom_node.reporting.tidy import tidy
+from dicom_node.reporting.unread import Unread
+from dicom_node.settings import VIEWS, Destination, Settings
 from dicom_node.spool import Spool
 from inference.findings import ExamFindings
 from inference.transcript import unpack
@@ -49,6 +51,7 @@ class Material:
     headers: list[Dataset]
     exam: ExamFindings
     lightbox: Lightbox
+    unread: tuple[Unread, ...]
 
 
 def report(shop: Workshop, case_id: int) -> None:
@@ -63,7 +66,12 @@ def report(shop: Workshop, case_id: int) -> None:
         _after_the_former(shop, case)
         exam = unpack(shop.spool.read(run.findings_path, run.findings_sha256))
         images = shop.questions.images_of(case)
-        material = Material(_headers(shop, images, exam), exam, _lightbox(shop, images))
+        material = Material(
+            _headers(shop, images, exam),
+            exam,
+            _lightbox(shop, images),
+            tuple(_unread(shop, case, images, exam)),
+        )
         counts = Counter[str]()
         made_at = run.made_at.astimezone()  # the clock on the wall, as the images have it
         for kind, profile in _wanted(shop):
@@ -90,6 +98,22 @@ def _headers(shop: Workshop, images: Sequence[Instance], exam: ExamFindings) -> 
         for image in images
         if image.sop_uid in seen
     ]
+
+
+def _unread(
+    shop: Workshop, case: Case, images: Sequence[Instance], exam: ExamFindings
+) -> Iterator[Unread]:
+    """Tell of the images that were not read, and of which view there is no other one."""
+    verdicts = shop.questions.verdicts_of(case.id)
+    read = {f"{view.side}{view.projection}" for view in exam.views}
+    for image in images:
+        verdict = verdicts.get(image.id)
+        if verdict is None or not verdict.code:
+            continue
+        view = image.view if image.view in VIEWS else ""
+        missed = bool(view) and view not in read
+        header = tidy(dcmread(shop.spool.path(image.path), stop_before_pixels=True))
+        yield Unread(header, view, verdict.code, verdict.sentence, missed)
 
 
 def _lightbox(shop: Workshop, images: Sequence[Instance]) -> Lightbox:
@@ -120,7 +144,7 @@ def _proved(
 ) -> Iterator[Built]:
     """Build one kind of object as a destination wants it, and prove it."""
     what = shown(material.exam, profile)
-    circumstances = replace(circumstances, remarks=what.remarks)
+    circumstances = replace(circumstances, unread=material.unread, remarks=what.remarks)
     for built in build(
         material.headers,
         what.exam,
@@ -135,8 +159,9 @@ def _proved(
             material.headers,
             what.exam,
             material.lightbox,
-            profile,
-            what.remarks,
+            profile=profile,
+            unread=material.unread,
+            remarks=what.remarks,
         )
         yield built
 

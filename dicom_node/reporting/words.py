@@ -6,6 +6,7 @@ from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.places import pairs, place
 from dicom_node.reporting.sources import Lesion, Source
+from dicom_node.reporting.unread import not_read
 from inference.findings import ExamFindings, Kind, Member
 
 PLURALS = {Kind.MASS: "masses", Kind.CALCIFICATION: "calcifications"}
@@ -20,6 +21,7 @@ def impression(
         _read(sources, exam),
         *_score(exam),
         *promised(sources, exam),
+        *not_read(circumstances.unread),
         *circumstances.remarks,
         circumstances.change,
     )

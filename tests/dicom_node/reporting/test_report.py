@@ -310,7 +310,7 @@ def test_old_codes_and_short_meanings_are_spelled_where_a_destination_wants_them
 ) -> None:
     profile = Profile(codes="SRT", short_meanings=True)
     cad = only(report(headers, exam, maker, first_round, CAD, profile))
-    prove(cad, headers, exam, profile)
+    prove(cad, headers, exam, profile=profile)
     written = encoded(cad)
     assert b"F-01796" in written
     assert b"T-04030" in written
