@@ -28,6 +28,7 @@ from dicom_node.shipped import shipped
 ENVIRONMENT_VARIABLE = "FOURVIEWS_CONFIG"
 AE_TITLE_LENGTH = 16
 RESEARCH_USE = "research use"
+STATEMENT_LENGTH = 400
 MAY_BE_SECRET = {"node.database", "node.broker"}
 
 Geometry = Literal["orientation", "none", "full"]
@@ -38,6 +39,7 @@ ObjectKind = Literal[
     "segmentation",
     "presentation_state",
     "secondary_capture",
+    "summary",
 ]
 USUAL_OBJECTS: tuple[ObjectKind, ...] = ("cad_sr", "measurement_report", "segmentation")
 
@@ -95,6 +97,8 @@ def _bundles(value: object) -> str | tuple[str, ...]:
 def _research(value: str) -> str:
     if RESEARCH_USE not in value.lower():
         raise ValueError(f"it has to say {RESEARCH_USE!r}: it stands in every object")
+    if len(value) > STATEMENT_LENGTH:
+        raise ValueError(f"it has {len(value)} characters, where {STATEMENT_LENGTH} have room")
     return value
 
 

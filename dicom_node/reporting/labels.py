@@ -1,6 +1,8 @@
 """The words beside a mark, wherever one is drawn."""
 
-from dicom_node.reporting.sources import Lesion
+from collections.abc import Sequence
+
+from dicom_node.reporting.sources import Lesion, Source
 from dicom_node.reporting.words import several
 from inference.findings import ExamFindings
 
@@ -34,6 +36,12 @@ def outcome(exam: ExamFindings) -> str:
     if exam.cancer_score is None:
         return findings
     return f"{findings}; cancer score of the exam {percent(exam.cancer_score)}"
+
+
+def ranked(sources: Sequence[Source]) -> list[tuple[Lesion, Source]]:
+    """List the lesions of an exam, the surest first."""
+    found = [(lesion, source) for source in sources for lesion in source.lesions]
+    return sorted(found, key=lambda pair: -pair[0].finding.score)
 
 
 def percent(score: float) -> str:

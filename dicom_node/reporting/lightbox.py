@@ -37,6 +37,12 @@ class Lightbox:
         return self._shown[sop_instance_uid]
 
 
+def halved(shown: Shown) -> Shown:
+    """Reduce a picture once more."""
+    smaller = Image.fromarray(shown.picture).reduce(2)
+    return Shown(np.asarray(smaller), shown.scale / 2, shown.grey)
+
+
 def reduced(view: Mammogram, height: int = HEIGHT) -> Shown:
     """Make a view's picture; one that is small enough already keeps its size."""
     rows, columns = view.pixels.shape

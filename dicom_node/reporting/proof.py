@@ -12,6 +12,7 @@ from io import BytesIO
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    EncapsulatedPDFStorage,
     GrayscaleSoftcopyPresentationStateStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
@@ -24,6 +25,7 @@ from dicom_node.reporting import (
     secondary_capture_proof,
     segmentation_proof,
     sr_proof,
+    summary_proof,
 )
 from dicom_node.reporting.common_proof import Check, Claim
 from dicom_node.reporting.frame import encoded
@@ -39,6 +41,7 @@ OWN: dict[str, tuple[Check, ...]] = {
     SegmentationStorage: segmentation_proof.CHECKS,
     GrayscaleSoftcopyPresentationStateStorage: presentation_state_proof.CHECKS,
     SecondaryCaptureImageStorage: secondary_capture_proof.CHECKS,
+    EncapsulatedPDFStorage: summary_proof.CHECKS,
 }
 # What looking for something in an object without it ends in; that is an answer, not a fault.
 NOT_THERE = (AttributeError, KeyError, IndexError, TypeError, ValueError, UserWarning)

@@ -12,6 +12,7 @@ from dicom_node.reporting import (
     presentation_state,
     secondary_capture,
     segmentation,
+    summary,
 )
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.lightbox import Lightbox
@@ -22,7 +23,7 @@ from dicom_node.reporting.tidy import tidy
 from inference.findings import ExamFindings
 
 KINDS = frozenset({cad_sr.KIND, measurement_report.KIND, segmentation.KIND})
-KINDS_ON_DEMAND = frozenset({presentation_state.KIND, secondary_capture.KIND})
+KINDS_ON_DEMAND = frozenset({presentation_state.KIND, secondary_capture.KIND, summary.KIND})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,10 +127,15 @@ def _secondary_capture(order: Order) -> Iterator[Dataset]:
     )
 
 
+def _summary(order: Order) -> Iterator[Dataset]:
+    yield summary.summary(order.sources, order.exam, order.maker, order.circumstances, order.pixels)
+
+
 BUILDERS: dict[str, Callable[[Order], Iterator[Dataset]]] = {
     cad_sr.KIND: _cad_sr,
     measurement_report.KIND: _measurement_reports,
     segmentation.KIND: _segmentations,
     presentation_state.KIND: _presentation_states,
     secondary_capture.KIND: _secondary_capture,
+    summary.KIND: _summary,
 }

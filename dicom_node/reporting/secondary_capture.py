@@ -83,7 +83,7 @@ def drawn(
     sources: Sequence[Source], exam: ExamFindings, said: str, maker: str, lightbox: Lightbox
 ) -> Image.Image:
     """Draw the sheet: what it is, the views, and the impression in words."""
-    views = sheet.views(sources, exam, lightbox)
+    views = sheet.views(sources, sheet.pictures(sources, lightbox), sheet.full(exam))
     return drawing.stacked([heading(views.width, exam), views, footing(views.width, said, maker)])
 
 

@@ -74,7 +74,8 @@ def picture(claim: Claim) -> Iterator[str]:
         yield f"there are {len(dataset.PixelData)} bytes of pixels, not {size + size % 2}"
         return
     pixels = np.frombuffer(dataset.PixelData, np.uint8)[:size].reshape(rows, columns, 3)
-    views = sheet.views(claim.sources, claim.exam, lightbox)
+    pictures = sheet.pictures(claim.sources, lightbox)
+    views = sheet.views(claim.sources, pictures, sheet.full(claim.exam))
     head = np.asarray(heading(views.width, claim.exam))
     foot = np.asarray(footing(views.width, str(dataset.ImageComments), made_by(dataset)))
     if (rows, columns) != (len(head) + views.height + len(foot), views.width):
@@ -85,7 +86,7 @@ def picture(claim: Claim) -> Iterator[str]:
     if not np.array_equal(pixels[-len(foot) :], foot):
         yield "the text below is not the impression"
     middle = pixels[len(head) : -len(foot)]
-    yield from sheet_proof.views_faults(middle, claim.sources, lightbox, views)
+    yield from sheet_proof.views_faults(middle, claim.sources, pictures, views)
 
 
 CHECKS: tuple[Check, ...] = (form, made_of, statement, picture)

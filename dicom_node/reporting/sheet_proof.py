@@ -5,7 +5,7 @@ against one that is drawn again.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dicom_node.reporting.drawing import INK, Spot, spots
-from dicom_node.reporting.lightbox import Lightbox, Shown
+from dicom_node.reporting.lightbox import Shown
 from dicom_node.reporting.outline import Point
 from dicom_node.reporting.sources import Source
 from inference.findings import Kind
@@ -27,10 +27,12 @@ UNCOVERED = 0.5  # share of the tissue that is left as it was
 
 
 def views_faults(
-    picture: Pixels, sources: Sequence[Source], lightbox: Lightbox, expected: Image.Image
+    picture: Pixels,
+    sources: Sequence[Source],
+    shown: Mapping[str, Shown],
+    expected: Image.Image,
 ) -> Iterator[str]:
     """Check each view and each mark in a picture of the views."""
-    shown = {source.name: lightbox.shown(source.view.sop_instance_uid) for source in sources}
     placed, (width, height) = spots({name: one.picture.shape[::-1] for name, one in shown.items()})
     if picture.shape != (height, width, 3):
         yield f"the picture of the views has the shape {picture.shape}"

@@ -18,8 +18,8 @@ def impression(
     """Say in words what was read, what came out, and what it must not be used for."""
     sentences = (
         maker.research_statement,
-        _read(sources, exam),
-        *_score(exam),
+        reading(sources, exam),
+        *exam_score(exam),
         *promised(sources, exam),
         *not_read(circumstances.unread),
         *circumstances.remarks,
@@ -30,9 +30,7 @@ def impression(
 
 def promised(sources: Sequence[Source], exam: ExamFindings) -> Iterator[str]:
     """Say what silence means, and where each finding lies and who saw it: it is always said."""
-    yield looked_for(exam)
-    if exam.cancer_score is None:
-        yield "Nobody judged cancer." if several(exam) else "The system does not judge cancer."
+    yield from scope(exam)
     for source in sources:
         for lesion in source.lesions:
             seen = seen_by(lesion, exam) if several(exam) else ""
@@ -40,6 +38,13 @@ def promised(sources: Sequence[Source], exam: ExamFindings) -> Iterator[str]:
                 yield f"{lesion.name}: {told}."
     for pair in pairs(sources):
         yield pair.words
+
+
+def scope(exam: ExamFindings) -> Iterator[str]:
+    """Say what was looked for, and whether anybody judged cancer."""
+    yield looked_for(exam)
+    if exam.cancer_score is None:
+        yield "Nobody judged cancer." if several(exam) else "The system does not judge cancer."
 
 
 def several(exam: ExamFindings) -> bool:
@@ -80,7 +85,8 @@ def _those(members: Sequence[Member], exam: ExamFindings) -> str:
     return f" ({', '.join(member.name for member in members)})"
 
 
-def _read(sources: Sequence[Source], exam: ExamFindings) -> str:
+def reading(sources: Sequence[Source], exam: ExamFindings) -> str:
+    """Say who read which views, and how many findings there are."""
     views = ", ".join(_view(source) for source in sources)
     if not exam.marks:
         return f"{_who(exam)} read {views}."
@@ -103,7 +109,8 @@ def _view(source: Source) -> str:
     return source.name if score is None else f"{source.name} (score {100 * score:.1f} %)"
 
 
-def _score(exam: ExamFindings) -> Iterator[str]:
+def exam_score(exam: ExamFindings) -> Iterator[str]:
+    """Say the score of the exam, where there is one, and what each of several gave it."""
     if exam.cancer_score is None:
         return
     told = [

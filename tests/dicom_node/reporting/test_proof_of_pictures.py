@@ -7,6 +7,7 @@ from conftest import VIEWS, header, lightbox_of
 from pydicom.dataset import Dataset
 from spoiled_captures import SPOILED_CAPTURES
 from spoiled_presentations import SPOILED_PRESENTATIONS
+from spoiled_summaries import SPOILED_SUMMARIES, SUMMARIZED
 from spoiling import Scene, Way, names
 from ways_table import judged, write
 
@@ -21,6 +22,9 @@ WAYS = [
     Way(name, kind, spoil, reason)
     for spoiled in (SPOILED_PRESENTATIONS, SPOILED_CAPTURES)
     for name, (kind, spoil, reason) in spoiled.items()
+]
+WAYS += [
+    Way(name, SUMMARIZED, spoil, reason) for name, (spoil, reason) in SPOILED_SUMMARIES.items()
 ]
 
 
