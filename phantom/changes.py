@@ -36,7 +36,7 @@ def again(image: Dataset) -> Dataset:
     later.SeriesNumber = int(image.SeriesNumber) + 10
     later.AcquisitionNumber = int(image.AcquisitionNumber) + 10
     for what in ("SeriesTime", "AcquisitionTime", "ContentTime"):
-        setattr(later, what, f"{int(image[what].value) + 1000:06d}")
+        setattr(later, what, f"{int(float(image[what].value)) + 1000:06d}")
     return later
 
 
@@ -68,7 +68,9 @@ def modified(value: str, meaning: str) -> Change:
     """Give the view a modifier where the standard wants it (PS3.3, C.8.11.7)."""
 
     def change(image: Dataset) -> None:
-        image.ViewCodeSequence[0].ViewModifierCodeSequence = [code(value, meaning)]
+        # Where the view is named by a word alone, its modifier can only stand beside it.
+        place = image.ViewCodeSequence[0] if "ViewCodeSequence" in image else image
+        place.ViewModifierCodeSequence = [code(value, meaning)]
 
     return change
 
@@ -96,15 +98,20 @@ def described(words: str) -> Change:
 
 def two_views(image: Dataset) -> None:
     """Name two views in one image."""
-    other = code("399162004", "cranio-caudal")
-    other.ViewModifierCodeSequence = []
-    image.ViewCodeSequence = [image.ViewCodeSequence[0], other]
+    image.ViewCodeSequence = [
+        code("399368009", "medio-lateral oblique"),
+        code("399162004", "cranio-caudal"),
+    ]
+    for item in image.ViewCodeSequence:
+        item.ViewModifierCodeSequence = []
 
 
 def small(image: Dataset) -> None:
     """Keep every eighth pixel."""
     _store(image, image.pixel_array[::_THINNED, ::_THINNED])
-    image.ImagerPixelSpacing = [float(each) * _THINNED for each in image.ImagerPixelSpacing]
+    for keyword in ("ImagerPixelSpacing", "PixelSpacing"):
+        if keyword in image:
+            setattr(image, keyword, [float(each) * _THINNED for each in image[keyword].value])
 
 
 def blank(image: Dataset) -> None:

@@ -62,8 +62,7 @@ def datasets(  # noqa: PLR0913 - what one may ask for, each by its name
     seed = study.patient.seed
     uid = study_instance_uid or _study_uid(study, preset, uid_salt)
     shared = Dataset()
-    shared.SpecificCharacterSet = "ISO_IR 192"
-    shared.PatientName = patient_name or f"Phantom^{_GIVEN_NAMES[seed % len(_GIVEN_NAMES)]}"
+    _name_patient(shared, how, patient_name or "", seed)
     shared.PatientID = patient_id or f"PHANTOM-{seed:04d}"
     age = 42 + seed % 31
     shared.PatientBirthDate = f"{int(study_date[:4]) - age}0101"
@@ -96,6 +95,9 @@ def datasets(  # noqa: PLR0913 - what one may ask for, each by its name
         _describe_view(image, study, view)
         _describe_exposure(image, study, view)
         _store_pixels(image, view, how, for_processing=for_processing)
+        with config.disable_value_validation():
+            for trap in how.traps:
+                trap(image)
         image.file_meta = _file_meta(image)
         found.append(image)
     return found
@@ -159,6 +161,16 @@ def _looks(study: Study, preset: str, uid_salt: str) -> tuple[object, ...]:
 def uid_for(*words: object) -> str:
     """Return the UID that follows from some words."""
     return f"2.25.{uuid5(_NAMESPACE, '/'.join(str(word) for word in words)).int}"
+
+
+def _name_patient(shared: Dataset, how: Preset, name: str, seed: int) -> None:
+    """Write the name that was asked for in UTF-8, else the preset's own as the preset does."""
+    own = how.patient_name and not name
+    character_set = list(how.character_set if own else ("ISO_IR 192",))
+    if character_set:
+        shared.SpecificCharacterSet = character_set
+    given = f"Phantom^{_GIVEN_NAMES[seed % len(_GIVEN_NAMES)]}"
+    shared.PatientName = name or how.patient_name or given
 
 
 def _describe_device(image: Dataset, how: Preset) -> None:

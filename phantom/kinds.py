@@ -91,7 +91,7 @@ def _raw_and_finished(take: Take) -> list[Dataset]:
 
 
 def _one_breast(take: Take) -> list[Dataset]:
-    return [image for image in take() if image.ImageLaterality == "L"]
+    return take()[1::2]
 
 
 def _three_views(take: Take) -> list[Dataset]:
@@ -105,8 +105,14 @@ def _two_patients(take: Take) -> list[Dataset]:
 
 
 def _contradicting(image: Dataset) -> None:
-    code = str(image.ViewCodeSequence[0].CodeValue)
-    image.ViewPosition = "MLO" if code == "399162004" else "CC"
+    if "ViewCodeSequence" in image:
+        image.ViewPosition = "MLO" if image.PositionerPrimaryAngle == 0 else "CC"
+    else:
+        image.ViewCodeSequence = [changes.code("399162004", "cranio-caudal")]
+
+
+def _side(one: str | None, other: str | None = None) -> Change:
+    return says(ImageLaterality=one, Laterality=other)
 
 
 _IMPLANT = says(BreastImplantPresent="YES")
@@ -179,9 +185,9 @@ _TABLE = (
     Kind("eight_bits", "I10", "an image of eight bits", _extra(changes.in_eight_bits)),
     Kind("color", "I10", "an image in color", _extra(changes.in_color)),
     # What shows another side or view.
-    Kind("both_sides", "I11", "an image of both breasts", _extra(says(ImageLaterality="B"))),
-    Kind("no_side", "I11", "an image of no side", _extra(says(ImageLaterality=None))),
-    Kind("two_sides", "I11", "an image that says L and R", _extra(says(Laterality="R"))),
+    Kind("both_sides", "I11", "an image of both breasts", _extra(_side("B"))),
+    Kind("no_side", "I11", "an image of no side", _extra(_side(None))),
+    Kind("two_sides", "I11", "an image that says L and R", _extra(_side("L", "R"))),
     Kind(
         "lateral",
         "I12",

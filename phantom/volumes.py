@@ -86,13 +86,13 @@ def _begun(view: Dataset, sop_class: UID, frames: Sequence[NDArray[np.integer]])
 def _shared(view: Dataset) -> Dataset:
     """Say what holds of every frame."""
     anatomy = deepcopy(view.AnatomicRegionSequence[0])
-    spacing = [float(each) * THINNED for each in view.ImagerPixelSpacing]
+    said = view.get("ImagerPixelSpacing") or view.PixelSpacing
+    spacing = [float(each) * THINNED for each in said]
+    side = view.get("ImageLaterality") or view.Laterality
     top = (1 << view.BitsStored) - 1
     return _item(
         PixelMeasuresSequence=[_item(PixelSpacing=spacing, SliceThickness=_SLICE_MM)],
-        FrameAnatomySequence=[
-            _item(FrameLaterality=view.ImageLaterality, AnatomicRegionSequence=[anatomy])
-        ],
+        FrameAnatomySequence=[_item(FrameLaterality=side, AnatomicRegionSequence=[anatomy])],
         FrameVOILUTSequence=[_item(WindowCenter=(top + 1) / 2, WindowWidth=top + 1)],
         PixelValueTransformationSequence=[
             _item(RescaleIntercept=0, RescaleSlope=1, RescaleType="US")

@@ -7,14 +7,16 @@ never changed in meaning.
 
 import re
 import warnings
-from datetime import datetime
+from collections.abc import Iterator
 
 from pydicom import config
-from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
-from pydicom.valuerep import PersonName, format_number_as_ds
+
+from dicom_node.reporting.decoding import readable, values
+from dicom_node.reporting.repairs import MAX_DS, repair_values
+
+__all__ = ["MAX_DS", "PATIENT_AND_STUDY", "tidy"]
 
 PATIENT_AND_STUDY = (  # type 2 in PS3.3, C.7.1.1 and C.7.2.1
     "PatientName",
@@ -27,17 +29,15 @@ PATIENT_AND_STUDY = (  # type 2 in PS3.3, C.7.1.1 and C.7.2.1
     "AccessionNumber",
     "ReferringPhysicianName",
 )
-LONG_STRINGS = (  # the equipment's own words, which every object repeats; LO, 64 characters
-    "Manufacturer",
-    "ManufacturerModelName",
-    "DeviceSerialNumber",
-    "InstitutionName",
-    "InstitutionalDepartmentName",
-)
-MAX_LO = 64
-MAX_SH = 16
-MAX_DS = 16
-UNREADABLE = (ValueError, TypeError, AttributeError, NotImplementedError)
+SIDES = {  # what is written for a side: letters, words, codes of today and of before 2019
+    **dict.fromkeys(("L", "LEFT", "7771000", "G-A101"), "L"),
+    **dict.fromkeys(("R", "RIGHT", "24028007", "G-A100"), "R"),
+}
+DIRECTIONS = re.compile("[APRLHF]{1,3}")  # PS3.3, C.7.6.1.1.1
+FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
+SPACINGS = ("ImagerPixelSpacing", "PixelSpacing", "NominalScannedPixelSpacing")
+DESCRIPTOR = 3  # values of a table's descriptor
 
 
 def tidy(header: Dataset) -> Dataset:
@@ -45,129 +45,126 @@ def tidy(header: Dataset) -> Dataset:
     # Odd values are what this is for: they are repaired here, not warned about.
     with config.disable_value_validation(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        clean = _readable(header)
+        clean = readable(header)
         clean.SpecificCharacterSet = "ISO_IR 192"
-        _shorten_numbers(clean)
+        repair_values(clean)
         for keyword in PATIENT_AND_STUDY:
             if clean.get(keyword) is None:
                 setattr(clean, keyword, "")
-        _repair_dates(clean)
-        _repair_words(clean)
+        _repair_patient(clean)
+        _repair_zone(clean)
         _repair_window(clean)
+        _repair_polarity(clean)
         _repair_geometry(clean)
     return clean
 
 
-def _readable(header: Dataset) -> Dataset:
-    """Copy what can be read, in Unicode."""
-    clean = Dataset()
-    for tag in header.keys():  # noqa: SIM118 - iterating the dataset itself reads every value
-        if tag.group % 2 or tag.group >= 0x6000:  # noqa: PLR2004 - overlays and pixels
-            continue
-        try:
-            clean.add(_copied(header[tag]))
-        except UNREADABLE:
-            continue
-    return clean
-
-
-def _copied(element: DataElement) -> DataElement:
-    """Copy an element; names, which stay bytes until they are asked for, become words."""
-    value = element.value
-    if element.VR == "SQ":
-        value = Sequence([_readable(each) for each in value])
-    elif element.VR == "PN":
-        value = [PersonName(str(name)) for name in value] if element.VM > 1 else str(value or "")
-    return DataElement(element.tag, element.VR, value)
-
-
-def _shorten_numbers(clean: Dataset) -> None:
-    """Write decimal strings with at most 16 characters (PS3.5, 6.2)."""
-    for element in clean.iterall():
-        if element.VR == "DS" and element.value not in (None, ""):
-            many = isinstance(element.value, MultiValue)
-            values = element.value if many else [element.value]
-            if any(len(str(value)) > MAX_DS for value in values):
-                short = [format_number_as_ds(float(value)) for value in values]
-                element.value = short if many else short[0]
-
-
-def _repair_dates(clean: Dataset) -> None:
-    """Blank out dates and times that are none, and write old ones in today's form."""
-    for element in clean:
-        if element.VR in ("DA", "TM", "DT") and element.value not in (None, ""):
-            written = str(element.value)
-            element.value = _DATES[element.VR](written) or ""
-
-
-def _day(written: str) -> str | None:
-    digits = re.sub(r"[.\-/ ]", "", written)  # 1998.03.15 is ACR-NEMA's form
-    try:
-        return datetime.strptime(digits, "%Y%m%d").strftime("%Y%m%d")  # noqa: DTZ007 - a day has no zone
-    except ValueError:
-        return None
-
-
-def _time(written: str) -> str | None:
-    digits = re.sub(r"[: ]", "", written)
-    hours = r"([01]\d|2[0-3])"
-    return digits if re.fullmatch(hours + r"([0-5]\d([0-5]\d(\.\d{1,6})?)?)?", digits) else None
-
-
-def _moment(written: str) -> str | None:
-    return written if _day(written[:8]) else None
-
-
-_DATES = {"DA": _day, "TM": _time, "DT": _moment}
-
-
-def _repair_words(clean: Dataset) -> None:
-    """Use the standard's letters for the sex, and no more of the equipment's words than fit."""
+def _repair_patient(clean: Dataset) -> None:
+    """Use the standard's letters for the sex; write an age with three digits and its unit."""
     sex = str(clean.PatientSex or "").strip().upper()[:1]
     clean.PatientSex = {"F": "F", "M": "M", "O": "O", "W": "F"}.get(sex, "O" if sex else "")
-    for keyword in LONG_STRINGS:
-        if clean.get(keyword):
-            setattr(clean, keyword, _cut(str(clean.get(keyword)), MAX_LO))
-    if clean.get("StationName"):
-        clean.StationName = _cut(str(clean.StationName), MAX_SH)
-    versions = clean.get("SoftwareVersions")
-    if versions:
-        each = versions if isinstance(versions, MultiValue) else [versions]
-        clean.SoftwareVersions = [_cut(str(version), MAX_LO) for version in each if version]
+    if "PatientAge" in clean:
+        said = re.fullmatch(r"0*(\d{1,3})([DWMY])", str(clean.PatientAge or "").strip().upper())
+        if said is None:
+            del clean.PatientAge
+        else:
+            clean.PatientAge = f"{int(said[1]):03d}{said[2]}"
 
 
-def _cut(words: str, length: int) -> str:
-    return words.replace("\\", "/").strip()[:length]
+def _repair_zone(clean: Dataset) -> None:
+    """Leave out an offset from UTC that is none (PS3.3, C.12.1.1.8)."""
+    offset = str(clean.get("TimezoneOffsetFromUTC") or "")
+    if "TimezoneOffsetFromUTC" in clean and not re.fullmatch(r"[+-](0\d|1[0-4])[0-5]\d", offset):
+        del clean.TimezoneOffsetFromUTC
 
 
 def _repair_window(clean: Dataset) -> None:
-    """Leave one way of showing the image: a whole window, or a table."""
-    if "VOILUTFunction" in clean and not clean.VOILUTFunction:
+    """Leave one way of showing the image: windows that can be applied, or else a table."""
+    function = str(clean.get("VOILUTFunction") or "").strip().upper()
+    if "VOILUTFunction" in clean:
         del clean.VOILUTFunction
-    window = ("WindowCenter", "WindowWidth")
-    if not all(clean.get(keyword) not in (None, "") for keyword in window):
-        for keyword in (*window, "WindowCenterWidthExplanation"):
+    if not (function in ("", *FUNCTIONS) and _leave_usable_windows(clean, function)):
+        for keyword in WINDOW:
             if keyword in clean:
                 del clean[keyword]
-    if "WindowCenter" in clean and "VOILUTSequence" in clean:
+    elif function:
+        clean.VOILUTFunction = function
+    tables = [item for item in clean.get("VOILUTSequence", []) if _is_table(item)]
+    if "VOILUTSequence" in clean:
         del clean.VOILUTSequence
+    if tables and "WindowCenter" not in clean:
+        clean.VOILUTSequence = Sequence(tables)
+
+
+def _leave_usable_windows(clean: Dataset, function: str) -> bool:
+    """Take out windows without a width, and names that do not count as many; tell what is left."""
+    centers, widths, names = (_values(clean, keyword) for keyword in WINDOW[:3])
+    least = 1.0 if function in ("", "LINEAR") else 0.0  # PS3.3, C.11.2.1.2
+    pairs = list(zip(centers, widths, strict=False))
+    good = [float(str(width)) >= least and float(str(width)) > 0 for _, width in pairs]
+    if len(names) != len(pairs) and "WindowCenterWidthExplanation" in clean:
+        del clean.WindowCenterWidthExplanation
+        names = []
+    if any(good) and not (all(good) and len(centers) == len(widths) == len(pairs)):
+        for keyword, said in zip(WINDOW, (centers, widths, names), strict=False):
+            if said:
+                kept = [each for each, stays in zip(said, good, strict=False) if stays]
+                setattr(clean, keyword, kept if len(kept) > 1 else kept[0])
+    return any(good)
+
+
+def _is_table(item: Dataset) -> bool:
+    return len(_values(item, "LUTDescriptor")) == DESCRIPTOR and bool(item.get("LUTData"))
+
+
+def _repair_polarity(clean: Dataset) -> None:
+    """Say in both places which end of the scale is white, where one is left out."""
+    shapes = {"MONOCHROME1": "INVERSE", "MONOCHROME2": "IDENTITY"}
+    photometric = str(clean.get("PhotometricInterpretation") or "")
+    said = str(clean.get("PresentationLUTShape") or "")
+    # MONOCHROME1 alone makes small values white, whatever stands beside it (PS3.3, C.7.6.3.1.2).
+    if photometric in shapes and (photometric == "MONOCHROME1" or said not in shapes.values()):
+        clean.PresentationLUTShape = shapes[photometric]
 
 
 def _repair_geometry(clean: Dataset) -> None:
-    """Say which breast, which way up and how large, where builders look for it."""
-    if not clean.get("ImageLaterality") and clean.get("Laterality") in ("L", "R"):
-        clean.ImageLaterality = clean.Laterality
-    orientation = clean.get("PatientOrientation")
-    if not (isinstance(orientation, MultiValue) and len(orientation) == 2 and all(orientation)):  # noqa: PLR2004 - rows and columns
-        clean.PatientOrientation = None
-    for keyword in ("ImagerPixelSpacing", "PixelSpacing"):
-        if keyword in clean and not _is_spacing(clean.get(keyword)):
+    """Say which breast, which way up and how large, where builders look for it.
+
+    An orientation that nobody wrote is not made up from the view: that would say how the pixels
+    lie without having looked at them.
+    """
+    sides = list(_sides(clean))
+    if sides and (sides[0][0] == "ImageLaterality" or len({side for _, side in sides}) == 1):
+        clean.ImageLaterality = sides[0][1]
+    orientation = [str(each).strip().upper() for each in _values(clean, "PatientOrientation")]
+    whole = len(orientation) == 2 and all(map(DIRECTIONS.fullmatch, orientation))  # noqa: PLR2004 - rows and columns
+    clean.PatientOrientation = orientation if whole else None
+    for keyword in SPACINGS:
+        if keyword in clean and not _is_spacing(_values(clean, keyword)):
             del clean[keyword]
-    if "ImagerPixelSpacing" not in clean and "PixelSpacing" in clean:
-        clean.ImagerPixelSpacing = clean.PixelSpacing
+    for keyword in SPACINGS[1:]:
+        if "ImagerPixelSpacing" not in clean and keyword in clean:
+            clean.ImagerPixelSpacing = clean[keyword].value
 
 
-def _is_spacing(value: object) -> bool:
-    if not isinstance(value, MultiValue) or len(value) != 2:  # noqa: PLR2004 - rows and columns
-        return False
-    return all(isinstance(number, float) and number > 0 for number in value)
+def _sides(clean: Dataset) -> Iterator[tuple[str, str]]:
+    """Find every place that says which breast this is, the one that counts first."""
+    for keyword in ("ImageLaterality", "Laterality"):
+        if side := SIDES.get(str(clean.get(keyword) or "").strip().upper()):
+            yield keyword, side
+    for group in clean.get("SharedFunctionalGroupsSequence", []):
+        for anatomy in group.get("FrameAnatomySequence", []):
+            if side := SIDES.get(str(anatomy.get("FrameLaterality") or "").strip().upper()):
+                yield "FrameLaterality", side
+    for region in clean.get("AnatomicRegionSequence", []):
+        for modifier in region.get("AnatomicRegionModifierSequence", []):
+            if side := SIDES.get(str(modifier.get("CodeValue") or "")):
+                yield "AnatomicRegionModifierSequence", side
+
+
+def _values(clean: Dataset, keyword: str) -> list[object]:
+    return values(clean[keyword]) if keyword in clean else []
+
+
+def _is_spacing(spacing: list[object]) -> bool:
+    return len(spacing) == 2 and all(float(str(each)) > 0 for each in spacing)  # noqa: PLR2004

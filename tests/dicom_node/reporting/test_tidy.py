@@ -80,6 +80,24 @@ def test_values_that_are_none_are_repaired_or_blanked(
     assert tidy(through_a_file(headers[0])).get(keyword) == repaired
 
 
+@pytest.mark.parametrize(
+    ("written", "repaired"),
+    [
+        ("060Y", "060Y"),
+        ("60Y", "060Y"),
+        ("0060y", "060Y"),
+        ("6M", "006M"),
+        ("60", None),
+        ("", None),
+    ],
+)
+def test_an_age_has_three_digits_and_a_unit_or_is_left_out(
+    headers: list[Dataset], written: str, repaired: str | None
+) -> None:
+    put(headers[0], "PatientAge", written.encode())
+    assert tidy(through_a_file(headers[0])).get("PatientAge") == repaired
+
+
 def test_a_long_decimal_string_is_shortened(headers: list[Dataset]) -> None:
     put(headers[0], "ImagerPixelSpacing", b"0.07000000000000000666\\0.07000000000000000666")
     spacing = tidy(headers[0]).ImagerPixelSpacing
