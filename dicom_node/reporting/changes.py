@@ -20,7 +20,7 @@ class Mark:
 class Telling:
     """What one round told."""
 
-    round: int
+    round: int  # which the next one calls by its number
     reader: str  # "shared_trunk 1.2.0 at operating point balanced"
     weights: str
     views: Mapping[str, str]  # by SOP instance UID: "LCC"
@@ -36,13 +36,12 @@ def percent(share: float | None) -> str:
 def changes(before: Telling, now: Telling) -> str:
     """Say what a round changes about an earlier one."""
     clauses = (
-        f"Round {now.round}: replaces the report of round {before.round}",
         *_views(before, now),
         *_marks(before, now),
         *_exam_score(before, now),
         *_reader(before, now),
     )
-    return f"{'; '.join(clauses)}."
+    return f"Since round {before.round}: {'; '.join(clauses)}."
 
 
 def _views(before: Telling, now: Telling) -> Iterator[str]:

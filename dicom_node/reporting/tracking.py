@@ -38,11 +38,12 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a finding stands; of several at one place, which of them."""
+    """Which finding of an exam this is; of several that are alike, which of them."""
 
     sop_uid: str
     kind: Kind
     box: Box
+    score: float
     turn: int
 
 
@@ -50,12 +51,12 @@ Names = Mapping[Spot, Name]
 
 
 def spots(view: ViewFindings) -> Iterator[tuple[Spot, Finding]]:
-    """Tell the findings of a view apart."""
-    turns = Counter[tuple[Kind, Box]]()
+    """Tell the findings of a view apart, whichever of them are left out."""
+    turns = Counter[tuple[Kind, Box, float]]()
     for finding in view.findings:
-        turns[finding.kind, finding.box] += 1
-        turn = turns[finding.kind, finding.box]
-        yield Spot(view.sop_instance_uid, finding.kind, finding.box, turn), finding
+        alike = finding.kind, finding.box, finding.score
+        turns[alike] += 1
+        yield Spot(view.sop_instance_uid, *alike, turns[alike]), finding
 
 
 def named(exam: ExamFindings, known: Sequence[Known], bundle: str) -> dict[Spot, Name]:

@@ -21,21 +21,19 @@ def test_a_late_view_with_a_finding() -> None:
         views={**FIRST.views, "4": "RMLO"},
         marks={**FIRST.marks, "m3": Mark("RMLO mass 1", "60.0 %", "")},
     )
-    assert changes(FIRST, now) == (
-        "Round 2: replaces the report of round 1; RMLO added; 1 finding new (RMLO mass 1)."
-    )
+    assert changes(FIRST, now) == ("Since round 1: RMLO added; 1 finding new (RMLO mass 1).")
 
 
 def test_a_late_view_that_changes_nothing() -> None:
     now = replace(SECOND, views={**FIRST.views, "4": "RMLO"})
-    said = "Round 2: replaces the report of round 1; RMLO added; no finding changed."
+    said = "Since round 1: RMLO added; no finding changed."
     assert changes(FIRST, now) == said
 
 
 def test_findings_that_are_gone_or_scored_anew() -> None:
     now = replace(SECOND, marks={"m1": Mark("LCC mass 1", "85.0 %", "83.0 %")}, score="")
     assert changes(FIRST, now) == (
-        "Round 2: replaces the report of round 1; 1 finding gone (LCC mass 2); "
+        "Since round 1: 1 finding gone (LCC mass 2); "
         "1 finding with another score (LCC mass 1: certainty was 91.3 %, is 85.0 %); "
         "cancer score of the exam was 82.5 %, is not judged."
     )
@@ -51,7 +49,7 @@ def test_several_of_a_kind_are_listed() -> None:
         },
     )
     assert changes(FIRST, now) == (
-        "Round 2: replaces the report of round 1; RMLO and RCC added; "
+        "Since round 1: RMLO and RCC added; "
         "2 findings with another score (LCC mass 1: certainty was 91.3 %, is 85.0 % and "
         "probability of cancer was 83.0 %, is 10.0 %, LCC mass 2: probability of cancer was not "
         "judged, is 1.0 %)."
@@ -61,8 +59,7 @@ def test_several_of_a_kind_are_listed() -> None:
 def test_a_repeated_view_is_read_from_the_newer_image_and_one_may_be_left_out() -> None:
     now = replace(SECOND, views={"9": "LCC", "3": "LMLO"})
     assert changes(FIRST, now) == (
-        "Round 2: replaces the report of round 1; LCC read from a newer image; "
-        "RCC not read any more; no finding changed."
+        "Since round 1: LCC read from a newer image; RCC not read any more; no finding changed."
     )
 
 

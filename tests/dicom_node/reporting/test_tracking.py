@@ -131,7 +131,7 @@ def test_overlap_is_a_share_and_the_same_from_both_sides(one: Box, other: Box) -
 
 
 def test_names_follow_from_what_they_name() -> None:
-    spot = Spot(IMAGE, Kind.MASS, Box(0, 0, 40, 40), 1)
+    spot = Spot(IMAGE, Kind.MASS, Box(0, 0, 40, 40), 0.5, 1)
     one, two = (named(exam(mass(0, 0)), [], bundle)[spot] for bundle in ("a", "a"))
     assert one == two == Name("LCC mass 1", one.uid)
     assert named(exam(mass(0, 0)), [], "b")[spot].uid != one.uid
