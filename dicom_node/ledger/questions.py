@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Engine, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from dicom_node.ledger.tables import (
     Association,
     Case,
     Delivery,
     Event,
+    Finding,
     Instance,
+    Lesion,
     ModelRun,
     Product,
     Recall,
@@ -161,6 +163,25 @@ class Questions:
             case_id: [f"{run.system} {run.version}" for run in runs if run.place or len(runs) == 1]
             for case_id, runs in readers.items()
         }
+
+    def findings_of(self, case_id: int) -> Sequence[Finding]:
+        """Return the findings of the reading that is reported, in its order."""
+        with self._session() as session:
+            return session.scalars(
+                select(Finding).where(Finding.case_id == case_id).order_by(Finding.id)
+            ).all()
+
+    def lesions_before(self, case: Case) -> Sequence[Lesion]:
+        """Return what earlier rounds of the study called their findings, first to last."""
+        with self._session() as session:
+            return session.scalars(
+                select(Lesion)
+                .join(Finding, Lesion.finding_id == Finding.id)
+                .join(Case, Finding.case_id == Case.id)
+                .where(Case.study_uid == case.study_uid, Case.round < case.round)
+                .order_by(Case.round, Finding.id)
+                .options(joinedload(Lesion.finding))
+            ).all()
 
     def products_of(self, case_id: int) -> Sequence[Product]:
         """Return the objects that a case made."""

@@ -186,6 +186,19 @@ class Finding(Base):
     uncertainty: Mapped[float | None]  # in logits; null where one alone saw it
 
 
+class Lesion(Base):
+    """What the reports call a finding; a lesion that is seen again keeps both over rounds."""
+
+    __tablename__ = "lesions"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    finding_id: Mapped[int] = mapped_column(ForeignKey("findings.id"), unique=True)
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    tracking_uid: Mapped[str] = mapped_column(String(UID_LENGTH), index=True)
+
+    finding: Mapped[Finding] = relationship()
+
+
 class Product(Base):
     """One DICOM object that was built, proved and written; it is never altered."""
 
