@@ -48,7 +48,7 @@ def recall(
     bell, refused = Bell(node.settings), 0
     for case in cases:
         try:
-            say(escape(take_back(shop, case, REJECTIONS[reason], by)))
+            say(escape(take_back(shop, case, reason, by)))
         except NotYourTurn as answer:
             say(escape(str(answer)))
             refused += 1

@@ -171,6 +171,16 @@ class Questions:
                 select(Finding).where(Finding.case_id == case_id).order_by(Finding.id)
             ).all()
 
+    def lesions_of(self, case_id: int) -> Sequence[Lesion]:
+        """Return what the reports of a case called its findings, in their order."""
+        with self._session() as session:
+            return session.scalars(
+                select(Lesion)
+                .join(Finding, Lesion.finding_id == Finding.id)
+                .where(Finding.case_id == case_id)
+                .order_by(Finding.id)
+            ).all()
+
     def lesions_before(self, case: Case) -> Sequence[Lesion]:
         """Return what earlier rounds of the study called their findings, first to last."""
         with self._session() as session:

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Self
 
 from dicom_node.reporting import naming
+from dicom_node.reporting.changes import Telling
+from dicom_node.reporting.tracking import Names
 from dicom_node.reporting.unread import Unread
 
 
@@ -34,6 +36,9 @@ class Circumstances:
     edition: str = ""  # how this one differs from what the node makes by itself
     unread: tuple[Unread, ...] = ()  # images that came along and were not read
     remarks: tuple[str, ...] = ()  # sentences that every text has to hold besides its own
+    names: Names | None = None  # what the lesions are called; None: as in a first round
+    before: Telling | None = None  # what the round before told, where there is one that holds
+    recalled: tuple[str, ...] = ()  # which earlier results were taken back, in sentences
 
     def __post_init__(self) -> None:
         if self.made_at.tzinfo is None:
@@ -60,5 +65,7 @@ class Circumstances:
         if self.predecessor is not None:
             replaced += f": replaces the report of round {self.predecessor.round}"
         plural = "" if self.images_added == 1 else "s"
-        added = f"; {self.images_added} image{plural} added" if self.images_added else ""
+        # What was told before can be compared; else the images can at least be counted.
+        counted = self.images_added and self.before is None
+        added = f"; {self.images_added} image{plural} added" if counted else ""
         return f"{replaced}{added}."

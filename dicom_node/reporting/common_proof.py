@@ -9,7 +9,9 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
+from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.lightbox import Lightbox
+from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.profile import Profile
 from dicom_node.reporting.sources import Source
 from dicom_node.reporting.tidy import MAX_DS, PATIENT_AND_STUDY
@@ -27,6 +29,14 @@ SIGNED = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """By whom an object was made, when, and after what."""
+
+    maker: Maker
+    circumstances: Circumstances
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Claim:
     """An object as it was read back, and what it has to agree with."""
@@ -38,6 +48,7 @@ class Claim:
     profile: Profile
     unread: tuple[Unread, ...]  # images that came along and were not read
     remarks: tuple[str, ...]  # sentences that every text has to hold besides its own
+    origin: Origin | None = None  # None where the caller cannot know it: then nobody checks it
     lightbox: Lightbox | None = None  # the images' pixels, where an object shows them
 
     @property

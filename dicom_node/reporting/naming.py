@@ -27,12 +27,12 @@ def instance_uid(kind: str, study_uid: str, round_: int, bundle: str, image_uid:
     return uid("instance", kind, study_uid, str(round_), bundle, image_uid)
 
 
-def tracking_uid(bundle: str, image_uid: str, *place: str) -> UID:
-    """Name a lesion by where it was seen.
+def tracking_uid(bundle: str, image_uid: str, name: str, *place: str) -> UID:
+    """Name a lesion by what it was called and where it was seen first.
 
-    The round is left out on purpose: a lesion seen again keeps its name.
+    The round is left out on purpose: a lesion seen again keeps its UID.
     """
-    return uid("tracking", bundle, image_uid, *place)
+    return uid("tracking", bundle, image_uid, name, *place)
 
 
 def device_uid(manufacturer: str, model: str, serial_number: str) -> UID:

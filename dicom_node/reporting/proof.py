@@ -22,12 +22,13 @@ from dicom_node.errors import told
 from dicom_node.reporting import (
     common_proof,
     presentation_state_proof,
+    revision_proof,
     secondary_capture_proof,
     segmentation_proof,
     sr_proof,
     summary_proof,
 )
-from dicom_node.reporting.common_proof import Check, Claim
+from dicom_node.reporting.common_proof import Check, Claim, Origin
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.profile import PLAIN, Profile
@@ -37,7 +38,7 @@ from dicom_node.reporting.unread import Unread
 from inference.findings import ExamFindings
 
 OWN: dict[str, tuple[Check, ...]] = {
-    **dict.fromkeys(sr_proof.TEMPLATES, sr_proof.CHECKS),
+    **dict.fromkeys(sr_proof.TEMPLATES, (*sr_proof.CHECKS, *revision_proof.CHECKS)),
     SegmentationStorage: segmentation_proof.CHECKS,
     GrayscaleSoftcopyPresentationStateStorage: presentation_state_proof.CHECKS,
     SecondaryCaptureImageStorage: secondary_capture_proof.CHECKS,
@@ -64,6 +65,7 @@ def prove(  # noqa: PLR0913 - what an object is held against, each by its name
     profile: Profile = PLAIN,
     unread: Sequence[Unread] = (),
     remarks: Sequence[str] = (),
+    origin: Origin | None = None,
 ) -> None:
     """Raise Unsound unless the object says what was found, and nothing else.
 
@@ -78,11 +80,12 @@ def prove(  # noqa: PLR0913 - what an object is held against, each by its name
                 str(header.SOPInstanceUID): header
                 for header in (*tidied, *(one.header for one in unread if one.missed))
             },
-            sources=sources(tidied, exam),
+            sources=sources(tidied, exam, origin.circumstances.names if origin else None),
             exam=exam,
             profile=profile,
             unread=tuple(unread),
             remarks=tuple(remarks),
+            origin=origin,
             lightbox=lightbox,
         )
         reasons = [reason for check in _checks(claim.dataset) for reason in _faults(check, claim)]

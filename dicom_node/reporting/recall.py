@@ -13,6 +13,7 @@ from dicom_node.ledger.questions import Debt
 from dicom_node.ledger.recalls import recall_case, said_before
 from dicom_node.ledger.tables import Case, Delivery, Product, Recall
 from dicom_node.life import Receipt
+from dicom_node.reporting import codes
 from dicom_node.reporting.codes import Concept
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import maker_of
@@ -32,7 +33,7 @@ class Holder:
     products: tuple[Product, ...]
 
 
-def recall(shop: Workshop, case: Case, reason: Concept, by: str) -> str:
+def recall(shop: Workshop, case: Case, code: str, by: str) -> str:
     """Recall a case, and say what that did.
 
     A note names exactly what its destination has: an archive may refuse one that names more.
@@ -43,7 +44,7 @@ def recall(shop: Workshop, case: Case, reason: Concept, by: str) -> str:
     debts = shop.questions.debts_of(case.id)
     if not debts:
         raise NotYourTurn(f"case {case.id} ({case.state}) has sent nothing: nothing to recall")
-    at = now()
+    at, reason = now(), codes.REJECTIONS[code]
     notes = list(_notes(shop, case, reason, at, list(_holders(debts))))
     row = Recall(
         case_id=case.id,

@@ -51,7 +51,7 @@ def report(  # noqa: PLR0913 - what a report follows from, each by its name
     if unknown := wanted - KINDS - KINDS_ON_DEMAND:
         known = ", ".join(sorted(KINDS | KINDS_ON_DEMAND))
         raise ValueError(f"no object is called {', '.join(sorted(unknown))}; there are {known}")
-    found = sources([tidy(header) for header in headers], exam)
+    found = sources([tidy(header) for header in headers], exam, circumstances.names)
     built = []
     # Identifiers that are too long for their VR are copied as they are, without a word.
     with config.disable_value_validation():

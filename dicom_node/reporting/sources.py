@@ -1,7 +1,6 @@
 """The images a report speaks of, each with its lesions, named and drawn once for all objects."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,8 +8,8 @@ from typing import Protocol
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from dicom_node.reporting import naming
 from dicom_node.reporting.outline import Point, outline
+from dicom_node.reporting.tracking import Names, named, spots
 from inference.findings import ExamFindings, Finding, ViewFindings
 
 
@@ -61,14 +60,20 @@ def edition_words(exam: Read, edition: str) -> str:
     return f"{bundle_words(exam)}/{edition}" if edition else bundle_words(exam)
 
 
-def sources(headers: Sequence[Dataset], exam: ExamFindings) -> tuple[Source, ...]:
-    """Put headers and findings together, in the order of the exam's views."""
+def sources(
+    headers: Sequence[Dataset], exam: ExamFindings, names: Names | None = None
+) -> tuple[Source, ...]:
+    """Put headers and findings together, in the order of the exam's views.
+
+    Without names, the exam is the first of its study, and all of it is here.
+    """
     _same_study(headers)
     if not exam.marks and exam.cancer_score is None:
         raise ValueError("the exam was neither marked nor judged; there is nothing to report on")
     if exam.cancer_score is not None:
         _proper_score("the exam", exam.cancer_score)
     by_uid = {str(header.SOPInstanceUID): header for header in headers}
+    names = named(exam, (), bundle_words(exam)) if names is None else names
     found = []
     for view in exam.views:
         name = f"{view.side}{view.projection}"
@@ -79,7 +84,7 @@ def sources(headers: Sequence[Dataset], exam: ExamFindings) -> tuple[Source, ...
             )
         if view.cancer_score is not None:
             _proper_score(name, view.cancer_score)
-        lesions = tuple(_lesions(view, header, exam))
+        lesions = tuple(_lesions(view, header, exam, names))
         found.append(Source(header, view, lesions))
     if not found:
         raise ValueError("the exam has no views; there is nothing to report on")
@@ -92,28 +97,21 @@ def _same_study(headers: Sequence[Dataset]) -> None:
         raise ValueError(f"the headers are of {len(studies)} studies; report one at a time")
 
 
-def _lesions(view: ViewFindings, header: Dataset, exam: ExamFindings) -> Iterator[Lesion]:
+def _lesions(
+    view: ViewFindings, header: Dataset, exam: ExamFindings, names: Names
+) -> Iterator[Lesion]:
     rows, columns = int(header.Rows), int(header.Columns)
-    kinds: Counter[str] = Counter()
-    places: Counter[tuple[str, ...]] = Counter()
-    for finding in view.findings:
-        kinds[finding.kind] += 1
-        name = f"{view.side}{view.projection} {finding.kind} {kinds[finding.kind]}"
+    for spot, finding in spots(view):
+        name, uid = names[spot].words, names[spot].uid
         _proper_finding(name, finding, rows, columns)
         if len(exam.members) > 1 and not 0 < len(finding.systems) == len(finding.scores):
             raise ValueError(f"{name} does not say who of {len(exam.members)} saw it, and how sure")
         if finding.kind not in exam.marks:
             raise ValueError(f"{name} is of a kind that {exam.system} did not look for")
-        box = finding.box
-        edges = (box.left, box.top, box.right, box.bottom)
-        place = (str(finding.kind), *(f"{edge:.1f}" for edge in edges))
-        places[place] += 1
         yield Lesion(
             finding=finding,
             name=name,
-            uid=naming.tracking_uid(
-                bundle_words(exam), view.sop_instance_uid, *place, str(places[place])
-            ),
+            uid=uid,
             center=_center(finding, rows, columns),
             outline=outline(finding, rows, columns),
             area_mm2=_area_mm2(finding, header),

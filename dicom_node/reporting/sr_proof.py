@@ -165,11 +165,11 @@ def _shape_faults(item: Dataset, path: Sequence[Point]) -> Iterator[str]:
 
 def one_image(claim: Claim) -> Iterator[str]:
     """Check that a measurement report is about one image; OHIF draws no more of it."""
-    if claim.dataset.SOPClassUID != MammographyCADSRStorage and len(_spoken_of(claim)) != 1:
-        yield f"the report is about {len(_spoken_of(claim))} images; OHIF draws one"
+    if claim.dataset.SOPClassUID != MammographyCADSRStorage and len(spoken_of(claim)) != 1:
+        yield f"the report is about {len(spoken_of(claim))} images; OHIF draws one"
 
 
-def _spoken_of(claim: Claim) -> Sequence[Source]:
+def spoken_of(claim: Claim) -> Sequence[Source]:
     """Return the sources a report is about: all of them, or those in its evidence."""
     if claim.dataset.SOPClassUID == MammographyCADSRStorage:
         return claim.sources
@@ -187,7 +187,7 @@ def findings(claim: Claim) -> Iterator[str]:
     held = [item for item in items.values() if is_named(item, holder)]
     expected = {
         str(lesion.uid): (source, lesion)
-        for source in _spoken_of(claim)
+        for source in spoken_of(claim)
         for lesion in source.lesions
     }
     if len(held) != len(expected):

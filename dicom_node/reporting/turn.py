@@ -13,9 +13,11 @@ from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Case, Delivery, Instance, Product
 from dicom_node.life import REPORT, Receipt, State
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
+from dicom_node.reporting.common_proof import Origin
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.maker import Maker, maker_of
+from dicom_node.reporting.past import Past, remembered
 from dicom_node.reporting.profile import PLAIN, Profile, profile_of
 from dicom_node.reporting.proof import prove
 from dicom_node.reporting.report import KINDS, Built
@@ -52,6 +54,7 @@ class Material:
     exam: ExamFindings
     lightbox: Lightbox
     unread: tuple[Unread, ...]
+    past: Past
 
 
 def report(shop: Workshop, case_id: int) -> None:
@@ -66,11 +69,14 @@ def report(shop: Workshop, case_id: int) -> None:
         _after_the_former(shop, case)
         exam = unpack(shop.spool.read(run.findings_path, run.findings_sha256))
         images = shop.questions.images_of(case)
+        past, lesions = remembered(shop.questions, shop.spool, case, exam)
+        turn.leave(*lesions)
         material = Material(
             _headers(shop, images, exam),
             exam,
             _lightbox(shop, images),
             tuple(_unread(shop, case, images, exam)),
+            past,
         )
         counts = Counter[str]()
         made_at = run.made_at.astimezone()  # the clock on the wall, as the images have it
@@ -144,11 +150,19 @@ def _proved(
 ) -> Iterator[Built]:
     """Build one kind of object as a destination wants it, and prove it."""
     what = shown(material.exam, profile)
-    circumstances = replace(circumstances, unread=material.unread, remarks=what.remarks)
+    circumstances = replace(
+        circumstances,
+        unread=material.unread,
+        remarks=what.remarks,
+        names=material.past.names,
+        before=material.past.told_to(profile),
+        recalled=material.past.recalled,
+    )
+    maker = _maker(shop, profile)
     for built in build(
         material.headers,
         what.exam,
-        _maker(shop, profile),
+        maker,
         circumstances,
         frozenset({kind}),
         profile,
@@ -162,6 +176,7 @@ def _proved(
             profile=profile,
             unread=material.unread,
             remarks=what.remarks,
+            origin=Origin(maker, circumstances),
         )
         yield built
 

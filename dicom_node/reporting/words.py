@@ -1,13 +1,15 @@
 """What a report says in words: what was looked for, what came out, and who saw it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from dicom_node.reporting.changes import Mark, Telling, changes, percent
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.places import pairs, place
 from dicom_node.reporting.sources import Lesion, Source
+from dicom_node.reporting.tracking import Name
 from dicom_node.reporting.unread import not_read
-from inference.findings import ExamFindings, Kind, Member
+from inference.findings import ExamFindings, Finding, Kind, Member
 
 PLURALS = {Kind.MASS: "masses", Kind.CALCIFICATION: "calcifications"}
 
@@ -23,7 +25,7 @@ def impression(
         *promised(sources, exam),
         *not_read(circumstances.unread),
         *circumstances.remarks,
-        circumstances.change,
+        *revision(sources, exam, circumstances),
     )
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -45,6 +47,37 @@ def scope(exam: ExamFindings) -> Iterator[str]:
     yield looked_for(exam)
     if exam.cancer_score is None:
         yield "Nobody judged cancer." if several(exam) else "The system does not judge cancer."
+
+
+def revision(
+    sources: Sequence[Source], exam: ExamFindings, circumstances: Circumstances
+) -> Iterator[str]:
+    """Say what a later round replaces and changes, and what was taken back before it."""
+    if circumstances.change:
+        yield circumstances.change
+    yield from circumstances.recalled
+    if circumstances.before is not None:
+        found = [
+            (Name(lesion.name, lesion.uid), lesion.finding)
+            for source in sources
+            for lesion in source.lesions
+        ]
+        yield changes(circumstances.before, telling(circumstances.round, exam, found))
+
+
+def telling(round_: int, exam: ExamFindings, found: Iterable[tuple[Name, Finding]]) -> Telling:
+    """Sum up what a round tells, to compare it with another."""
+    return Telling(
+        round=round_,
+        reader=_who(exam),
+        weights=exam.digest,
+        views={view.sop_instance_uid: f"{view.side}{view.projection}" for view in exam.views},
+        marks={
+            str(name.uid): Mark(name.words, percent(one.score), percent(one.cancer_score))
+            for name, one in found
+        },
+        score=percent(exam.cancer_score),
+    )
 
 
 def several(exam: ExamFindings) -> bool:

@@ -14,7 +14,6 @@ from dicom_node.errors import Busy, NotYourTurn, Refused
 from dicom_node.ledger.recalls import read_again
 from dicom_node.ledger.tables import Case, Product, Recall
 from dicom_node.life import DELIVER, Receipt, State
-from dicom_node.reporting.codes import REJECTIONS
 from dicom_node.reporting.marks import name_value
 from dicom_node.reporting.recall import recall
 from dicom_node.reporting.turn import Workshop
@@ -23,7 +22,7 @@ from dicom_node.watching.story import standing, story
 
 Destinations = Callable[..., Destination]
 Makes = Callable[..., Posted]
-WRONG, QUALITY = REJECTIONS["113037"], REJECTIONS["113001"]
+WRONG = "113037"
 
 
 def recalled(office: Posted, case_id: int) -> str:

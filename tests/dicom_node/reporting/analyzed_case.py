@@ -10,6 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from dicom_node.analyzing.analyze import _rows
 from dicom_node.ledger.arrivals import Arrival, keep_row
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.tables import Delivery, ModelRun, Product
@@ -72,7 +73,8 @@ def analyzed(node: Node, headers: Sequence[Dataset], exam: ExamFindings) -> int:
                 findings_path=path,
                 findings_sha256=node.spool.write(path, pack(exam)),
                 made_at=now(),
-            )
+            ),
+            *_rows(turn, exam),
         )
     return case_id
 
