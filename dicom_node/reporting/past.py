@@ -1,4 +1,4 @@
-"""What a case has to know of the rounds before it: its lesions' names, what was told and recalled."""
+"""What a case has to know of the rounds before it: names, what was told, what was recalled."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,6 +71,8 @@ def _former(questions: Questions, spool: Spool, standing: Sequence[Case]) -> For
         if run is not None and questions.products_of(case.id):
             exam = unpack(spool.read(run.findings_path, run.findings_sha256))
             rows = questions.lesions_of(case.id)
+            if len(rows) != len(exam.findings):  # from before names were kept: nothing to go by
+                return None
             return Former(case.round, exam, dict(zip(_spots(exam), map(_name, rows), strict=True)))
     return None
 

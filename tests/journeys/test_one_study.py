@@ -216,7 +216,7 @@ def test_a_late_view_opens_round_two_whose_report_names_its_predecessor(
     reports = sorted(found[MammographyCADSRStorage], key=lambda one: one.ContentTime)
     assert len(reports) == 2
     assert replaced_by(reports[1]) == reports[0].SOPInstanceUID
-    assert "1 image added" in plain_text(reports[1])
+    assert "Round 2: replaces the report of round 1. Since round 1: " in plain_text(reports[1])
     measured = {
         (marks(one)[0].sop_instance_uid, int(one.InstanceNumber)): one
         for one in found[ComprehensiveSRStorage]

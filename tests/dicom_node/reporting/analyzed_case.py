@@ -54,6 +54,12 @@ def kept(node: Node, headers: Sequence[Dataset]) -> int:
 def analyzed(node: Node, headers: Sequence[Dataset], exam: ExamFindings) -> int:
     """Bring a study to where its report is to be written."""
     case_id = kept(node, headers)
+    read(node, case_id, exam)
+    return case_id
+
+
+def read(node: Node, case_id: int, exam: ExamFindings) -> None:
+    """Leave a reading of a case."""
     with node.ledger.turn(case_id, ANALYZE) as turn:
         path = node.spool.case_name(case_id, turn.lease, "findings.json")
         turn.leave(
@@ -76,7 +82,6 @@ def analyzed(node: Node, headers: Sequence[Dataset], exam: ExamFindings) -> int:
             ),
             *_rows(turn, exam),
         )
-    return case_id
 
 
 def reported(node: Node, headers: Sequence[Dataset], exam: ExamFindings) -> int:
