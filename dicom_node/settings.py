@@ -196,6 +196,7 @@ class Destination(Table):
     max_marks: Annotated[int, Field(ge=0)] = 0
     codes: Literal["SCT", "SRT"] = "SCT"
     short_meanings: bool = False
+    two_view: bool = False
     geometry: Geometry = "orientation"
     transfer_syntax: TransferSyntax = "explicit"
     manufacturer: Annotated[str, Field(max_length=64)] = ""

@@ -11,8 +11,10 @@ from dicom_node.reporting import cad_document, codes, content
 from dicom_node.reporting.cad_document import done, entry, listed_parameters, performed
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.codes import STANDARD, Concept, Dialect
+from dicom_node.reporting.composite import features
 from dicom_node.reporting.content import Item, Reference
 from dicom_node.reporting.maker import Maker
+from dicom_node.reporting.places import pairs
 from dicom_node.reporting.sources import Lesion, Source, edition_words
 from dicom_node.reporting.words import impression, seen_by, several
 from inference.findings import ExamFindings
@@ -26,18 +28,27 @@ def cad_sr(
     maker: Maker,
     circumstances: Circumstances,
     dialect: Dialect = STANDARD,
+    *,
+    two_view: bool = False,
 ) -> Dataset:
     """Report the findings of an exam; no findings is a report too.
 
-    A view that came and that nobody could read makes the report a partial one.
+    A view that came and that nobody could read makes the report a partial one. What CC and MLO
+    may both show is tied together where `two_view` asks for it.
     """
     missed = [one for one in circumstances.unread if one.missed]
     library = [entry(source.header, source.view.side, source.view.projection) for source in sources]
     others = [entry(one.header, one.view[:1], one.view[1:]) for one in missed]
+    found = {
+        lesion.uid: _finding(lesion, image, exam)
+        for source, image in zip(sources, library, strict=True)
+        for lesion in source.lesions
+    }
+    told = features(pairs(sources) if two_view else (), found, lambda: _algorithm(exam))
     words = impression(sources, exam, maker, circumstances)
     tree = cad_document.report(
         [*library, *others],
-        _summary(sources, library, exam, words, codes.ANSWERS[bool(missed), bool(exam.findings)]),
+        _summary(told, exam, words, codes.ANSWERS[bool(missed), bool(exam.findings)]),
         _detections(library, others, exam),
         _analyses(library, others, exam),
     )
@@ -53,8 +64,7 @@ def cad_sr(
 
 
 def _summary(
-    sources: Sequence[Source],
-    library: Sequence[Item],
+    told: Iterable[Item],
     exam: ExamFindings,
     words: str,
     answer: Concept,
@@ -68,18 +78,16 @@ def _summary(
         *_algorithm(exam),
         *listed_parameters(_members(exam)),
     )
-    for source, image in zip(sources, library, strict=True):
-        for lesion in source.lesions:
-            opinion = content.container(codes.INDIVIDUAL_IMPRESSION)
-            opinion.add(content.HAS_CONCEPT_MOD, _to_be_shown())
-            opinion.add(content.CONTAINS, _finding(lesion, image, exam))
-            summary.add(content.INFERRED_FROM, opinion)
+    for each in told:
+        opinion = content.container(codes.INDIVIDUAL_IMPRESSION)
+        opinion.add(content.HAS_CONCEPT_MOD, _to_be_shown())
+        summary.add(content.INFERRED_FROM, opinion.add(content.CONTAINS, each))
     return summary
 
 
 def _score(exam: ExamFindings) -> Iterator[Item]:
     if exam.cancer_score is not None:
-        yield _percent(codes.CERTAINTY_OF_IMPRESSION, exam.cancer_score)
+        yield content.percent(codes.CERTAINTY_OF_IMPRESSION, exam.cancer_score)
 
 
 def _finding(lesion: Lesion, image: Item, exam: ExamFindings) -> Item:
@@ -88,10 +96,10 @@ def _finding(lesion: Lesion, image: Item, exam: ExamFindings) -> Item:
     properties = [
         *_algorithm(exam),
         *(content.text(codes.ALGORITHM_PARAMETERS, words) for words in sightings(lesion, exam)),
-        _percent(codes.CERTAINTY_OF_FINDING, finding.score),
+        content.percent(codes.CERTAINTY_OF_FINDING, finding.score),
     ]
     if finding.cancer_score is not None:
-        properties.append(_percent(codes.PROBABILITY_OF_CANCER, finding.cancer_score))
+        properties.append(content.percent(codes.PROBABILITY_OF_CANCER, finding.cancer_score))
     for name, shape, points in (
         (codes.CENTER, "POINT", (lesion.center,)),
         (codes.OUTLINE, "POLYLINE", lesion.outline),
@@ -176,7 +184,3 @@ def sightings(lesion: Lesion, exam: ExamFindings) -> Iterator[str]:
 
 def _to_be_shown() -> Item:
     return content.code(codes.RENDERING_INTENT, codes.PRESENTATION_REQUIRED)
-
-
-def _percent(name: Concept, share: float) -> Item:
-    return content.number(name, round(100 * share, 1), codes.PERCENT)

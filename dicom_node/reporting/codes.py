@@ -147,6 +147,14 @@ DETECTIONS = {
     Kind.CALCIFICATION: Concept("129769006", "SCT", "Calcification Cluster", "F-01775"),
 }
 
+# TID 4004, TID 4005: what several images show of one lesion
+COMPOSITE_FEATURE = _dcm("111015", "Composite Feature")
+COMPOSITE_TYPE = _dcm("111016", "Composite Type")
+RELATED_SPATIALLY = _dcm("111154", "Target content items are related spatially")  # CID 6035
+SCOPE_OF_FEATURE = _dcm("111057", "Scope of Feature")
+ON_MULTIPLE_IMAGES = _dcm("111158", "Feature detected on multiple images")  # CID 6036
+CERTAINTY_OF_FEATURE = _dcm("111011", "Certainty of Feature")
+
 # TID 4019: which algorithm
 ALGORITHM_NAME = _dcm("111001", "Algorithm Name")
 ALGORITHM_VERSION = _dcm("111003", "Algorithm Version")

@@ -11,7 +11,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
 
-from dicom_node.reporting.codes import STANDARD, Concept, Dialect, item
+from dicom_node.reporting.codes import PERCENT, STANDARD, Concept, Dialect, item
 
 CONTAINS = "CONTAINS"
 HAS_PROPERTIES = "HAS PROPERTIES"
@@ -119,6 +119,11 @@ def number(name: Concept, value: float, unit: Concept) -> Item:
     measured.NumericValue = format_number_as_ds(float(value))
     measured.MeasurementUnitsCodeSequence = [item(unit)]
     return Item("NUM", name, MeasuredValueSequence=[measured])
+
+
+def percent(name: Concept, share: float) -> Item:
+    """Make an item with a share of 0 to 1, as percent with one decimal."""
+    return number(name, round(100 * share, 1), PERCENT)
 
 
 def image(sop_class_uid: str, sop_instance_uid: str) -> Item:

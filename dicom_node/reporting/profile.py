@@ -27,6 +27,7 @@ CONCERNED = {
     "codes": frozenset({"cad_sr"}),
     "short_meanings": frozenset({"cad_sr"}),
     "geometry": frozenset({"segmentation"}),
+    "two_view": frozenset({"cad_sr"}),
 }
 
 
@@ -37,6 +38,7 @@ class Profile:
     max_marks: int = 0  # 0: all of them
     codes: Literal["SCT", "SRT"] = "SCT"
     short_meanings: bool = False
+    two_view: bool = False
     geometry: Geometry = "orientation"
     transfer_syntax: TransferSyntax = "explicit"
     manufacturer: str = ""  # empty: the node's own
@@ -82,6 +84,7 @@ def profile_of(destination: Destination, reporting: Reporting) -> Profile:
         max_marks=destination.max_marks,
         codes=destination.codes,
         short_meanings=destination.short_meanings,
+        two_view=destination.two_view,
         geometry=destination.geometry,
         transfer_syntax=destination.transfer_syntax,
         manufacturer="" if named[0] == own[0] else named[0],

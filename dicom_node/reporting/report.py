@@ -90,7 +90,12 @@ class Order:
 
 def _cad_sr(order: Order) -> Iterator[Dataset]:
     yield cad_sr.cad_sr(
-        order.sources, order.exam, order.maker, order.circumstances, order.profile.dialect
+        order.sources,
+        order.exam,
+        order.maker,
+        order.circumstances,
+        order.profile.dialect,
+        two_view=order.profile.two_view,
     )
 
 

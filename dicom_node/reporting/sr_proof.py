@@ -8,6 +8,7 @@ from pydicom.uid import ComprehensiveSRStorage, MammographyCADSRStorage
 from dicom_node.reporting import codes
 from dicom_node.reporting.codes import Concept
 from dicom_node.reporting.common_proof import Check, Claim, Referring, listed
+from dicom_node.reporting.composite_proof import features, tied
 from dicom_node.reporting.marks import (
     children,
     code_value,
@@ -110,8 +111,10 @@ def tree(claim: Referring) -> Iterator[str]:
                 yield f"item {where} points at no image"
             continue
         for concept, relationship in RELATIONSHIPS.items():
-            if is_named(item, concept) and item.get("RelationshipType") != relationship:
-                yield f"item {where} ({concept.meaning}) is not {relationship}"
+            # What two views show of one lesion is inferred from what each shows (TID 4004).
+            wanted = "INFERRED FROM" if tied(position, items) else relationship
+            if is_named(item, concept) and item.get("RelationshipType") != wanted:
+                yield f"item {where} ({concept.meaning}) is not {wanted}"
         for keyword in ("ConceptNameCodeSequence", "ConceptCodeSequence"):
             for code in item.get(keyword, []):
                 if str(code.CodingSchemeDesignator).startswith("99"):
@@ -342,6 +345,7 @@ CHECKS: tuple[Check, ...] = (
     drawings,
     one_image,
     findings,
+    features,
     summary,
     attempted,
 )
