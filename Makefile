@@ -6,6 +6,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+VIEWERS := tests/viewers/node_modules/.package-lock.json
+SHOTS := build/artifacts
 # Test processes at a time. Each test process starts servers of its own.
 JOBS ?= 2
 TESTS := $(BIN)/python -m pytest
@@ -20,11 +22,11 @@ demo: system-demo .venv ## Send a phantom study the whole way (SYSTEM=name choos
 	$(BIN)/dicom-node demo $(if $(SYSTEM),--system "$(SYSTEM)")
 
 .PHONY: test
-test: system .venv ## Run the whole suite, the journeys with real servers included
+test: system .venv viewers ## Run the whole suite, the journeys with real servers included
 	FOURVIEWS_NO_SKIPS=1 $(TESTS) $(IN_PARALLEL) -m "not slow"
 
 .PHONY: journeys
-journeys: system .venv ## Run only the journeys: real sockets, real Orthanc, Redis and PostgreSQL
+journeys: system .venv viewers ## Run only the journeys: real sockets, servers and viewers
 	FOURVIEWS_NO_SKIPS=1 $(TESTS) $(IN_PARALLEL) -m "journey and not slow"
 
 .PHONY: test-slow
@@ -46,6 +48,18 @@ $(INSTALLED): requirements.lock pyproject.toml scripts/make-venv
 	@scripts/make-venv $(VENV)
 	@touch $@
 
+.PHONY: viewers
+viewers: system $(VIEWERS) ## Install OHIF and its readers, with which the tests look at results
+
+$(VIEWERS): tests/viewers/package-lock.json tests/viewers/package.json
+	@cd tests/viewers && npm ci
+	@touch $@
+
+.PHONY: screenshots
+screenshots: system .venv viewers ## Picture what OHIF shows of a phantom study, in build/artifacts
+	FOURVIEWS_NO_SKIPS=1 $(TESTS) -s tests/journeys/test_ohif_shows_results.py
+	@ls $(SHOTS)/*.png
+
 .PHONY: system
 system: ## Add the system packages that the tests need (as root; otherwise say which)
 	@scripts/add-system-packages test
@@ -55,11 +69,12 @@ system-demo:
 	@scripts/add-system-packages demo
 
 .PHONY: lock
-lock: ## Choose the newest fitting versions again and write requirements.lock
+lock: ## Choose the newest fitting versions again and write the lock files
 	@scripts/lock
+	@scripts/lock-viewers
 
 .PHONY: clean
 clean: ## Remove the Python environment, caches, and what the demo left
-	rm -rf $(VENV) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(dir $(VIEWERS)) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,23 +3,28 @@
 import http.client
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 from free_ports import free_ports
 from private_process import PrivateProcess, program
 from pydicom import Dataset, dcmread
 
 Modalities = Mapping[str, tuple[str, str, int]]
 
+DICOM_WEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
 
 class OrthancServer:
     """A running Orthanc, asked by its REST interface."""
 
-    def __init__(self, folder: Path, aet: str, modalities: Modalities) -> None:
+    def __init__(
+        self, folder: Path, aet: str, modalities: Modalities, plugins: Sequence[Path] = ()
+    ) -> None:
         """Choose ports and write the configuration; `start` starts it."""
         self.aet = aet
         self.host = "127.0.0.1"
@@ -44,7 +49,13 @@ class OrthancServer:
                     "AuthenticationEnabled": False,
                     "OverwriteInstances": False,
                     "StableAge": 1,
-                    "Plugins": [],
+                    "Plugins": [str(plugin) for plugin in plugins],
+                    "DicomWeb": {
+                        "Root": "/dicom-web/",
+                        "WadoRoot": "/wado",
+                        "StudiesMetadata": "Full",
+                        "SeriesMetadata": "Full",
+                    },
                 }
             )
         )
@@ -148,11 +159,16 @@ class OrthancServer:
 
 @contextmanager
 def orthanc_server(
-    aet: str = "ORTHANC", modalities: Modalities | None = None
+    aet: str = "ORTHANC",
+    modalities: Modalities | None = None,
+    plugins: Sequence[Path] = (),
 ) -> Iterator[OrthancServer]:
     """Run a private Orthanc for the length of the block."""
+    for plugin in plugins:
+        if not plugin.exists():
+            pytest.skip(f"{plugin} is not installed; `make system` as root installs it")
     with tempfile.TemporaryDirectory(prefix="fourviews-orthanc-") as folder:
-        server = OrthancServer(Path(folder), aet, modalities or {})
+        server = OrthancServer(Path(folder), aet, modalities or {}, plugins)
         try:
             server.start()
             yield server

@@ -35,6 +35,7 @@ class Pacs:
     ae_title: str
     port: int
     objects: tuple[str, ...] = ("cad_sr", "measurement_report", "segmentation")
+    wishes: tuple[str, ...] = ()  # further lines of its settings
 
 
 def settings_text(  # noqa: PLR0913 - what journeys vary
@@ -84,6 +85,7 @@ def settings_text(  # noqa: PLR0913 - what journeys vary
             f"port = {one.port}",
             f"objects = {list(one.objects)}",
             "timeout_seconds = 5.0",
+            *one.wishes,
         ]
     if return_port is not None:
         lines += ["[[delivering.destinations]]", 'name = "sender"', "return_to_sender = true"]
