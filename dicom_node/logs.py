@@ -15,18 +15,23 @@ _SILENT = ("pydicom", "pynetdicom", "highdicom", "PIL")
 _QUIET = ("alembic", "celery", "kombu", "amqp", "redis")  # their troubles alone
 
 
-def set_up(how: Literal["plain", "json"], level: str) -> None:
-    """Send every line to standard error, in one form."""
+def hush() -> None:
+    """Let no library say what it found in a header."""
     for name in _SILENT:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.addHandler(logging.NullHandler())
         logger.setLevel(logging.CRITICAL + 1)
         logger.propagate = False
+    warnings.simplefilter("ignore")
+
+
+def set_up(how: Literal["plain", "json"], level: str) -> None:
+    """Send every line to standard error, in one form."""
+    hush()
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("kombu.connection").setLevel(logging.ERROR)  # a folder has no host name
-    warnings.simplefilter("ignore")
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -29,7 +29,10 @@ Curve = NDArray[np.float64]
 
 
 def read(dataset: Dataset) -> Mammogram:
-    """Read one view; `Unreadable` says what is missing or broken."""
+    """Read one view; `Unreadable` says what is missing or broken.
+
+    Of a library's fault it tells the kind alone: its words may quote a value of the header.
+    """
     if (_number(dataset, "NumberOfFrames") or 1) != 1:
         raise Unreadable(
             f"the image has {dataset.NumberOfFrames} frames: send single-frame mammograms"
@@ -64,7 +67,9 @@ def grey_scale(dataset: Dataset, pixels: NDArray[np.integer]) -> GreyScale:
     try:
         values = np.asarray(apply_modality_lut(np.arange(first, last + 1), dataset))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as fault:
-        raise Unreadable(f"the modality transformation cannot be applied: {fault}") from fault
+        raise Unreadable(
+            f"the modality transformation cannot be applied ({type(fault).__name__})"
+        ) from fault
     grey = _voi_lut(dataset, values)
     window = None if grey is not None else _window(dataset)
     if window is not None:
@@ -107,7 +112,7 @@ def _pixels(dataset: Dataset) -> NDArray[np.integer]:
             warnings.simplefilter("ignore")
             pixels = dataset.pixel_array
     except Exception as fault:
-        raise Unreadable(f"the pixels cannot be decoded: {fault}") from fault
+        raise Unreadable(f"the pixels cannot be decoded ({type(fault).__name__})") from fault
     if pixels.ndim != 2 or min(pixels.shape) < 16:  # noqa: PLR2004 - a picture has two sides
         raise Unreadable(f"the pixels have the shape {pixels.shape}: expected rows and columns")
     low, high = int(pixels.min()), int(pixels.max())
@@ -132,7 +137,9 @@ def _voi_lut(dataset: Dataset, values: NDArray[np.generic]) -> Curve | None:
         entries = np.asarray(apply_voi(np.rint(values).astype(np.int64), dataset))
         top = float((1 << int(item.LUTDescriptor[2])) - 1)
     except Exception as fault:
-        raise Unreadable(f"the VOI LUT Sequence cannot be applied: {fault}") from fault
+        raise Unreadable(
+            f"the VOI LUT Sequence cannot be applied ({type(fault).__name__})"
+        ) from fault
     return np.clip(entries.astype(np.float64) / top, 0.0, 1.0)
 
 
@@ -148,9 +155,7 @@ def _window(dataset: Dataset) -> Callable[[Curve], Curve] | None:
         return lambda x: _ramp(x, center, width)
     if function == "LINEAR":  # PS3.3 C.11.2.1.2.1
         return None if width < 1 else (lambda x: _ramp(x, center - 0.5, width - 1.0))
-    raise Unreadable(
-        f"VOILUTFunction is {function!r}: expected LINEAR, LINEAR_EXACT, SIGMOID or nothing"
-    )
+    raise Unreadable("VOILUTFunction is none of LINEAR, LINEAR_EXACT and SIGMOID")
 
 
 def _ramp(x: Curve, center: float, width: float) -> Curve:
@@ -186,12 +191,16 @@ def _breast_range(bright: Curve) -> tuple[float, float]:
 def sides(dataset: Dataset) -> dict[str, str]:
     """Return which breast an image shows, by each place where devices say so."""
     frames = _first(_first(dataset, "SharedFunctionalGroupsSequence"), "FrameAnatomySequence")
-    region = _first(_first(dataset, "AnatomicRegionSequence"), "AnatomicRegionModifierSequence")
+    region = _first(dataset, "AnatomicRegionSequence")
+    modifiers = [
+        _SIDES.get(str(code.get("CodeValue") or "").strip())
+        for code in region.get("AnatomicRegionModifierSequence") or ()
+    ]
     found = {
         "ImageLaterality": dataset.get("ImageLaterality"),
         "Laterality": dataset.get("Laterality"),
         "FrameLaterality": frames.get("FrameLaterality"),
-        "AnatomicRegionModifierSequence": _SIDES.get(str(region.get("CodeValue") or "").strip()),
+        "AnatomicRegionModifierSequence": next(filter(None, modifiers), None),
     }
     return {place: str(said).strip().upper() for place, said in found.items() if _is_said(said)}
 
@@ -217,7 +226,7 @@ def projection_of(dataset: Dataset) -> Projection:
     """Return which screening view an image is, by its code or else by the older text."""
     views = dataset.get("ViewCodeSequence") or ()
     codes = [str(view.get("CodeValue") or "").strip() for view in views]
-    if codes:
+    if any(codes):  # an item that says nothing is none
         if len(codes) == 1 and codes[0] in PROJECTIONS:
             return PROJECTIONS[codes[0]]
         raise Unreadable(f"ViewCodeSequence says {', '.join(codes)}: expected one of CC and MLO")

@@ -66,7 +66,7 @@ def modifiers(header: Dataset) -> list[str]:
     codes = list(header.get("ViewModifierCodeSequence") or [])
     for view in header.get("ViewCodeSequence") or []:
         codes += list(view.get("ViewModifierCodeSequence") or [])
-    return [MODIFIERS.get(code_value(code), "") or coded(code, {}) for code in codes]
+    return [MODIFIERS.get(code_value(code), "") or coded(code, {}) for code in codes if _says(code)]
 
 
 def coded(item: Dataset, meanings: dict[str, str]) -> str:
@@ -76,6 +76,11 @@ def coded(item: Dataset, meanings: dict[str, str]) -> str:
     return meanings.get(value) or known
 
 
+def _says(item: Dataset) -> bool:
+    """Tell an item that names something from one that is there for nothing."""
+    return bool(code_value(item) or text(item, "CodeMeaning"))
+
+
 def code_value(item: Dataset) -> str:
     """Return what identifies a code."""
     return text(item, "CodeValue") or text(item, "LongCodeValue")
@@ -83,7 +88,7 @@ def code_value(item: Dataset) -> str:
 
 def views(header: Dataset) -> list[str]:
     """Name the views that a header gives, by its codes or else by the older text."""
-    codes = header.get("ViewCodeSequence") or []
+    codes = [code for code in header.get("ViewCodeSequence") or [] if _says(code)]
     if codes:
         return [coded(code, VIEWS) for code in codes]
     position = says(header, "ViewPosition")

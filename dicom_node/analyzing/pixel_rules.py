@@ -44,9 +44,14 @@ def open_header(path: Path) -> Dataset | Declined:
     except InvalidDicomError:
         return Declined(FILE.code, "this is no DICOM file")
     except Exception as fault:  # noqa: BLE001 - bytes from outside: parsers raise anything
-        if isinstance(fault, OSError) and fault.strerror:  # the disk; a parser's own have none
+        if isinstance(fault, OSError) and _of_the_disk(fault):
             return Declined(FILE.code, f"the file cannot be read: {fault.strerror}")
         return Declined(FILE.code, f"the header cannot be parsed ({type(fault).__name__})")
+
+
+def _of_the_disk(fault: Exception) -> bool:
+    """Tell trouble with the disk from a parser's, which raises an OSError without a number too."""
+    return isinstance(fault, OSError) and fault.errno is not None
 
 
 def too_large(size_bytes: int, terms: Terms) -> Declined | None:
@@ -64,9 +69,9 @@ def decoded(path: Path, terms: Terms) -> Mammogram | Declined:
         mammogram = read(image)
     except Unreadable as trouble:
         return Declined(PIXELS.code, str(trouble))
-    except (MemoryError, OSError):
-        raise
-    except Exception as fault:  # noqa: BLE001 - values from outside: converting them raises anything
+    except Exception as fault:
+        if isinstance(fault, MemoryError) or _of_the_disk(fault):
+            raise
         return Declined(PIXELS.code, f"the image cannot be read ({type(fault).__name__})")
     sentence = _shown(image, mammogram, terms)
     return Declined(PIXELS.code, sentence) if sentence else mammogram

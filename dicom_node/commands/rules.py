@@ -66,7 +66,9 @@ def judge_files(
 ) -> None:
     """Say what the node would do with files, rule by rule. Exit 1 where one is not read."""
     from dicom_node.analyzing.explain import explain
+    from dicom_node.logs import hush
 
+    hush()
     broken, studies = explain(files, _terms())
     if as_json:
         told = {

@@ -12,10 +12,13 @@ from pydicom.uid import (
 )
 
 from dicom_node.spool import data_set_offset
-from inference.mammogram import PROJECTIONS, Projection
+from inference.reading import projection_of, side_of
 
 IDENTIFIERS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
-VIEW_ATTRIBUTES = ("ImageLaterality", "Laterality", "ViewPosition", "ViewCodeSequence")
+VIEW_ATTRIBUTES = (
+    *("ImageLaterality", "Laterality", "AnatomicRegionSequence"),
+    *("ViewPosition", "ViewCodeSequence"),
+)
 HEADER_BYTES = 4 << 20  # of a deflated data set, inflated: far more than a header needs
 
 
@@ -48,8 +51,7 @@ def view_of(header: Dataset) -> str:
     """
     if header.get("SOPClassUID") != DigitalMammographyXRayImageStorageForPresentation:
         return ""
-    side = str(header.get("ImageLaterality") or header.get("Laterality") or "")
-    codes = header.get("ViewCodeSequence") or []
-    said = str(codes[0].get("CodeValue", "")) if codes else str(header.get("ViewPosition") or "")
-    projection = PROJECTIONS.get(said, said if said in set(Projection) else "")
-    return f"{side}{projection}" if side in {"L", "R"} and projection else ""
+    try:
+        return f"{side_of(header)}{projection_of(header)}"
+    except Exception:  # noqa: BLE001 - values from outside; whether they will do is judged later
+        return ""

@@ -1,17 +1,22 @@
 """`dicom-node rules` and `rules test`, as an administrator types them."""
 
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, config
 from small_images import file_of, mammogram
 
+from dicom_node import logs
 from dicom_node.analyzing.accept import rules
 from dicom_node.cli import run
 from dicom_node.settings import ENVIRONMENT_VARIABLE
+from dicom_node.shipped import shipped
+from inference.bundle import CARD
 from phantom.dicom import write
 from phantom.kinds import specimen
 from phantom.study import study
@@ -25,13 +30,13 @@ def ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Ends:
     """Run a command on a node that has never run and takes small images."""
-    config = tmp_path / "node.toml"
-    config.write_text(
+    file = tmp_path / "node.toml"
+    file.write_text(
         f'[node]\ndata = "{tmp_path}/var"\n'
         "[analyzing.accept]\nrows_min = 16\nbrightest_min = 0.0\nimplants = true\n"
     )
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(config))
-    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(file))
+    monkeypatch.setattr(logs, "hush", lambda: None)  # it would hold for all tests after this one
 
     def command(*arguments: object) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["dicom-node", *map(str, arguments)])
@@ -139,3 +144,49 @@ def test_a_tomosynthesis_is_explained_and_its_pixels_stay_closed(
     assert "I01: this is a tomosynthesis; the network reads single projections" in out
     assert "also I09: it has 6 frames, not one" in out
     assert out.splitlines()[-1] == "  read LCC, LMLO, RCC, RMLO"
+
+
+def reading(folder: Path, name: str, reads: str) -> None:
+    """Copy the shipped bundle, and let its card say that it reads more."""
+    bundle = folder / name
+    shutil.copytree(shipped("bundles") / "shared_trunk_phantom", bundle)
+    card = (bundle / CARD).read_text(encoding="utf-8")
+    (bundle / CARD).write_text(card.replace("license =", f"reads = {reads}\nlicense =", 1))
+
+
+def test_a_bundle_whose_card_takes_more_permits_more(ends: Ends, tmp_path: Path) -> None:
+    synthetic = ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "GENERATED_2D"]
+    folder = stored(tmp_path / "study", *four(ImageType=synthetic))
+    status, out = ends("rules", "test", folder)
+    assert status == 1
+    assert out.count("I06: this is a synthetic 2D image") == 5  # each image, and the study
+    reading(tmp_path / "bundles", "more", '["mammogram", "synthetic_2d", "for_processing"]')
+    reading(tmp_path / "bundles", "less", '["mammogram", "synthetic_2d"]')
+    reading(tmp_path / "bundles", "least", '["mammogram"]')
+    file = tmp_path / "node.toml"
+    plain = file.read_text()
+    for named, read in (
+        ('"more"', ["for_processing", "mammogram", "synthetic_2d"]),
+        ('["more", "less"]', ["mammogram", "synthetic_2d"]),  # what every one of them takes
+        ('["more", "least"]', ["mammogram"]),
+    ):
+        file.write_text(f'{plain}[analyzing]\nbundles = "{tmp_path}/bundles"\nbundle = {named}\n')
+        assert json.loads(ends("rules", "--json")[1])["reads"] == read
+        assert ends("rules", "test", folder)[0] == (0 if "synthetic_2d" in read else 1)
+
+
+def test_what_a_header_holds_is_never_printed(tmp_path: Path) -> None:
+    with config.disable_value_validation():
+        image = mammogram(ImageLaterality="Small^Image", PatientAge="Small^Image")
+        folder = stored(tmp_path / "study", image)
+    asked = subprocess.run(
+        [sys.executable, "-m", "dicom_node", "rules", "test", "--every", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert asked.returncode == 1
+    assert "I09: it has 16 x 16 pixels" in asked.stdout
+    assert "also I11: laterality is a word that is no code, not L or R" in asked.stdout
+    assert "Small" not in asked.stdout + asked.stderr
+    assert asked.stderr == ""

@@ -146,3 +146,15 @@ def test_the_listener_reads_cards_without_torch(tmp_path: Path) -> None:
         "assert 'torch' not in sys.modules and 'safetensors.torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_card_reads_mammograms_unless_it_says_more(tmp_path: Path) -> None:
+    assert card().reads == ["mammogram"]
+    save_bundle(tmp_path, card(reads=["mammogram", "synthetic_2d"]), {"a": torch.zeros(1)})
+    assert load_card(tmp_path).reads == ["mammogram", "synthetic_2d"]
+    plain = (tmp_path / CARD).read_text()
+    (tmp_path / CARD).write_text(plain.replace('"synthetic_2d"', '"tomosynthesis"'))
+    with pytest.raises(BadBundle, match=r"reads.1: Input should be 'mammogram', 'synthetic_2d' or"):
+        load_card(tmp_path)
+    (tmp_path / CARD).write_text(plain.replace('reads = ["mammogram", "synthetic_2d"]\n', ""))
+    assert load_card(tmp_path).reads == ["mammogram"]

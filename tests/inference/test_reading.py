@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from inference.errors import Unreadable
 from inference.mammogram import Projection, Side
-from inference.reading import exam, read
+from inference.reading import exam, read, side_of, sides
 
 
 def image(
@@ -249,7 +249,7 @@ def test_spacing_is_row_then_column() -> None:
         ("ImageLaterality", "B", "says L or R"),
         ("ImagerPixelSpacing", [0, 0], "size of a pixel"),
         ("ImagerPixelSpacing", None, "size of a pixel"),
-        ("VOILUTFunction", "CUBIC", "'CUBIC'"),
+        ("VOILUTFunction", "CUBIC", "VOILUTFunction is none of LINEAR"),
         ("NumberOfFrames", 3, "3 frames"),
         ("BitsStored", 4, "8 to 16"),
         ("PixelData", b"\0\0", "cannot be decoded"),
@@ -267,6 +267,25 @@ def test_a_spacing_of_words_is_none() -> None:
     dataset.add_new("ImagerPixelSpacing", "LO", ["wide", "high"])
     with pytest.raises(Unreadable, match="size of a pixel"):
         read(dataset)
+
+
+def test_an_item_of_a_sequence_that_says_nothing_is_none() -> None:
+    dataset = image()
+    dataset.ViewCodeSequence, dataset.ViewPosition = [Dataset()], "CC"
+    assert read(dataset).projection == Projection.CC
+
+
+def test_the_side_is_found_where_the_header_has_it() -> None:
+    dataset = image()
+    del dataset.ImageLaterality
+    region, part, side = Dataset(), Dataset(), Dataset()
+    part.CodeValue, side.CodeValue = "245269009", "24028007"
+    region.AnatomicRegionModifierSequence = [part, side]
+    dataset.AnatomicRegionSequence = [region]
+    assert sides(dataset) == {"AnatomicRegionModifierSequence": "R"}
+    assert side_of(dataset) == Side.RIGHT
+    dataset.Laterality = "L"
+    assert side_of(dataset) == Side.LEFT  # the older attribute goes before the region
 
 
 def test_an_image_without_a_picture_is_unreadable() -> None:

@@ -1,6 +1,7 @@
 """The rules as a table, on whole files, and against headers that mean nothing."""
 
 import re
+import struct
 import warnings
 from pathlib import Path
 from typing import get_args
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset, config
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import Tag
-from small_images import code, file_of, mammogram
+from small_images import code, encoded, file_of, mammogram
 
 from dicom_node.analyzing.accept import judge_header, judge_study, look, rules
 from dicom_node.analyzing.explain import explain
@@ -234,6 +235,67 @@ def test_no_header_stops_the_judgement_or_is_quoted(images: list[Dataset]) -> No
     for declined in (one for one in told if one is not None):
         assert declined.code in {rule.code for rule in rules()}
         assert "Mueller" not in declined.sentence
+
+
+READ = ("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "RescaleSlope")
+READ += ("RescaleIntercept", "PresentationLUTShape", "ImagerPixelSpacing", "PixelSpacing")
+READ += (
+    "PixelRepresentation",
+    "HighBit",
+    "SpecificCharacterSet",
+    "PixelData",
+    "ModalityLUTSequence",
+)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> bytes:
+    """Write a good image as a file, some of its elements with other bytes or another type."""
+    image = mammogram(PatientName=SECRET, WindowCenter=2048, WindowWidth=4096)
+    spoiled = draw(
+        st.dictionaries(
+            st.sampled_from([Tag(keyword) for keyword in ASKED + READ]),
+            st.tuples(REPRESENTATIONS, st.one_of(st.binary(max_size=16), PLAUSIBLE)),
+            min_size=1,
+            max_size=4,
+        )
+    )
+    head = Dataset()
+    head.SOPClassUID, head.SOPInstanceUID = image.SOPClassUID, image.SOPInstanceUID
+    whole = bytearray(file_of(head)[: -len(encoded(head))])
+    for tag in sorted({*image.keys(), *spoiled}):
+        if tag not in spoiled:
+            one = Dataset()
+            one.add(image[tag])
+            whole += encoded(one)
+            continue
+        vr, value = spoiled[tag]
+        value += b" " * (len(value) % 2)
+        long = vr in {"SQ", "OB", "UN"}
+        size = struct.pack("<HI", 0, len(value)) if long else struct.pack("<H", len(value))
+        whole += struct.pack("<HH", tag.group, tag.element) + vr.encode() + size + value
+    return bytes(whole)
+
+
+PLAUSIBLE = st.sampled_from(
+    [b"", b"0", b"-1", b"nan", b"1e400", b"YES", b"L", b"MLO", SECRET.encode(), b"1\\2\\3"]
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(content=files())
+def test_no_file_stops_the_judgement_or_is_quoted(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "spoiled.dcm"
+    path.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        broken, studies = explain([path], TERMS)
+    (seen,) = broken or studies[0].files
+    declined = [seen.judged.declined, *(study.study.declined for study in studies)]
+    told = [one.sentence for one in declined if one is not None]
+    told += [answer for _, answer in seen.answers if answer]
+    assert [sentence for sentence in told if "Mueller" in sentence] == []
+    assert seen.judged.declined is not None or studies[0].study.accepted
 
 
 def test_only_coded_words_are_shown() -> None:

@@ -72,6 +72,7 @@ LATERAL = code("399352003", "medio-lateral")
         ({"ImageLaterality": "L", "Laterality": "R", "ViewCodeSequence": [CC]}, "LCC"),
         ({"ImageLaterality": "", "Laterality": "R", "ViewCodeSequence": [CC]}, "RCC"),
         ({"ImageLaterality": "L", "ViewPosition": "MLO"}, "LMLO"),
+        ({"Laterality": "L", "ViewCodeSequence": [Dataset()], "ViewPosition": "CC"}, "LCC"),
         ({"ImageLaterality": "L", "ViewPosition": "CC", "ViewCodeSequence": []}, "LCC"),
         ({"ImageLaterality": "L", "ViewPosition": "CC", "ViewCodeSequence": [LATERAL]}, ""),
         ({"ImageLaterality": "L", "ViewPosition": "ML"}, ""),
@@ -93,3 +94,9 @@ LATERAL = code("399352003", "medio-lateral")
 )
 def test_a_view_is_named_by_its_code_and_its_side(said: dict[str, object], view: str) -> None:
     assert view_of(described(**said)) == view
+
+
+def test_a_value_that_cannot_be_read_names_no_view() -> None:
+    header = described(ImageLaterality="L")
+    header.add_new("ViewCodeSequence", "LO", "no sequence at all")
+    assert view_of(header) == ""
