@@ -19,6 +19,7 @@ from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.labels import label
 from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.maker import Maker
+from dicom_node.reporting.outline import Point
 from dicom_node.reporting.sources import Lesion, Source, edition_words
 from inference.findings import ExamFindings
 from inference.mammogram import GreyScale
@@ -29,6 +30,7 @@ COLOR = CIELabColor(75.0, 20.0, 70.0)  # orange: seen on black and on white brea
 PAPER_WHITE = 0xFFFF
 WHOLE_BITS = 16
 MODALITY = ("ModalityLUTSequence", "RescaleIntercept", "RescaleSlope", "RescaleType")
+LABEL_ROOM = (0.35, 0.06)  # of the image's columns and rows
 STATEMENT_BOX = ([0.02, 0.955], [0.98, 0.995])  # of the display: a line at its foot
 
 
@@ -150,19 +152,44 @@ def _outline(lesion: Lesion) -> Dataset:
 
 
 def _labels(source: Source, exam: ExamFindings) -> Iterator[Dataset]:
-    """Write beside each outline what it is, where it starts to be out of the lesion's way."""
-    for lesion in source.lesions:
+    """Write beside each outline what it is."""
+    for lesion, anchor in zip(source.lesions, anchors(source), strict=True):
         item = Dataset()
         item.AnchorPointAnnotationUnits = "PIXEL"
         item.UnformattedTextValue = text_of(label(lesion, exam))
-        item.AnchorPoint = [
-            max(column for column, _ in lesion.outline),
-            min(row for _, row in lesion.outline),
-        ]
+        item.AnchorPoint = list(anchor)
         item.AnchorPointVisibility = "N"
         item.TrackingID = lesion.name
         item.TrackingUID = lesion.uid
         yield item
+
+
+def anchors(source: Source) -> list[Point]:
+    """Say where each label begins: at the outline's side that faces away from the chest wall.
+
+    How large a viewer writes is its own affair; the room is what one took for three lines.
+    """
+    rows, columns = int(source.header.Rows), int(source.header.Columns)
+    towards = source.header.get("PatientOrientation") or ("",)
+    leftwards = str(towards[0]).startswith("P")  # rows run to the chest wall
+    taken: list[Point] = []
+    found: dict[int, Point] = {}
+    for number, lesion in sorted(enumerate(source.lesions), key=lambda pair: _top(pair[1])):
+        left = min(column for column, _ in lesion.outline) - LABEL_ROOM[0] * columns
+        right = max(column for column, _ in lesion.outline)
+        column, row = (left if leftwards and left >= 0 else right), _top(lesion)
+        for other in taken:  # from top to bottom
+            beside = abs(other[0] - column) > LABEL_ROOM[0] * columns
+            if not beside and row < other[1] + LABEL_ROOM[1] * rows:
+                row = other[1] + LABEL_ROOM[1] * rows
+        taken.append((column, row))
+        taken.sort(key=lambda place: place[1])
+        found[number] = (round(column, 2), round(min(row, rows), 2))
+    return [found[number] for number in range(len(found))]
+
+
+def _top(lesion: Lesion) -> float:
+    return min(row for _, row in lesion.outline)
 
 
 def text_of(lines: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dicom_node.reporting.common_proof import Check, Claim
 from dicom_node.reporting.labels import label
 from dicom_node.reporting.marks import points
-from dicom_node.reporting.presentation_state import LAYER, MODALITY, text_of
+from dicom_node.reporting.presentation_state import LAYER, MODALITY, anchors, text_of
 from dicom_node.reporting.sources import Lesion, Source
 from dicom_node.settings import RESEARCH_USE
 from inference.errors import Unreadable
@@ -128,12 +128,12 @@ def texts(claim: Claim) -> Iterator[str]:
     if len(labels) != len(shown.lesions):
         yield f"{len(labels)} labels are written, {len(shown.lesions)} findings are in the image"
         return
-    for lesion, item in zip(shown.lesions, labels, strict=True):
+    beside = anchors(shown)
+    for lesion, item, anchor in zip(shown.lesions, labels, beside, strict=True):
         if item.UnformattedTextValue != text_of(label(lesion, claim.exam)):
             yield f"the label of {lesion.name} says something else"
         x, y = item.AnchorPoint
-        right, top = max(x for x, _ in lesion.outline), min(y for _, y in lesion.outline)
-        if item.AnchorPointAnnotationUnits != "PIXEL" or not _same(((x, y),), ((right, top),)):
+        if item.AnchorPointAnnotationUnits != "PIXEL" or not _same(((x, y),), (anchor,)):
             yield f"the label of {lesion.name} is not beside it"
     if RESEARCH_USE not in str(statement.UnformattedTextValue).lower():
         yield f"no text says '{RESEARCH_USE}'"
