@@ -1,5 +1,6 @@
 """DICOMscope (OFFIS), a viewer that draws presentation states, under a screen of its own."""
 
+import os
 import subprocess
 from glob import glob
 from pathlib import Path
@@ -21,11 +22,12 @@ def seen(presentation: Path, image: Path, folder: Path) -> Image.Image:
     (folder / "DICOMscope.cfg").write_text(own, encoding="latin-1")
     libraries = ":".join(["/usr/lib/jni", *glob("/usr/lib/*/jni")])  # noqa: PTH207 - of the system
     result = folder / "seen.png"
-    java = ["java", f"-Djava.library.path={libraries}", "-cp", JAR, str(HERE / "Look.java")]
+    java = ["java", "-cp", JAR, str(HERE / "Look.java")]
     files = [str(path.absolute()) for path in (presentation, image, result)]
     answer = subprocess.run(
         ["xvfb-run", "-a", "-s", SCREEN, *java, *files],
         cwd=folder,
+        env={**os.environ, "LD_LIBRARY_PATH": libraries},
         capture_output=True,
         text=True,
         errors="replace",
