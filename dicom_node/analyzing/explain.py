@@ -7,9 +7,9 @@ from pathlib import Path
 from pydicom import Dataset
 
 from dicom_node.analyzing.accept import header_answers, judge_study, look
-from dicom_node.analyzing.facts import or_nothing, text
 from dicom_node.analyzing.pixel_rules import FILE, FILE_SIZE, PIXELS, too_large
 from dicom_node.analyzing.rules import Judged, JudgedStudy, Rule, Terms
+from dicom_node.facts import or_nothing, text
 
 Answer = str | None
 """What is wrong; empty where nothing is; None where it was not asked."""

@@ -16,11 +16,10 @@ from pydicom.uid import (
     JPEGLSNearLossless,
 )
 
-from dicom_node.analyzing import facts
-from dicom_node.analyzing.facts import says, shown, text, words
+from dicom_node import facts
 from dicom_node.analyzing.rules import Rule, Terms
-from dicom_node.analyzing.vocabulary import (
-    ASIDE,
+from dicom_node.facts import says, shown, text, words
+from dicom_node.vocabulary import (
     CONTRAST,
     IMPLANT_DISPLACED,
     IN_WORDS,
@@ -79,8 +78,7 @@ def _identified(header: Dataset, terms: Terms) -> str:
 
 
 def _image_type(header: Dataset, terms: Terms) -> str:
-    said = words(header, "ImageType")
-    aside = [word for word in ASIDE if any(word in one for one in said)]
+    aside = facts.aside_words(header)
     if aside:
         return f"ImageType says {aside[0]}: this is a scout or stereo image"
     synthetic = facts.kind(header) == "synthetic_2d"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydicom import Dataset
 
-from dicom_node.analyzing import facts
+from dicom_node import facts
 from dicom_node.eligibility import Accept
 from dicom_node.errors import Declined
 from inference.mammogram import Mammogram

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 from pydicom import Dataset
 
-from dicom_node.analyzing.facts import age_years, kind, says, taken_at, text
 from dicom_node.analyzing.rules import MAMMOGRAM, Judged, Rule, Terms
 from dicom_node.errors import Declined
+from dicom_node.facts import age_years, kind, says, taken_at, text
 
 MEGABYTE = 1 << 20
 SHARED = ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate", "StudyDate")

@@ -11,13 +11,15 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForPresentation,
 )
 
+from dicom_node.facts import stands_aside
 from dicom_node.spool import data_set_offset
 from inference.reading import projection_of, side_of
 
 IDENTIFIERS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
 VIEW_ATTRIBUTES = (
     *("ImageLaterality", "Laterality", "AnatomicRegionSequence"),
-    *("ViewPosition", "ViewCodeSequence"),
+    *("ViewPosition", "ViewCodeSequence", "ViewModifierCodeSequence"),
+    *("ImageType", "QualityControlImage"),
 )
 HEADER_BYTES = 4 << 20  # of a deflated data set, inflated: far more than a header needs
 
@@ -47,11 +49,12 @@ def _inflated_start(path: Path) -> Dataset:
 def view_of(header: Dataset) -> str:
     """Name the screening view, or return an empty text where it is none of the four.
 
-    A raw image or a tomosynthesis is none: with four of them, what is to be read has yet to come.
+    A raw image, a tomosynthesis or a spot view is none: with four of them, what is to be read has
+    yet to come.
     """
     if header.get("SOPClassUID") != DigitalMammographyXRayImageStorageForPresentation:
         return ""
     try:
-        return f"{side_of(header)}{projection_of(header)}"
+        return "" if stands_aside(header) else f"{side_of(header)}{projection_of(header)}"
     except Exception:  # noqa: BLE001 - values from outside; whether they will do is judged later
         return ""

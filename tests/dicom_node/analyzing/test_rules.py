@@ -16,12 +16,12 @@ from small_images import code, encoded, file_of, mammogram
 
 from dicom_node.analyzing.accept import judge_header, judge_study, look, rules
 from dicom_node.analyzing.explain import explain
-from dicom_node.analyzing.facts import shown
 from dicom_node.analyzing.image_rules import IMAGE_RULES
 from dicom_node.analyzing.rules import Judged, Terms
-from dicom_node.analyzing.vocabulary import IMPLANT_DISPLACED, KINDS, MODIFIERS, NEVER_READ
 from dicom_node.eligibility import Accept, Modifier
+from dicom_node.facts import shown
 from dicom_node.shipped import shipped
+from dicom_node.vocabulary import IMPLANT_DISPLACED, KINDS, MODIFIERS, NEVER_READ
 from inference.bundle import Kind
 
 ROOT = shipped("config").parent

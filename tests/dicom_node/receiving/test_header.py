@@ -59,7 +59,9 @@ def described(**said: object) -> Dataset:
 
 CC, MLO = code("399162004", "cranio-caudal"), code("399368009", "medio-lateral oblique")
 OLD_CC, OLD_MLO = code("R-10242", "cranio-caudal"), code("R-10226", "medio-lateral oblique")
-LATERAL = code("399352003", "medio-lateral")
+LATERAL = code("399352003", "latero-medial")
+SPOT = code("399162004", "cranio-caudal")
+SPOT.ViewModifierCodeSequence = [code("399055006", "Spot compression")]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,24 @@ LATERAL = code("399352003", "medio-lateral")
         ({"ImageLaterality": "B", "ViewCodeSequence": [CC]}, ""),
         ({"ImageLaterality": ["L", "R"], "ViewCodeSequence": [CC]}, ""),
         ({"ViewCodeSequence": [CC]}, ""),
+        ({"ImageLaterality": "L", "ViewCodeSequence": [SPOT]}, ""),
+        ({"ImageLaterality": "L", "ViewCodeSequence": [CC], "QualityControlImage": "YES"}, ""),
+        (
+            {
+                "ImageLaterality": "L",
+                "ViewCodeSequence": [CC],
+                "ViewModifierCodeSequence": [code("R-102D6", "Magnification")],
+            },
+            "",
+        ),
+        (
+            {
+                "ImageLaterality": "L",
+                "ViewCodeSequence": [CC],
+                "ImageType": ["ORIGINAL", "PRIMARY", "STEREO_SCOUT"],
+            },
+            "",
+        ),
         ({"ImageLaterality": "L", "ViewCodeSequence": [Dataset()]}, ""),
         ({}, ""),
         (

@@ -11,7 +11,7 @@ from datetime import datetime
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from dicom_node.analyzing.vocabulary import KINDS, MODIFIERS, SYNTHETIC, VIEWS
+from dicom_node.vocabulary import ASIDE, KINDS, MODIFIERS, NEVER_READ, SYNTHETIC, VIEWS
 from inference.errors import Unreadable
 from inference.reading import projection_of, side_of, sides
 
@@ -67,6 +67,21 @@ def modifiers(header: Dataset) -> list[str]:
     for view in header.get("ViewCodeSequence") or []:
         codes += list(view.get("ViewModifierCodeSequence") or [])
     return [MODIFIERS.get(code_value(code), "") or coded(code, {}) for code in codes if _says(code)]
+
+
+def stands_aside(header: Dataset) -> bool:
+    """Tell what is never read, whatever the settings, from a view that may be."""
+    return bool(
+        aside_words(header)
+        or NEVER_READ & set(modifiers(header))
+        or says(header, "QualityControlImage") == "YES"
+    )
+
+
+def aside_words(header: Dataset) -> list[str]:
+    """Return what ImageType says of a scout or a stereo pair."""
+    said = words(header, "ImageType")
+    return [word for word in ASIDE if any(word in one for one in said)]
 
 
 def coded(item: Dataset, meanings: dict[str, str]) -> str:
