@@ -21,6 +21,7 @@ class State(StrEnum):
     DELIVERED = "DELIVERED"
     DECLINED = "DECLINED"
     FAILED = "FAILED"
+    TELLING = "TELLING"
 
 
 AT_THE_END: frozenset[State] = frozenset({State.DELIVERED, State.DECLINED, State.FAILED})
@@ -34,9 +35,10 @@ MOVES: dict[State, frozenset[State]] = {
     State.REPORTING: frozenset({State.REPORTED, State.ANALYZED, State.FAILED}),
     State.REPORTED: frozenset({State.DELIVERING}),
     State.DELIVERING: frozenset({State.DELIVERED, State.REPORTED, State.FAILED}),
-    State.FAILED: frozenset({State.RECEIVED, State.ANALYZED, State.REPORTED}),
+    State.FAILED: frozenset({State.RECEIVED, State.ANALYZED, State.REPORTED, State.TELLING}),
     State.DELIVERED: frozenset({State.REPORTED}),
-    State.DECLINED: frozenset({State.REPORTED}),
+    State.DECLINED: frozenset({State.REPORTED, State.TELLING}),
+    State.TELLING: frozenset({State.DECLINED, State.FAILED}),
 }
 
 
@@ -54,8 +56,11 @@ REPORT = Verb("report", State.ANALYZED, State.REPORTING, State.REPORTED)
 DELIVER = Verb("deliver", State.REPORTED, State.DELIVERING, State.DELIVERED)
 VERBS: tuple[Verb, ...] = (ANALYZE, REPORT, DELIVER)
 
-HELD: frozenset[State] = frozenset(verb.during for verb in VERBS)
+HELD: frozenset[State] = frozenset({*(verb.during for verb in VERBS), State.TELLING})
 """States that a process holds under a lease."""
+
+TOLD: frozenset[State] = frozenset({State.DECLINED, State.FAILED})
+"""Ends without a result, which the radiologist may be told of; TELLING leads back to them."""
 
 WAITING: dict[State, Verb] = {verb.before: verb for verb in VERBS}
 """States at rest from which work goes on, and the work."""

@@ -181,6 +181,8 @@ class Reporting(Table):
     research_statement: Annotated[str, AfterValidator(_research)] = (
         "For research use only. Not for diagnosis."
     )
+    tell_declined: bool = True
+    tell_failed: bool = True
 
 
 class Destination(Table):

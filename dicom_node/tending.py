@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -10,9 +10,11 @@ from dicom_node.delivering.deliver import peer_of
 from dicom_node.doorbell import Bell
 from dicom_node.errors import NotYourTurn
 from dicom_node.ledger.outbox import hurry, owe_again
+from dicom_node.ledger.questions import Debt
 from dicom_node.ledger.recalls import read_again
 from dicom_node.ledger.tables import Case
-from dicom_node.life import ANALYZE, AT_THE_END, WAITING, Receipt, State
+from dicom_node.ledger.tellings import tell_again
+from dicom_node.life import ANALYZE, AT_THE_END, DELIVER, TOLD, WAITING, Receipt, State
 from dicom_node.logs import log
 from dicom_node.receiving.settle import settle
 from dicom_node.watching.story import cases_named
@@ -91,13 +93,29 @@ def _again(node: Node, bell: Bell, case: Case) -> str:
             state = node.ledger.retry(case.id)
         except NotYourTurn as answer:
             return str(answer)
+    if state in TOLD:
+        return _tell_again(node, bell, case)
     if state not in WAITING:
         return f"case {case.id} is {state}: there is nothing to try again"
-    owed = [debt.delivery for debt in debts]
-    peers = {str(peer_of(node.settings, row.destination, row.target)) for row in owed}
-    hurry(node.ledger, case.id, peers)
+    hurry(node.ledger, case.id, _peers(node, debts))
     bell.ring(case.id, WAITING[state])
     return f"case {case.id} goes on from {state}"
+
+
+def _tell_again(node: Node, bell: Bell, case: Case) -> str:
+    """Send the notice of a declined case that was refused, or that waits for its destination."""
+    owe_again(node.ledger, case.id)
+    if not tell_again(node.ledger, case.id):
+        return f"case {case.id} is {case.state}: there is nothing to try again"
+    hurry(node.ledger, case.id, _peers(node, node.questions.debts_of(case.id)))
+    bell.ring(case.id, DELIVER)
+    return f"case {case.id} stays {case.state}; its notice is sent again"
+
+
+def _peers(node: Node, debts: Sequence[Debt]) -> set[str]:
+    """Name the roads to whoever is owed something."""
+    owed = [debt.delivery for debt in debts]
+    return {str(peer_of(node.settings, row.destination, row.target)) for row in owed}
 
 
 def stop_on_signals(stop: threading.Event) -> None:

@@ -25,6 +25,7 @@ from dicom_node.ledger.engine import open_engine
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import NAME_LENGTH
+from dicom_node.life import State
 from dicom_node.settings import Settings
 from dicom_node.shipped import shipped
 from dicom_node.spool import Spool
@@ -59,7 +60,8 @@ class Node:
     def ledger(self) -> Ledger:
         """Open the ledger for writing, under this process's name."""
         actor = f"{socket.gethostname()[:48]}:{os.getpid()}"
-        return Ledger(self.engine, actor, self.settings.watching.lease_seconds)
+        lease_seconds = self.settings.watching.lease_seconds
+        return Ledger(self.engine, actor, lease_seconds, _tells(self.settings))
 
     @cached_property
     def questions(self) -> Questions:
@@ -120,6 +122,15 @@ class Node:
             )
             for folder in self.settings.bundle_folders
         )
+
+
+def _tells(settings: Settings) -> frozenset[State]:
+    """Say of which ends the radiologist is told: somebody has to want the report that says so."""
+    reporting, destinations = settings.reporting, settings.delivering.destinations
+    if not any("cad_sr" in one.objects for one in destinations):
+        return frozenset()
+    wanted = {State.DECLINED: reporting.tell_declined, State.FAILED: reporting.tell_failed}
+    return frozenset(state for state, is_told in wanted.items() if is_told)
 
 
 def _fitting(cards: "Sequence[Card]", operating_point: str) -> None:

@@ -17,7 +17,8 @@ from dicom_node.doorbell import Bell, queue
 from dicom_node.errors import Busy, NotYourTurn, Refused, told
 from dicom_node.life import ANALYZE, DELIVER, REPORT, VERBS, Verb
 from dicom_node.logs import log, set_up
-from dicom_node.reporting.turn import Workshop, report
+from dicom_node.reporting.outgoing import Workshop
+from dicom_node.reporting.telling import report_or_tell
 from dicom_node.settings import Settings
 from dicom_node.wiring import CODE_VERSION, Node
 
@@ -37,11 +38,13 @@ def turns(node: Node) -> dict[Verb, Callable[[int], None]]:
         CODE_VERSION,
         lambda: node.reads,
     )
-    shop = Workshop(node.ledger, node.questions, node.spool, node.settings, CODE_VERSION)
+    shop = Workshop(
+        node.ledger, node.questions, node.spool, node.settings, CODE_VERSION, lambda: node.cards
+    )
     office = Office(node.ledger, node.questions, node.spool, node.settings)
     return {
         ANALYZE: lambda case_id: analyze(desk, case_id),
-        REPORT: lambda case_id: report(shop, case_id),
+        REPORT: lambda case_id: report_or_tell(shop, case_id),
         DELIVER: lambda case_id: deliver(office, case_id),
     }
 

@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from inference import findings
 from inference.errors import BadBundle
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = Literal["mammogram", "synthetic_2d", "for_processing"]
+MARKS = {  # what a system marks, where that is not both kinds; its own `Scope` says the same
+    "all_conv": (),
+    "ft_mtl": (findings.Kind.MASS,),
+}
 CARD, WEIGHTS = "card.toml", "weights.safetensors"
 Settings = dict[str, Any]  # a table that the system itself checks when the bundle is opened
 
@@ -105,6 +110,16 @@ class Card(_Table):
                 f"but operating_points has {', '.join(self.operating_points) or 'none'}"
             )
         return self
+
+    @property
+    def marks(self) -> tuple[findings.Kind, ...]:
+        """Tell which kinds of lesions the system marks, without opening it."""
+        return MARKS.get(self.system, tuple(findings.Kind))
+
+    @property
+    def judges(self) -> bool:
+        """Tell whether the system judges cancer."""
+        return self.calibration is not None
 
     def finding_score(self, operating_point: str | None) -> float:
         """Return the threshold of a named operating point, by default the card's own."""

@@ -29,8 +29,8 @@ def recall(
     from dicom_node.doorbell import Bell
     from dicom_node.life import DELIVER
     from dicom_node.reporting.codes import REJECTIONS
+    from dicom_node.reporting.outgoing import Workshop
     from dicom_node.reporting.recall import recall as take_back
-    from dicom_node.reporting.turn import Workshop
     from dicom_node.watching.story import cases_named
     from dicom_node.wiring import CODE_VERSION
 

@@ -20,7 +20,8 @@ from dicom_node.ledger.outbox import (
     record_road,
     record_waiver,
 )
-from dicom_node.ledger.questions import Debt, Questions
+from dicom_node.ledger.questions import NOTICE, Debt, Questions
+from dicom_node.ledger.tellings import telling
 from dicom_node.life import DELIVER, Receipt
 from dicom_node.settings import Destination, Settings
 from dicom_node.spool import Spool
@@ -40,12 +41,13 @@ class Office:
 
 def deliver(office: Office, case_id: int) -> None:
     """Take a case's turn: send what is owed and due."""
+    case = office.questions.case(case_id)
+    if case is not None and case.telling is not None:
+        _deliver_notice(office, case_id)
+        return
     with office.ledger.turn(case_id, DELIVER) as turn:
         debts = office.questions.debts_of(case_id)
-        owed = [debt for debt in debts if debt.delivery.receipt == Receipt.OWED]
-        owed.sort(key=_destination)
-        for _, group in groupby(owed, key=_destination):
-            _pay(office, list(group))
+        _send(office, debts)
         _conclude(office, case_id)
         turn.remark = _remark(office, case_id)
 
@@ -58,6 +60,21 @@ def _remark(office: Office, case_id: int) -> str:
         return "no destination of the settings wants these objects"
     names = ", ".join(sorted({row.destination for row in there}))
     return f"{len(there)} objects at {names}" if there else "nobody waits for these objects"
+
+
+def _deliver_notice(office: Office, case_id: int) -> None:
+    """Send what tells of a case without a result; a notice that is refused changes nothing."""
+    with telling(office.ledger, case_id):
+        _send(office, office.questions.debts_of(case_id))
+        _wait(office, office.questions.debts_of(case_id))
+
+
+def _send(office: Office, debts: Sequence[Debt]) -> None:
+    """Send what is owed, one destination after the other."""
+    owed = [debt for debt in debts if debt.delivery.receipt == Receipt.OWED]
+    owed.sort(key=_destination)
+    for _, group in groupby(owed, key=_destination):
+        _pay(office, list(group))
 
 
 def _destination(debt: Debt) -> str:
@@ -133,6 +150,20 @@ def _give_up(office: Office, debt: Debt, said: str) -> None:
 def _conclude(office: Office, case_id: int) -> None:
     """End the turn well, later (Busy) or badly (Refused), by what is still owed."""
     debts = office.questions.debts_of(case_id)
+    _wait(office, debts)
+    refused = [
+        debt.delivery
+        for debt in debts
+        if debt.delivery.receipt == Receipt.REFUSED and debt.product.kind != NOTICE
+    ]
+    if refused:
+        raise Refused(
+            "; ".join(sorted({f"{row.destination}: {row.last_error}" for row in refused}))
+        )
+
+
+def _wait(office: Office, debts: Sequence[Debt]) -> None:
+    """Come back later (Busy) while something is owed."""
     owed = [debt.delivery for debt in debts if debt.delivery.receipt == Receipt.OWED]
     if owed:
         due_at = min(
@@ -140,11 +171,6 @@ def _conclude(office: Office, case_id: int) -> None:
         )
         names = ", ".join(sorted({row.destination for row in owed}))
         raise Busy(f"{len(owed)} objects still owed to {names}", due_at)
-    refused = [debt.delivery for debt in debts if debt.delivery.receipt == Receipt.REFUSED]
-    if refused:
-        raise Refused(
-            "; ".join(sorted({f"{row.destination}: {row.last_error}" for row in refused}))
-        )
 
 
 def _road_due(office: Office, destination: str, target: str) -> datetime:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, func, or_, select, update
+from sqlalchemy import Engine, and_, func, or_, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import Busy, Declined, NotYourTurn, told
 from dicom_node.ledger.tables import Base, Case, Event
-from dicom_node.life import DELIVER, HELD, VERBS, WAITING, State, Verb, may_move
+from dicom_node.life import DELIVER, HELD, REPORT, TOLD, VERBS, WAITING, State, Verb, may_move
 
 LEASE_SECONDS = 20.0
 RING_AGAIN = timedelta(seconds=60)
@@ -29,7 +29,7 @@ STRIKES = 3  # a case that lost its worker so often is FAILED, not tried for eve
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-def _passes(fault: Exception) -> bool:
+def passes(fault: Exception) -> bool:
     """Say whether time mends a fault: a disk without room, a database that is away."""
     if isinstance(fault, OSError):
         return fault.errno in _FULL
@@ -39,6 +39,16 @@ def _passes(fault: Exception) -> bool:
 def now() -> datetime:
     """Tell the time as the ledger keeps it."""
     return datetime.now(UTC)
+
+
+def work_on(case: Case) -> Verb:
+    """Say what is to be done next on a case that waits; of an end, to write of it or to send that.
+
+    Whoever reports and delivers results does the same for notices.
+    """
+    if case.state in WAITING:
+        return WAITING[case.state]
+    return DELIVER if case.notice_written else REPORT
 
 
 @dataclass(slots=True)
@@ -61,10 +71,17 @@ class Turn:
 class Ledger:
     """What happened, and what is."""
 
-    def __init__(self, engine: Engine, actor: str, lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        actor: str,
+        lease_seconds: float = LEASE_SECONDS,
+        tells: frozenset[State] = frozenset(),
+    ) -> None:
         self.engine = engine
         self.actor = actor
         self.lease_seconds = lease_seconds
+        self.tells = tells  # ends of a case that the radiologist is told of
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -123,6 +140,11 @@ class Ledger:
             change = change.values(attempts=Case.attempts + 1)
         elif forgive:
             change = change.values(attempts=0)
+        if end is State.TELLING:
+            change = change.where(Case.telling == start)
+        elif start is not State.TELLING:  # who failed while delivering has told it all
+            is_told = end in self.tells and start is not State.DELIVERING
+            change = change.values(telling=end if is_told else None, notice_written=False)
         if session.connection().execute(change).rowcount != 1:
             raise NotYourTurn(f"case {case_id} is not {start} and due in this process's hands")
         case = session.get_one(Case, case_id, populate_existing=True)
@@ -132,11 +154,7 @@ class Ledger:
     def turn(self, case_id: int, verb: Verb) -> Iterator[Turn]:
         """Hold a case while the block works on it, and record how the block ended."""
         turn = self._begin(case_id, verb)
-        stop = threading.Event()
-        heart = threading.Thread(
-            target=self._keep_lease, args=(turn, stop), name=f"lease-{case_id}", daemon=True
-        )
-        heart.start()
+        stop = self.keep_lease(turn)
         try:
             yield turn
         except Busy as trouble:
@@ -148,7 +166,7 @@ class Ledger:
             self._end(turn, verb.during, State.DECLINED, str(answer), rows=turn.rows)
         except Exception as fault:
             stop.set()
-            if _passes(fault):
+            if passes(fault):
                 self._end(turn, verb.during, verb.before, told(fault), due_at=now() + RING_AGAIN)
                 raise Busy(told(fault)) from fault
             self._end(turn, verb.during, State.FAILED, told(fault))
@@ -160,11 +178,17 @@ class Ledger:
             stop.set()
 
     def _begin(self, case_id: int, verb: Verb) -> Turn:
-        lease = uuid.uuid4().hex
         with self.writing() as session:
-            self.moving(session, case_id, verb.before, verb.during, lease=lease)
-            case = session.get_one(Case, case_id)
-            return Turn(case_id, case.study_uid, case.round, lease)
+            return self.begin(session, case_id, verb.before, verb.during)
+
+    def begin(
+        self, session: Session, case_id: int, start: State, during: State, reason: str = ""
+    ) -> Turn:
+        """Take a case under a lease of its own, within an open transaction."""
+        lease = uuid.uuid4().hex
+        self.moving(session, case_id, start, during, reason, lease=lease)
+        case = session.get_one(Case, case_id)
+        return Turn(case_id, case.study_uid, case.round, lease)
 
     def _end(
         self,
@@ -193,7 +217,15 @@ class Ledger:
     def _until(self, at: datetime) -> datetime:
         return at + timedelta(seconds=self.lease_seconds)
 
-    def _keep_lease(self, turn: Turn, stop: threading.Event) -> None:
+    def keep_lease(self, turn: Turn) -> threading.Event:
+        """Begin to renew a turn's lease; the event that is returned ends that."""
+        stop = threading.Event()
+        name = f"lease-{turn.case_id}"
+        beat = threading.Thread(target=self._beat, args=(turn, stop), name=name, daemon=True)
+        beat.start()
+        return stop
+
+    def _beat(self, turn: Turn, stop: threading.Event) -> None:
         """Renew the lease while its holder lives; a killed process stops renewing by itself."""
         while not stop.wait(self.lease_seconds / 4):
             try:
@@ -224,20 +256,36 @@ class Ledger:
         with self.writing() as session:
             waiting = session.scalars(
                 select(Case)
-                .where(Case.state.in_(WAITING), Case.due_at <= at)
+                .where(
+                    or_(
+                        Case.state.in_(WAITING),
+                        and_(Case.state.in_(TOLD), Case.telling.is_not(None)),
+                    ),
+                    Case.due_at <= at,
+                )
                 .where(or_(Case.rung_at.is_(None), Case.rung_at < at - RING_AGAIN))
                 .order_by(Case.id)
             ).all()
             for case in waiting:
                 case.rung_at = at
-            return [(case.id, WAITING[case.state]) for case in waiting]
+            return [(case.id, work_on(case)) for case in waiting]
 
     def _take_back(self, case: Case) -> None:
-        verb = next(verb for verb in VERBS if verb.during == case.state)
-        end = verb.before if case.attempts < STRIKES else State.FAILED
         sentence = f"lost {case.holder} while {case.state} (attempt {case.attempts} of {STRIKES})"
         with self.writing() as session:
+            if case.telling is not None and case.state is State.TELLING:
+                self._stop_telling(session, case, case.telling, sentence)
+                return
+            verb = next(verb for verb in VERBS if verb.during == case.state)
+            end = verb.before if case.attempts < STRIKES else State.FAILED
             self.moving(session, case.id, verb.during, end, sentence, lease=case.lease)
+
+    def _stop_telling(self, session: Session, lost: Case, end: State, sentence: str) -> None:
+        self.moving(session, lost.id, State.TELLING, end, lost.reason, lease=lost.lease)
+        case = session.get_one(Case, lost.id)
+        self.note(session, "telling", sentence, case=case)
+        if lost.attempts >= STRIKES:
+            case.telling = None
 
     def retry(self, case_id: int) -> State:
         """Send a FAILED case back to where it failed, with its strikes forgiven.
@@ -248,6 +296,7 @@ class Ledger:
             last = session.scalars(
                 select(Event)
                 .where(Event.case_id == case_id, Event.to_state == State.FAILED)
+                .where(Event.from_state != State.TELLING)
                 .order_by(Event.id.desc())
             ).first()
             if last is None:

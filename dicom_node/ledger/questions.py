@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, and_, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from dicom_node.ledger.tables import (
@@ -22,6 +22,8 @@ from dicom_node.ledger.tables import (
     Verdict,
 )
 from dicom_node.life import Receipt, State
+
+CAD_SR, NOTICE = "cad_sr", "notice"  # kinds of objects; a notice stands in a CAD report's place
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,16 +216,21 @@ class Questions:
     def predecessors_of(self, case: Case, kind: str, profile: str = "") -> Sequence[Product]:
         """Return what earlier rounds made of this kind and nobody recalled, newest round first.
 
-        Those of the same profile go before: they are what its destinations have.
+        Those of the same profile go before: they are what its destinations have. A notice that a
+        study was not analyzed comes last; it may be of this very round, tried again.
         """
+        is_former = and_(
+            Case.round < case.round, Product.kind.in_({kind, NOTICE} if kind == CAD_SR else {kind})
+        )
+        if kind == CAD_SR:
+            is_former = or_(is_former, and_(Case.id == case.id, Product.kind == NOTICE))
         with self._session() as session:
             return session.scalars(
                 select(Product)
                 .join(Case, Product.case_id == Case.id)
-                .where(Case.study_uid == case.study_uid, Case.round < case.round)
-                .where(Product.kind == kind)
+                .where(Case.study_uid == case.study_uid, is_former)
                 .where(Case.id.not_in(select(Recall.case_id)))
-                .order_by((Product.profile == profile).desc())
+                .order_by(Product.kind == NOTICE, (Product.profile == profile).desc())
                 .order_by(Case.round.desc(), Product.id.desc())
             ).all()
 

@@ -100,6 +100,10 @@ class Case(Base):
     holder: Mapped[str | None] = mapped_column(String(NAME_LENGTH))  # who holds the lease
     lease: Mapped[str | None] = mapped_column(String(32))  # which lease: one a turn
     lease_until: Mapped[datetime | None]
+    telling: Mapped[State | None] = mapped_column(  # the end that somebody has still to be told of
+        Enum(State, native_enum=False, length=16)
+    )
+    notice_written: Mapped[bool] = mapped_column(default=False)  # and it is only to be delivered
 
 
 class Instance(Base):

@@ -19,6 +19,7 @@ class Predecessor:
     series_uid: str
     round: int  # not always the one before: that may have come to nothing
     bundle: str = ""  # by which it was made, in the words of its UIDs
+    is_notice: bool = False  # it said that the study was not analyzed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,15 @@ class Circumstances:
     @property
     def change(self) -> str:
         """Say in a sentence what this round changes; nothing for the first."""
+        before = self.predecessor
+        if before is not None and before.round == self.round:
+            return "Replaces the notice that this study was not analyzed."
         if self.round == 1:
             return ""
         replaced = f"Round {self.round}"
-        if self.predecessor is not None:
-            replaced += f": replaces the report of round {self.predecessor.round}"
+        if before is not None:
+            what = "notice" if before.is_notice else "report"
+            replaced += f": replaces the {what} of round {before.round}"
         plural = "" if self.images_added == 1 else "s"
         # What was told before can be compared; else the images can at least be counted.
         counted = self.images_added and self.before is None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydicom.uid import UID
 
-from dicom_node.ledger.questions import Questions
+from dicom_node.ledger.questions import NOTICE, Questions
 from dicom_node.ledger.tables import Case, Finding, Lesion
 from dicom_node.reporting.changes import Telling
 from dicom_node.reporting.profile import Profile
@@ -68,7 +68,8 @@ def _former(questions: Questions, spool: Spool, standing: Sequence[Case]) -> For
     """Read what the last of these rounds told; a round without objects told nothing."""
     for case in reversed(standing):
         run = questions.run_of(case.id)
-        if run is not None and questions.products_of(case.id):
+        told = any(product.kind != NOTICE for product in questions.products_of(case.id))
+        if run is not None and told:
             exam = unpack(spool.read(run.findings_path, run.findings_sha256))
             rows = questions.lesions_of(case.id)
             if len(rows) != len(exam.findings):  # from before names were kept: nothing to go by

@@ -17,9 +17,9 @@ from dicom_node.reporting import codes
 from dicom_node.reporting.codes import Concept
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import maker_of
+from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.rejection import KIND, Recalling, Rejected, rejection
 from dicom_node.reporting.rejection_proof import prove_rejection
-from dicom_node.reporting.turn import Workshop
 
 FOLDER = "recall"
 

@@ -8,17 +8,16 @@ from datetime import datetime, timedelta
 from pydicom import Dataset, dcmread
 
 from dicom_node.errors import Busy
-from dicom_node.ledger.ledger import Ledger, Turn, now
-from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import Case, Delivery, Instance, Product
-from dicom_node.life import REPORT, Receipt, State
+from dicom_node.ledger.ledger import now
+from dicom_node.ledger.tables import Case, Instance, Product
+from dicom_node.life import REPORT, State
+from dicom_node.reporting import notice
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
 from dicom_node.reporting.common_proof import Origin
-from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.lightbox import Lightbox
-from dicom_node.reporting.maker import Maker, maker_of
+from dicom_node.reporting.outgoing import Workshop, kept, maker_for, owed, profiles_for
 from dicom_node.reporting.past import Past, remembered
-from dicom_node.reporting.profile import PLAIN, Profile, profile_of
+from dicom_node.reporting.profile import PLAIN, Profile
 from dicom_node.reporting.proof import prove
 from dicom_node.reporting.report import KINDS, Built
 from dicom_node.reporting.report import report as build
@@ -26,24 +25,12 @@ from dicom_node.reporting.shown import shown
 from dicom_node.reporting.sources import edition_words
 from dicom_node.reporting.tidy import tidy
 from dicom_node.reporting.unread import Unread
-from dicom_node.settings import VIEWS, Destination, Settings
-from dicom_node.spool import Spool
+from dicom_node.settings import VIEWS
 from inference.findings import ExamFindings
 from inference.transcript import unpack
 
 FORMER_WAIT = timedelta(seconds=2)
 UNREPORTED = {State.RECEIVED, State.ANALYZING, State.ANALYZED, State.REPORTING}
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What the reporting of a case needs."""
-
-    ledger: Ledger
-    questions: Questions
-    spool: Spool
-    settings: Settings
-    code_version: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +71,9 @@ def report(shop: Workshop, case_id: int) -> None:
             circumstances = _circumstances(shop, case, images, kind, profile, made_at)
             for built in _proved(shop, kind, profile, material, circumstances):
                 counts[kind] += 1
-                product = _kept(shop, turn, built, profile, sum(counts.values()))
-                turn.leave(product, *_owed(shop, images, product))
+                name = f"{sum(counts.values()):02d}-{kind}.dcm"
+                product = kept(shop, turn, built, profile, name)
+                turn.leave(product, *owed(shop, images, product, kind))
         turn.remark = ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
@@ -133,12 +121,8 @@ def _wanted(shop: Workshop) -> list[tuple[str, Profile]]:
     destinations = shop.settings.delivering.destinations
     if not destinations:
         return [(kind, PLAIN) for kind in sorted(KINDS)]
-    wanted = {(kind, _profile(shop, one).of(kind)) for one in destinations for kind in one.objects}
-    return sorted(wanted, key=lambda wish: (wish[0], wish[1].words))
-
-
-def _profile(shop: Workshop, destination: Destination) -> Profile:
-    return profile_of(destination, shop.settings.reporting)
+    kinds = sorted({kind for one in destinations for kind in one.objects})
+    return [(kind, profile) for kind in kinds for profile in profiles_for(shop, kind)]
 
 
 def _proved(
@@ -158,7 +142,7 @@ def _proved(
         before=material.past.told_to(profile),
         recalled=material.past.recalled,
     )
-    maker = _maker(shop, profile)
+    maker = maker_for(shop, profile)
     for built in build(
         material.headers,
         what.exam,
@@ -179,15 +163,6 @@ def _proved(
             origin=Origin(maker, circumstances),
         )
         yield built
-
-
-def _maker(shop: Workshop, profile: Profile) -> Maker:
-    own = maker_of(shop.settings.reporting, shop.code_version)
-    return replace(
-        own,
-        manufacturer=profile.manufacturer or own.manufacturer,
-        model=profile.model or own.model,
-    )
 
 
 def _circumstances(
@@ -211,62 +186,12 @@ def _circumstances(
 def _predecessor(shop: Workshop, product: Product) -> Predecessor:
     case, run = shop.questions.case(product.case_id), shop.questions.run_of(product.case_id)
     assert case is not None
-    assert run is not None
+    is_notice = product.kind == notice.KIND  # of a case that nobody read, or not to its end
     return Predecessor(
         product.sop_class_uid,
         product.sop_uid,
         product.series_uid,
         case.round,
-        edition_words(run, product.profile),
+        "" if is_notice or run is None else edition_words(run, product.profile),
+        is_notice,
     )
-
-
-def _kept(shop: Workshop, turn: Turn, built: Built, profile: Profile, number: int) -> Product:
-    """Write an object to the spool and describe it."""
-    dataset, content = built.dataset, encoded(built.dataset)
-    path = shop.spool.case_name(turn.case_id, turn.lease, f"{number:02d}-{built.kind}.dcm")
-    return Product(
-        case_id=turn.case_id,
-        kind=built.kind,
-        profile=profile.words,
-        transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
-        sop_class_uid=str(dataset.SOPClassUID),
-        sop_uid=str(dataset.SOPInstanceUID),
-        series_uid=str(dataset.SeriesInstanceUID),
-        size_bytes=len(content),
-        sha256=shop.spool.write(path, content),
-        path=path,
-        made_at=now(),
-    )
-
-
-def _owed(shop: Workshop, images: Sequence[Instance], product: Product) -> list[Delivery]:
-    """Owe an object to each destination that asks for its kind, made in this way."""
-    at = now()
-    return [
-        Delivery(
-            product=product,
-            case_id=product.case_id,
-            destination=destination.name,
-            target=_sender(shop, images) if destination.return_to_sender else "",
-            receipt=Receipt.OWED,
-            attempts=0,
-            due_at=at,
-            owed_since=at,
-            last_error="",
-        )
-        for destination in shop.settings.delivering.destinations
-        if product.kind in destination.objects
-        and _profile(shop, destination).of(product.kind).words == product.profile
-    ]
-
-
-def _sender(shop: Workshop, images: Sequence[Instance]) -> str:
-    """Name whoever sent the last image, as AE@host:port."""
-    last = images[-1]
-    ports = [
-        caller.return_port
-        for caller in shop.settings.receiving.callers
-        if caller.ae_title == last.caller
-    ]
-    return f"{last.caller}@{last.address}:{ports[0] if ports else 104}"

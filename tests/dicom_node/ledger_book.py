@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from dicom_node.ledger.arrivals import Arrival, keep_row
 from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import Base, Event, ModelRun
+from dicom_node.ledger.tables import Base, Case, Event, ModelRun
 from dicom_node.life import DELIVER, VERBS, State, Verb
 
 STUDY = "2.25.100"
@@ -49,6 +49,13 @@ class Book:
 
     def case_at(self, state: State, study_uid: str = STUDY) -> int:
         """Bring a new case to a state, the way it gets there in life."""
+        if state is State.TELLING:
+            case_id = self.case_at(State.FAILED, study_uid)
+            with self.ledger.writing() as session:
+                session.get_one(Case, case_id).telling = State.FAILED
+            with self.ledger.writing() as session:
+                self.ledger.begin(session, case_id, State.FAILED, State.TELLING)
+            return case_id
         case_id = self.arrive(study_uid)
         if state == State.RECEIVING:
             return case_id

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicom_node.life import AT_THE_END, HELD, MOVES, VERBS, WAITING, State, may_move
+from dicom_node.life import AT_THE_END, HELD, MOVES, TOLD, VERBS, WAITING, State, may_move
 
 
 def reachable(start: State) -> set[State]:
@@ -47,14 +47,21 @@ def test_one_verb_ends_where_the_next_begins() -> None:
 def test_only_states_in_ing_are_held_and_only_their_verbs_lead_there() -> None:
     ing = {state for state in State if state.endswith("ING")}
     assert ing - {State.RECEIVING} == HELD
-    for held in HELD:
+    for held in HELD - {State.TELLING}:
         ways_in = {state for state in State if held in MOVES[state]}
         assert ways_in == {verb.before for verb in VERBS if verb.during == held}
 
 
+def test_an_end_without_a_result_is_told_of_and_stays_the_end() -> None:
+    assert {state for state in State if State.TELLING in MOVES[state]} == TOLD
+    assert MOVES[State.TELLING] == TOLD
+    assert TOLD < AT_THE_END
+
+
 @pytest.mark.parametrize("state", [State.DELIVERED, State.DECLINED])
 def test_from_delivered_and_declined_only_a_recall_leads_on_and_no_worker(state: State) -> None:
-    assert MOVES[state] == {State.REPORTED}, "the note of a recall is delivered like a result"
+    leads_on = MOVES[state] - {State.TELLING}
+    assert leads_on == {State.REPORTED}, "the note of a recall is delivered like a result"
     assert state in AT_THE_END
     assert state not in WAITING
 

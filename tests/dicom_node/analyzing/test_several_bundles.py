@@ -23,7 +23,8 @@ from dicom_node.ledger.tables import Finding, ModelRun
 from dicom_node.life import State
 from dicom_node.receiving.keep import Envelope, keep
 from dicom_node.reporting.marks import marks, plain_text
-from dicom_node.reporting.turn import Workshop, report
+from dicom_node.reporting.outgoing import Workshop
+from dicom_node.reporting.turn import report
 from dicom_node.settings import Settings
 from dicom_node.shipped import shipped
 from dicom_node.watching.checkup import checkup

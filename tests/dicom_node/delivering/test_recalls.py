@@ -15,8 +15,8 @@ from dicom_node.ledger.recalls import read_again
 from dicom_node.ledger.tables import Case, Product, Recall
 from dicom_node.life import DELIVER, Receipt, State
 from dicom_node.reporting.marks import name_value
+from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.recall import recall
-from dicom_node.reporting.turn import Workshop
 from dicom_node.tending import try_again
 from dicom_node.watching.story import standing, story
 

@@ -19,6 +19,18 @@ from dicom_node.wiring import Node, _alembic, migrate, newest_revision, ready, r
 
 TABLES = set(Base.metadata.tables)
 
+OWED_SINCE_REVISION_4 = """
+INSERT INTO cases (study_uid, round, state, reason, opened_at, moved_at, last_image_at, due_at,
+    attempts)
+SELECT '1.2', 1, 'DECLINED', '', at, at, at, at, 0 FROM (SELECT CURRENT_TIMESTAMP AS at) AS now;
+INSERT INTO products (case_id, kind, sop_class_uid, sop_uid, series_uid, size_bytes, sha256, path,
+    made_at)
+SELECT id, 'cad_sr', '1.2', '2.25.1', '2.25.2', 1, 's', 'p', opened_at FROM cases;
+INSERT INTO deliveries (product_id, case_id, destination, target, receipt, attempts, due_at,
+    owed_since, last_error)
+SELECT id, case_id, 'pacs', '', 'OWED', 0, made_at, made_at, '' FROM products
+"""
+
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
@@ -96,6 +108,27 @@ def test_what_several_read_has_no_place_before_revision_3(empty: Node) -> None:
     with pytest.raises(ValueError, match="read by several bundles"):
         command.downgrade(_alembic(empty), "0002")
     assert len(empty.questions.members_of(case_id)) == 2
+
+
+def test_objects_and_what_is_owed_of_them_outlive_the_migrations(empty: Node) -> None:
+    command.upgrade(_alembic(empty), "0004")
+    with empty.engine.begin() as connection:
+        for statement in OWED_SINCE_REVISION_4.split(";"):
+            connection.execute(text(statement))
+    migrate(empty)
+    (case,) = empty.questions.cases_of("1.2")
+    (debt,) = empty.questions.debts_of(case.id)
+    assert (debt.product.profile, debt.product.transfer_syntax_uid) == ("", "1.2.840.10008.1.2.1")
+    assert (case.telling, case.notice_written) == (None, False)
+    with empty.ledger.writing() as session:
+        session.get_one(Case, case.id).telling = State.DECLINED
+    with pytest.raises(ValueError, match="have still to be told"):
+        command.downgrade(_alembic(empty), "0006")
+    with empty.ledger.writing() as session:
+        session.get_one(Case, case.id).telling = None
+    command.downgrade(_alembic(empty), "0004")
+    migrate(empty)
+    assert len(empty.questions.debts_of(case.id)) == 1
 
 
 def test_a_case_has_one_reading_that_is_reported(empty: Node) -> None:

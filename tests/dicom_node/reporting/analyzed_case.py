@@ -15,7 +15,8 @@ from dicom_node.ledger.arrivals import Arrival, keep_row
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.tables import Delivery, ModelRun, Product
 from dicom_node.life import ANALYZE, State
-from dicom_node.reporting.turn import Workshop, report
+from dicom_node.reporting.outgoing import Workshop
+from dicom_node.reporting.turn import report
 from dicom_node.wiring import Node
 from inference.findings import ExamFindings
 from inference.transcript import pack

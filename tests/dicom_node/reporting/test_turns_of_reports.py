@@ -7,7 +7,8 @@ from dicom_node.errors import Busy
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.tables import ModelRun
 from dicom_node.life import ANALYZE, State
-from dicom_node.reporting.turn import Workshop, report
+from dicom_node.reporting.outgoing import Workshop
+from dicom_node.reporting.turn import report
 from dicom_node.wiring import Node
 
 

@@ -1,0 +1,122 @@
+"""Tell of a case that has no result: its notice, for each destination that wants CAD reports."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from pydicom import Dataset, config, dcmread
+from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    DigitalMammographyXRayImageStorageForProcessing,
+)
+
+from dicom_node.ledger.ledger import now
+from dicom_node.ledger.tables import Case, Instance, Product
+from dicom_node.ledger.tellings import telling
+from dicom_node.life import State
+from dicom_node.reporting import cad_sr
+from dicom_node.reporting.circumstances import Circumstances, Predecessor
+from dicom_node.reporting.notice import KIND, Attempt, Ending, notice
+from dicom_node.reporting.notice_proof import prove_notice
+from dicom_node.reporting.outgoing import Workshop, kept, maker_for, owed, profiles_for
+from dicom_node.reporting.profile import Profile
+from dicom_node.reporting.report import Built
+from dicom_node.reporting.tidy import tidy
+from dicom_node.reporting.turn import report
+from dicom_node.reporting.unread import Unread
+from dicom_node.settings import VIEWS
+
+MAMMOGRAMS = {
+    DigitalMammographyXRayImageStorageForPresentation,
+    DigitalMammographyXRayImageStorageForProcessing,
+    BreastTomosynthesisImageStorage,
+}
+UNTOLD = {
+    "S01": "nobody knows whose notice it would be",
+    "S06": "the former result stands, and a notice would hide it",
+}
+
+
+def report_or_tell(shop: Workshop, case_id: int) -> None:
+    """Report a case that was analyzed; tell of one that has ended without a result."""
+    case = shop.questions.case(case_id)
+    if case is not None and case.telling is not None:
+        tell(shop, case_id)
+    else:
+        report(shop, case_id)
+
+
+def tell(shop: Workshop, case_id: int) -> None:
+    """Take a case's turn: write the notices of how it ended, and leave them in the outbox."""
+    with telling(shop.ledger, case_id) as turn:
+        case = shop.questions.case(case_id)
+        assert case is not None
+        assert case.telling is not None
+        if quiet := UNTOLD.get(case.reason.partition(":")[0]):
+            turn.remark = f"no notice: {quiet}"
+            return
+        images = [
+            image for image in shop.questions.images_of(case) if image.sop_class_uid in MAMMOGRAMS
+        ]
+        seen = tuple(_images(shop, case, images))
+        if not seen:
+            turn.remark = "no notice: there is no mammogram that it could speak of"
+            return
+        ending = Ending(case.telling, case.reason, seen, _attempts(shop, case))
+        written = shop.questions.products_of(case_id)
+        known = {product.sop_uid for product in written}
+        for number, profile in enumerate(profiles_for(shop, cad_sr.KIND), start=1):
+            circumstances = Circumstances(
+                case.round, now().astimezone(), _former(case, written, profile), 0
+            )
+            dataset = _proved(shop, ending, circumstances, profile)
+            if str(dataset.SOPInstanceUID) not in known:  # it failed in the same way before
+                name = f"{len(written) + number:02d}-{KIND}.dcm"
+                product = kept(shop, turn, Built(KIND, dataset), profile, name)
+                turn.leave(product, *owed(shop, images, product, cad_sr.KIND))
+        if turn.rows:
+            turn.remark = f"a notice is written: {case.telling}"
+
+
+def _images(shop: Workshop, case: Case, images: Sequence[Instance]) -> Iterator[Unread]:
+    """Describe the images of this round, each with the rule that declined it."""
+    verdicts = shop.questions.verdicts_of(case.id)
+    for image in images:
+        if image.case_id != case.id:
+            continue
+        header = tidy(dcmread(shop.spool.path(image.path), stop_before_pixels=True))
+        if not header.get("SeriesInstanceUID"):
+            continue  # no report can refer to it
+        verdict = verdicts.get(image.id)
+        code, sentence = (verdict.code, verdict.sentence) if verdict else ("", "")
+        yield Unread(header, image.view if image.view in VIEWS else "", code, sentence)
+
+
+def _attempts(shop: Workshop, case: Case) -> tuple[Attempt, ...]:
+    """List the bundles that failed; of a declined study none was asked."""
+    if case.telling is not State.FAILED:
+        return ()
+    return tuple(
+        Attempt(card.system, card.version, card.weights_sha256, card.marks, card.judges)
+        for card in shop.cards()
+    )
+
+
+def _former(case: Case, written: Sequence[Product], profile: Profile) -> Predecessor | None:
+    """Name the notice of an earlier failure of this case."""
+    former = [one for one in written if one.kind == KIND and one.profile == profile.words]
+    if not former:
+        return None
+    last = former[-1]
+    return Predecessor(last.sop_class_uid, last.sop_uid, last.series_uid, case.round)
+
+
+def _proved(
+    shop: Workshop, ending: Ending, circumstances: Circumstances, profile: Profile
+) -> Dataset:
+    circumstances = replace(circumstances, edition=profile.words)
+    with config.disable_value_validation():
+        dataset = notice(ending, maker_for(shop, profile), circumstances, profile.dialect)
+    dataset.file_meta.TransferSyntaxUID = profile.transfer_syntax_uid
+    prove_notice(dataset, ending, circumstances, profile)
+    return dataset
