@@ -41,6 +41,15 @@ def storescu(
     return _run("storescu", *told, "127.0.0.1", str(port), *map(str, files))
 
 
+def getscu(
+    study_uid: str, folder: Path, port: int, *, called: str, calling: str = "GETSCU"
+) -> subprocess.CompletedProcess[str]:
+    """Fetch every object of a study into a folder, as it is stored."""
+    asked = ["-S", "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study_uid}"]
+    told = ["-aec", called, "-aet", calling, *asked, "-od", str(folder), "+B"]
+    return _run("getscu", *told, "127.0.0.1", str(port))
+
+
 def echoscu(
     port: int, *, called: str = "FOURVIEWS", calling: str = "ECHOSCU"
 ) -> subprocess.CompletedProcess[str]:

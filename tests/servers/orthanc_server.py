@@ -45,6 +45,7 @@ class OrthancServer:
                     "DicomCheckCalledAet": True,
                     "DicomAlwaysAllowStore": True,
                     "DicomAlwaysAllowEcho": True,
+                    "DicomAlwaysAllowGet": True,
                     "RemoteAccessAllowed": False,
                     "AuthenticationEnabled": False,
                     "OverwriteInstances": False,
