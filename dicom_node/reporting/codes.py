@@ -159,6 +159,7 @@ CERTAINTY_OF_FEATURE = _dcm("111011", "Certainty of Feature")
 ALGORITHM_NAME = _dcm("111001", "Algorithm Name")
 ALGORITHM_VERSION = _dcm("111003", "Algorithm Version")
 ALGORITHM_PARAMETERS = _dcm("111002", "Algorithm Parameters")
+ALGORITHM_FAMILY = _dcm("111000", "Algorithm Family")
 ARTIFICIAL_INTELLIGENCE = _dcm("123110", "Artificial Intelligence")  # CID 7162
 
 # TID 4108: the same lesion in several objects
@@ -171,6 +172,17 @@ MEASUREMENT_GROUP = _dcm("125007", "Measurement Group")
 IMAGE_REGION = _dcm("111030", "Image Region")
 FINDING = _dcm("121071", "Finding")
 DEVICE = _dcm("121007", "Device")  # CID 270
+PROCEDURE_REPORTED = _dcm("121058", "Procedure reported")
+IMAGE_LIBRARY_GROUP = _dcm("126200", "Image Library Group")
+IMAGING_MEASUREMENTS = _dcm("126010", "Imaging Measurements")
+SOURCE = Concept("260753009", "SCT", "Source")
+FRAME_OF_REFERENCE_UID = _dcm("112227", "Frame of Reference UID")
+MODALITY = _dcm("121139", "Modality")
+MAMMOGRAPHY = _dcm("MG", "Mammography")
+PIXEL_DATA_ROWS = _dcm("110910", "Pixel Data Rows")
+PIXEL_DATA_COLUMNS = _dcm("110911", "Pixel Data Columns")
+FINDING_SITE = Concept("363698007", "SCT", "Finding Site")
+LATERALITY = Concept("272741003", "SCT", "Laterality")
 IMAGING_PROCEDURE = Concept("363679005", "SCT", "Imaging procedure", "P0-0099A")  # CID 100
 QUALITATIVE_EVALUATIONS = Concept("C0034375", "UMLS", "Qualitative Evaluations")
 COMMENT = _dcm("121106", "Comment")
@@ -204,8 +216,16 @@ SEGMENTS = {
         "129748009", "SCT", "Radiographic calcification finding", "F-01760"
     ),
 }
+# CID 7203 and CID 7202: what a segmentation was made of, and how
+SEGMENTATION = _dcm("113076", "Segmentation")
+SOURCE_IMAGE = _dcm("121322", "Source image for image processing operation")
+# CID 7005: other equipment that had a part in an object
+ACQUISITION_EQUIPMENT = _dcm("109101", "Acquisition Equipment")
+PROCESSING_EQUIPMENT = _dcm("109102", "Processing Equipment")
 
 # Units
+MILLIMETER = Concept("mm", "UCUM", "mm")
+PIXELS = Concept("{pixels}", "UCUM", "Pixels")
 PERCENT = Concept("%", "UCUM", "Percent")
 MICROMETER = Concept("um", "UCUM", "micrometer")
 SQUARE_MILLIMETER = Concept("mm2", "UCUM", "Square millimeter")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pydicom.dataset import Dataset
 from pydicom.uid import ComprehensiveSRStorage, MammographyCADSRStorage
 
-from dicom_node.reporting import codes
+from dicom_node.reporting import cad_sr_proof, codes, measurement_report_proof
 from dicom_node.reporting.codes import Concept
 from dicom_node.reporting.common_proof import Check, Claim, Referring, listed
 from dicom_node.reporting.composite_proof import features, tied
@@ -336,6 +336,12 @@ def _done_faults(
         yield f"the {concept.meaning} holds something although nothing was attempted"
 
 
+def contents(claim: Claim) -> Iterator[str]:
+    """Check everything else that the report holds."""
+    kind = {MammographyCADSRStorage: cad_sr_proof, ComprehensiveSRStorage: measurement_report_proof}
+    yield from kind[claim.dataset.SOPClassUID].contents(claim)
+
+
 CHECKS: tuple[Check, ...] = (
     document,
     statement,
@@ -348,4 +354,5 @@ CHECKS: tuple[Check, ...] = (
     features,
     summary,
     attempted,
+    contents,
 )

@@ -8,6 +8,7 @@ from pydicom.uid import ComprehensiveSRStorage, MammographyCADSRStorage, Segment
 from spoiling import Scene
 
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
+from dicom_node.reporting.common_proof import Origin
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.naming import uid
@@ -39,7 +40,7 @@ def scenes_of(
     """Build the first object of each kind that there is, and say how it is proved."""
 
     def proof(dataset: Dataset) -> None:
-        prove(dataset, headers, exam)
+        prove(dataset, headers, exam, origin=Origin(maker, circumstances))
 
     built = report(headers, exam, maker, circumstances, KINDS)
     return {

@@ -94,36 +94,37 @@ class Change:
         CHANGES[self.what](dataset, self.keyword)
 
 
-def changes(dataset: Dataset, *, each: bool = False) -> Iterator[Change]:
-    """List the changes of every element, or of the first of those that stand at a like place."""
+def changes(dataset: Dataset) -> Iterator[Change]:
+    """List the changes of every element; of those at like places, such as points, of the first."""
     seen: set[str] = set()
     elements = [("file meta", (), element) for element in dataset.file_meta]
     for where, steps, element in [*elements, *_elements(dataset, "", ())]:
         place = f"{where}/{element.keyword or element.tag}" if where else element.keyword
         for what in _possible(element):
             change = Change(place, steps, element.keyword, what)
-            if each or str(change) not in seen:
+            if str(change) not in seen:
                 seen.add(str(change))
                 yield change
-        if element.VR == "SQ":
-            seen.add(place)
 
 
-def unnoticed(scene: Scene, harmless: Mapping[str, str], *, each: bool = False) -> list[str]:
+def unnoticed(scene: Scene, harmless: Mapping[str, str], step: int = 1) -> list[str]:
     """List the changes of an object that its proof lets go, but for the harmless.
 
     A key of the harmless is a pattern that a change's whole name has to match; its value says
-    why. A pattern that matches no unnoticed change is listed as well: it would hide the next one.
+    why. With a step, only so many of the changes are tried; without one, a pattern that stands for
+    nothing is listed as well: it would hide the next one.
     """
     found = []
-    for change in changes(scene.read(), each=each):
+    for change in list(changes(scene.read()))[::step]:
         dataset = scene.read()
         with config.disable_value_validation(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             change.apply(dataset)
         if not scene.complaint(dataset):
             found.append(str(change))
-    return [one for one in found if not any(re.fullmatch(key, one) for key in harmless)]
+    unused = [key for key in harmless if not any(re.fullmatch(key, one) for one in found)]
+    left = [one for one in found if not any(re.fullmatch(key, one) for key in harmless)]
+    return left if step > 1 else [*left, *(f"{key} stands for nothing" for key in unused)]
 
 
 def _elements(
@@ -133,14 +134,14 @@ def _elements(
         yield where, steps, element
         if element.VR == "SQ":
             for place, item in enumerate(element.value):
-                below = f"{where}/{_called(element.keyword, item)}".lstrip("/")
+                below = f"{where}/{_called(element.keyword, item, place)}".lstrip("/")
                 yield from _elements(item, below, (*steps, (element.keyword, place)))
 
 
-def _called(keyword: str, item: Dataset) -> str:
+def _called(keyword: str, item: Dataset, place: int) -> str:
     """Name an item of a sequence by what tells it from its neighbors: a content item, its name."""
     if keyword != "ContentSequence":
-        return keyword
+        return f"{keyword} {place + 1}" if place else keyword
     names = item.get("ConceptNameCodeSequence")
     if names:
         return str(names[0].CodeMeaning)
