@@ -23,8 +23,9 @@ Words = tuple[Annotated[str, Field(min_length=1, max_length=64)], ...]
 Megabytes = Annotated[int, Field(ge=1)]
 
 SPECIAL_SERIES = (
-    *("(LE)", "(HE)", "(DES)", "CESM", "CEDM", "SPECIMEN*", "BIOPS*", "WIRE*", "NEEDLE*"),
-    *("LOCALI*", "STEREO*", "SCOUT*", "SPOT*", "MAG", "MAGNIF*", "GALACTO*", "DUCTO*"),
+    *("(LE)", "(HE)", "(DES)", "CESM", "CEDM", "SPECIMEN*", "BIOPSY*", "WIRE*"),
+    *("NEEDLE*", "LOCALISATION*", "LOCALIZATION*", "STEREO*", "SCOUT*", "SPOT*"),
+    *("MAG", "MAGNIFIED", "MAGNIFICATION*", "GALACTOGRAM*", "DUCTOGRAM*"),
 )
 
 

@@ -61,6 +61,11 @@ def kind(header: Dataset) -> str:
     return known
 
 
+def class_name(sop_class: str) -> str:
+    """Name a SOP class without what all their names have."""
+    return UID(sop_class).name.replace(" Image Storage", "").replace(" Storage", "")
+
+
 def modifiers(header: Dataset) -> list[str]:
     """Name the modifiers of the view, inside its code, where they belong, or beside it."""
     codes = list(header.get("ViewModifierCodeSequence") or [])

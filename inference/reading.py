@@ -8,12 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from inference.errors import Unreadable
 from inference.mammogram import PROJECTIONS, Exam, GreyScale, Mammogram, Projection, Side
 
 _ASSUMED_PERCENTILES = (1.0, 99.7)  # of the breast's pixels
 _BITS_STORED = range(8, 17)
+_PLAIN = {
+    *(ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian),
+    DeflatedExplicitVRLittleEndian,
+}
 # CID 244, in SNOMED's codes of today and of before 2019.
 _SIDES = {
     "7771000": "L",
@@ -112,7 +122,7 @@ def _pixels(dataset: Dataset) -> NDArray[np.integer]:
             warnings.simplefilter("ignore")
             pixels = dataset.pixel_array
     except Exception as fault:
-        raise Unreadable(f"the pixels cannot be decoded ({type(fault).__name__})") from fault
+        raise Unreadable(f"the pixels cannot be decoded ({_why(dataset, fault)})") from fault
     if pixels.ndim != 2 or min(pixels.shape) < 16:  # noqa: PLR2004 - a picture has two sides
         raise Unreadable(f"the pixels have the shape {pixels.shape}: expected rows and columns")
     low, high = int(pixels.min()), int(pixels.max())
@@ -124,6 +134,17 @@ def _pixels(dataset: Dataset) -> NDArray[np.integer]:
     if low == high:
         raise Unreadable(f"every pixel is {low}: there is no picture")
     return np.ascontiguousarray(pixels)
+
+
+def _why(dataset: Dataset, fault: Exception) -> str:
+    """Say why pixels cannot be decoded: too few of them, or else the kind of fault."""
+    asked = [dataset.get(word) for word in ("Rows", "Columns", "BitsAllocated")]
+    meta = getattr(dataset, "file_meta", Dataset())
+    if meta.get("TransferSyntaxUID") in _PLAIN and all(isinstance(number, int) for number in asked):
+        held, wanted = len(dataset.PixelData), math.prod(asked) // 8
+        if held < wanted:
+            return f"PixelData has {held} bytes where {wanted} are asked for"
+    return type(fault).__name__
 
 
 def _voi_lut(dataset: Dataset, values: NDArray[np.generic]) -> Curve | None:

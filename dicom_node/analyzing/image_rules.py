@@ -49,7 +49,7 @@ def _sop_class(header: Dataset, terms: Terms) -> str:
     if kind in {"mammogram", *terms.reads}:
         return ""
     known = said.name != str(said)  # pydicom has a name for it
-    named = f"a {said.name}" if known else "an object of an unknown class"
+    named = f"a {facts.class_name(said)}" if known else "an object of an unknown class"
     return f"this is {IN_WORDS.get(kind) or f'{named}, not a For Presentation mammogram'}"
 
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pydicom.uid import UID
-
+from dicom_node.facts import class_name
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Case, Event, ModelRun, Recall, Verdict
 from dicom_node.life import HELD, State
@@ -56,7 +55,7 @@ def story(questions: Questions, case: Case) -> dict[str, Any]:
             {
                 "sop_uid": image.sop_uid,
                 "view": image.view,
-                "what": image.view or _class(image.sop_class_uid),
+                "what": image.view or class_name(image.sop_class_uid),
                 "from": f"{image.caller} at {image.address}",
                 "received_at": moment(image.received_at),
                 "bytes": image.size_bytes,
@@ -132,11 +131,6 @@ def _verdict(row: Verdict | None) -> str:
 
 def _code(row: Verdict | None) -> str:
     return row.code if row is not None else ""
-
-
-def _class(uid: str) -> str:
-    """Name what an image is that is none of the four views."""
-    return UID(uid).name.replace(" Image Storage", "").replace(" Storage", "")
 
 
 def standing(questions: Questions, limit: int) -> dict[str, Any]:
