@@ -20,6 +20,7 @@ from dicom_node.commands.at_hand import JSON, console, open_node, say
 from dicom_node.commands.peers import echo, send
 from dicom_node.commands.phantom import phantom
 from dicom_node.commands.recall import recall
+from dicom_node.commands.render import render
 from dicom_node.commands.rules import app as rules
 from dicom_node.errors import Busy, Misconfigured, NotYourTurn
 from dicom_node.settings import ENVIRONMENT_VARIABLE, load_settings, settings_path
@@ -238,6 +239,7 @@ def retry(name: Annotated[str, typer.Argument(metavar="STUDY|CASE")]) -> None:
 
 
 app.command()(recall)
+app.command()(render)
 app.add_typer(rules, name="rules")
 app.command()(echo)
 app.command()(send)

@@ -1,5 +1,6 @@
 """The whole way of a study: sent by DCMTK, read, reported, delivered into Orthanc, looked at."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,6 +128,26 @@ def test_the_marks_sit_on_the_lesions(
     seen = sum(len(view.lesions) for view in made.views)
     assert seen == 4
     assert hit >= 3, f"{hit} of {seen} lesion views are marked"
+
+
+def test_render_draws_the_same_marks_from_the_spool_and_from_the_pacs(
+    with_lesions: tuple[Study, list[Dataset], dict[str, list[Dataset]]],
+    node: RunningNode,
+    tmp_path: Path,
+) -> None:
+    _, images, found = with_lesions
+    from_pacs = tmp_path / "pacs"
+    from_pacs.mkdir()
+    for number, one in enumerate([*images, *found[MammographyCADSRStorage]]):
+        one.save_as(from_pacs / f"{number}.dcm", enforce_file_format=True)
+    told = []
+    for name, out in ((str(images[0].StudyInstanceUID), "a"), (str(from_pacs), "b")):
+        answer = node.run("render", name, "--out", str(tmp_path / out), "--json")
+        assert answer.returncode == 0, answer.stderr
+        told.append(json.loads(answer.stdout))
+        assert len(told[-1].pop("pictures")) == 5
+    assert told[0] == told[1]
+    assert told[0]["drawn"] == len(marks(found[MammographyCADSRStorage][0])) / 2 >= 3
 
 
 def test_the_report_says_who_made_it_and_that_it_is_for_research(

@@ -1,0 +1,70 @@
+"""`dicom-node render`: a study's CAD SR, drawn as a workstation would."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from dicom_node.commands.at_hand import JSON, open_node, say
+
+
+def render(
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY", help="A folder of files; or a case or a study of this node."
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="The folder for the pictures.")],
+    rules: Annotated[
+        str, typer.Option(help="By whose rules: strict, synapse or lenient.")
+    ] = "strict",
+    vendors: Annotated[
+        list[str] | None,
+        typer.Option(help="A vendor on the workstation's list; may be given several times."),
+    ] = None,
+    as_json: JSON = False,
+) -> None:
+    """Draw a study's CAD SR as a mammography workstation would, and say what it leaves out."""
+    from dicom_node.watching.render import files_of, kept_objects
+    from dicom_node.watching.render import render as drawn
+    from dicom_node.watching.workstation import RULES
+
+    if rules not in RULES:
+        raise typer.BadParameter(f"there are no rules '{rules}'; there are {', '.join(RULES)}")
+    chosen = RULES[rules] if vendors is None else replace(RULES[rules], vendors=tuple(vendors))
+    if Path(study).is_dir():
+        objects = files_of(Path(study))
+    else:
+        node = open_node()
+        objects = kept_objects(node.questions, node.spool, study)
+    result = drawn(objects, chosen, out)
+    if as_json:
+        told = {
+            "rules": chosen.name,
+            "status": result.status,
+            "vendor_fault": result.vendor_fault,
+            "drawn": result.drawn,
+            "findings": [
+                {"name": one.name, "kind": one.kind, "drawn": not one.reason, "reason": one.reason}
+                for one in result.findings
+            ],
+            "pictures": [str(path) for path in result.pictures],
+        }
+        typer.echo(json.dumps(told, indent=1))
+    else:
+        say(f"{escape(chosen.name)}: {escape(chosen.words)}")
+        say(escape(result.status))
+        if result.vendor_fault:
+            say(f"[red]{escape(result.vendor_fault)}[/]")
+        for one in result.findings:
+            how = f"[red]not drawn[/]: {escape(one.reason)}" if one.reason else "[green]drawn[/]"
+            say(f"  {escape(one.name)}  {escape(one.kind)}  {how}")
+        say(f"{result.drawn} of {len(result.findings)} findings drawn")
+        for path in result.pictures:
+            say(escape(str(path)))
+    raise typer.Exit(0 if result.report is not None and result.pictures else 1)
