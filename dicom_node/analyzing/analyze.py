@@ -64,15 +64,16 @@ def _looked_at(desk: Desk, image: Instance, terms: Terms) -> Judged:
 
 
 def _something_new(desk: Desk, case: Case, images: Sequence[Instance], study: JudgedStudy) -> None:
-    """Decline a later round that adds nothing to be read: the former result stands."""
+    """Decline a later round that adds nothing to be read: the last result that holds stands."""
+    former = [one.id for one in desk.questions.cases_of(case.study_uid) if one.round < case.round]
+    recalled = desk.questions.recalls_among(former)
+    standing = [one for one in former if one not in recalled and desk.questions.run_of(one)]
     added = [
         one
         for image, one in zip(images, study.images, strict=True)
-        if image.case_id == case.id and one.declined is None
+        if image.case_id > max(standing, default=0) and one.declined is None
     ]
-    former = [one.id for one in desk.questions.cases_of(case.study_uid) if one.round < case.round]
-    standing = set(former) - set(desk.questions.recalls_among(former))
-    if not added and any(desk.questions.run_of(one) for one in standing):
+    if standing and not added:
         raise Declined(
             NOTHING_NEW.code, "no image of this round can be read; the former result stands"
         )

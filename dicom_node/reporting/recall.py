@@ -1,7 +1,7 @@
 """Take back what a case told: whoever has its objects gets a note, and nobody gets more of them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from io import BytesIO
 
@@ -108,7 +108,11 @@ def _note(
     source = dcmread(BytesIO(shop.spool.read(first.path, first.sha256)), stop_before_pixels=True)
     rejected = tuple(Rejected(one.sop_class_uid, one.sop_uid, one.series_uid) for one in products)
     recalling = Recalling(reason, case.round, at.astimezone(), rejected)
-    maker = maker_of(shop.settings.reporting, shop.code_version)
+    maker = replace(  # as its destination knows it
+        maker_of(shop.settings.reporting, shop.code_version),
+        manufacturer=str(source.Manufacturer),
+        model=str(source.ManufacturerModelName),
+    )
     dataset = rejection(source, recalling, maker)
     dataset.file_meta.TransferSyntaxUID = source.file_meta.TransferSyntaxUID
     prove_rejection(dataset, source, recalling, maker)

@@ -28,6 +28,7 @@ class Destination:
     takes: Sequence[tuple[str, Sequence[str]]] = ()  # none: every storage class
     came: list[tuple[str, str, bytes]] = field(default_factory=list)
     callers: list[str] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)  # what it answered Success to
     _server: ThreadedAssociationServer | None = None
 
     @property
@@ -67,9 +68,12 @@ class Destination:
         content = event.request.DataSet.getvalue()
         uid, syntax = event.request.AffectedSOPInstanceUID, event.context.transfer_syntax
         self.came.append((str(uid), str(syntax), content))
-        if not self.answers:
-            return 0x0000
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        status = 0x0000
+        if self.answers:
+            status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if status == 0x0000:
+            self.taken.add(str(uid))
+        return status
 
 
 class Posted:
@@ -82,14 +86,13 @@ class Posted:
 
     def case(self, objects: int = 2, target: str = "", **owed: object) -> int:
         """Make a case that owes some objects to every destination."""
-        node, at = self.node, now()
+        node = self.node
         image = mammogram()
-        study = str(image.StudyInstanceUID)
         arrival = Arrival(
             association_id=None,
             caller="MG1",
             address="10.0.0.9",
-            study_uid=study,
+            study_uid=str(image.StudyInstanceUID),
             series_uid="2.25.1",
             sop_uid=str(image.SOPInstanceUID),
             sop_class_uid=str(image.SOPClassUID),
@@ -101,13 +104,21 @@ class Posted:
         with node.ledger.writing() as session:
             case_id = keep_row(node.ledger, session, arrival, "images/x").id
         node.ledger.move(case_id, State.RECEIVING, State.RECEIVED)
+        self.report(case_id, objects, target, **owed)
+        return case_id
+
+    def report(self, case_id: int, objects: int = 2, target: str = "", **owed: object) -> None:
+        """Bring a case that is RECEIVED to where it owes some objects to every destination."""
+        node, at = self.node, now()
+        case = node.questions.case(case_id)
+        assert case is not None
         for verb in VERBS[:-1]:
             with node.ledger.turn(case_id, verb) as turn:
                 pass
         for number in range(objects):
-            content = file_of(mammogram(StudyInstanceUID=study))
+            made = mammogram(StudyInstanceUID=case.study_uid)
+            content = file_of(made)
             path = node.spool.case_name(case_id, turn.lease, f"{number:02d}.dcm")
-            made = mammogram()
             product = Product(
                 case_id=case_id,
                 kind=f"kind_{number}",
@@ -136,7 +147,6 @@ class Posted:
                             **given,
                         )
                     )
-        return case_id
 
     def deliver(self, case_id: int) -> None:
         """Take the case's turn."""

@@ -1,6 +1,7 @@
 """A wrong result is taken back from whoever has it, and kept from whoever has not."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 
 import pytest
@@ -299,3 +300,40 @@ def test_trace_and_status_tell_of_a_recall(destination: Destinations, posted: Ma
     said = "recalled by anna@reading-room: Rejected for Patient Safety Reasons"
     assert sum(said in event["event"] for event in told["events"]) == 2, "the act, and the move"
     assert standing(questions, 5)["newest"][0]["recalled"] == "Rejected for Patient Safety Reasons"
+
+
+FINE, NO_ROOM, NEVER = 0x0000, 0xA700, 0xC000
+
+
+@pytest.mark.parametrize("first", [FINE, NO_ROOM, NEVER])
+@pytest.mark.parametrize("second", [FINE, NO_ROOM, NEVER])
+@pytest.mark.parametrize("note", [FINE, NO_ROOM, NEVER])
+def test_whatever_was_answered_what_a_pacs_holds_of_a_recalled_result_ends_rejected(
+    destination: Destinations, posted: Makes, first: int, second: int, note: int
+) -> None:
+    pacs = destination(answers=[first, second])
+    office = posted(pacs.table, retry_seconds=[0.001])
+    case_id = office.case(objects=2)
+    with suppress(Busy, Refused):
+        office.deliver(case_id)
+    recalled(office, case_id)
+    results = {one.sop_uid for one in products(office, case_id)}
+    held = pacs.taken & results
+    for answers in (
+        [note],
+        [],
+        [],
+        [],
+    ):  # it takes the note in the end
+        pacs.answers = answers
+        for debt in office.node.questions.debts_of(case_id):
+            if debt.product.sop_uid in results:
+                assert debt.delivery.receipt in {Receipt.DELIVERED, Receipt.WAIVED}
+        if office.state(case_id) == State.REPORTED:
+            with suppress(Busy, Refused):
+                office.deliver(case_id)
+        if office.state(case_id) == State.FAILED:
+            list(try_again(office.node, str(case_id)))
+    assert pacs.taken & results == held, "nothing of it was sent any more"
+    told = [uid for one in notes(pacs) if one.SOPInstanceUID in pacs.taken for uid in rejected(one)]
+    assert set(told) == held
