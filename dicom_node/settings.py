@@ -195,7 +195,10 @@ class Destination(Table):
     return_to_sender: bool = False
     calling_ae_title: AETitle | None = None
     objects: tuple[ObjectKind, ...] = USUAL_OBJECTS
+    role: Literal["archive", "workstation"] = "archive"
     max_marks: Annotated[int, Field(ge=0)] = 0
+    operating_point: str = ""
+    scores: Literal["maximum", "as-given"] = "maximum"
     codes: Literal["SCT", "SRT"] = "SCT"
     short_meanings: bool = False
     two_view: bool = False

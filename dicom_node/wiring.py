@@ -86,6 +86,8 @@ class Node:
             try:
                 card = load_card(folder)
                 card.finding_score(self.settings.analyzing.operating_point or None)
+                for one in self.settings.delivering.destinations:
+                    card.finding_score(one.operating_point or None)
                 verified_weights(folder, card)
             except BadBundle as fault:
                 faults += str(fault).splitlines()

@@ -1,7 +1,7 @@
 """The front door: open a bundle, analyze exams."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,10 +10,10 @@ from torch import Tensor
 
 from inference.bundle import CARD, Card, faults, load_card, load_weights
 from inference.errors import BadBundle
-from inference.findings import ExamFindings, Member
+from inference.findings import ExamFindings, Member, ViewFindings
 from inference.mammogram import Exam
 from inference.systems import all_conv, deeplima, ft_mtl, recall_retina, shared_trunk
-from inference.systems.views import Reader, ViewByView
+from inference.systems.views import Reader, ViewByView, surest_first
 
 SYSTEMS: dict[str, Callable[[Card, dict[str, Tensor], torch.device], Reader]] = {
     all_conv.NAME: all_conv.AllConv.opened,
@@ -39,17 +39,29 @@ class Analyzer:
 
     def analyze(self, exam: Exam) -> ExamFindings:
         """Read one exam."""
+        return self.readings(exam)[self.operating_point]
+
+    def readings(self, exam: Exam) -> dict[str, ExamFindings]:
+        """Read one exam once, and say what stands at each operating point of the card."""
         if not exam.views:
             raise ValueError(f"exam {exam.study_instance_uid} has no view")
-        threshold = self.card.finding_score(self.operating_point)
-        cancer_score, views = self.system.read_exam(exam, threshold)
+        points = {name: self.card.finding_score(name) for name in self.card.operating_points}
+        cancer_score, views = self.system.read_exam(exam, min(points.values()))
+        return {
+            name: self._told(name, cancer_score, _at_least(views, threshold))
+            for name, threshold in points.items()
+        }
+
+    def _told(
+        self, operating_point: str, cancer_score: float | None, views: tuple[ViewFindings, ...]
+    ) -> ExamFindings:
         alone = Member(
             name=self.card.system,
             system=self.card.system,
             bundle=self.card.name,
             version=self.card.version,
             digest=self.digest,
-            operating_point=self.operating_point,
+            operating_point=operating_point,
             marks=self.system.reader.scope.marks,
             cancer_score=cancer_score,
         )
@@ -63,6 +75,10 @@ class Analyzer:
             views=views,
             members=(alone,),
         )
+
+
+def _at_least(views: Sequence[ViewFindings], threshold: float) -> tuple[ViewFindings, ...]:
+    return tuple(replace(view, findings=surest_first(view.findings, threshold)) for view in views)
 
 
 def open_bundle(

@@ -93,13 +93,23 @@ def _read(desk: Desk, turn: Turn, exam: Exam) -> None:
     analyzers = desk.analyzers()
     from inference.systems.agreement import agreed
 
-    readings = [_timed(analyzer, exam) for analyzer in analyzers]
+    told = [_timed(analyzer, exam) for analyzer in analyzers]
+    readings = [
+        (at[analyzer.operating_point], spent)
+        for analyzer, (at, spent) in zip(analyzers, told, strict=True)
+    ]
     seen = agreed([reading for reading, _ in readings])
     seconds = sum(seconds for _, seconds in readings)
     if len(readings) > 1:
         for place, (reading, spent) in enumerate(readings, start=1):
             turn.leave(_run(desk, turn, reading, spent, place))
-    turn.leave(_run(desk, turn, seen, seconds, REPORTED), *_rows(turn, seen))
+    run = _run(desk, turn, seen, seconds, REPORTED)
+    run.elsewhere = {
+        point: _kept_elsewhere(desk, turn, point, agreed([at[point] for at, _ in told]))
+        for point in told[0][0]
+        if point != seen.operating_point and all(point in at for at, _ in told)
+    }
+    turn.leave(run, *_rows(turn, seen))
     turn.remark = (
         f"{len(seen.findings)} findings in {len(seen.views)} views, "
         f"{_judged(seen.cancer_score)}, {seconds:.1f} s"
@@ -107,9 +117,16 @@ def _read(desk: Desk, turn: Turn, exam: Exam) -> None:
     turn.details = {"bundle": _bundle(seen), "version": seen.version, "digest": seen.digest}
 
 
-def _timed(analyzer: "Analyzer", exam: Exam) -> tuple[ExamFindings, float]:
+def _timed(analyzer: "Analyzer", exam: Exam) -> tuple[dict[str, ExamFindings], float]:
+    """Read an exam; the network runs once for all of the card's operating points."""
     started = time.perf_counter()
-    return analyzer.analyze(exam), time.perf_counter() - started
+    return analyzer.readings(exam), time.perf_counter() - started
+
+
+def _kept_elsewhere(desk: Desk, turn: Turn, point: str, seen: ExamFindings) -> dict[str, str]:
+    """Keep what stands at another operating point: a destination may want it, now or later."""
+    path = desk.spool.case_name(turn.case_id, turn.lease, f"findings-at-{point}.json")
+    return {"path": path, "sha256": desk.spool.write(path, pack(seen))}
 
 
 def _run(desk: Desk, turn: Turn, seen: ExamFindings, seconds: float, place: int) -> ModelRun:

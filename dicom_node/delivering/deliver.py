@@ -20,7 +20,7 @@ from dicom_node.ledger.outbox import (
     record_road,
     record_waiver,
 )
-from dicom_node.ledger.questions import NOTICE, Debt, Questions
+from dicom_node.ledger.questions import CAD_SR, NOTICE, Debt, Questions
 from dicom_node.ledger.tellings import telling
 from dicom_node.life import DELIVER, Receipt
 from dicom_node.settings import Destination, Settings
@@ -90,6 +90,7 @@ def _pay(office: Office, debts: Sequence[Debt]) -> None:
             sentence = "there is no such destination in the settings any more"
             record_waiver(office.ledger, debt.delivery.id, sentence)
         return
+    debts = _waive_the_outdated(office, debts)
     at = now()
     road = office.questions.road(str(peer))
     if road is not None and road.failures and road.due_at > at:
@@ -127,8 +128,7 @@ def _note(office: Office, debt: Debt, status: int | None) -> None:
             assert status is not None
             record_receipt(office.ledger, debt.delivery.id, status)
         case Meaning.NEVER:
-            sentence = f"will not take the {debt.product.kind} ({said})"
-            record_refusal(office.ledger, debt.delivery.id, status, sentence)
+            _refused(office, debt, status, f"will not take the {debt.product.kind} ({said})")
         case Meaning.LATER if _is_too_old(office, debt):
             _give_up(office, debt, said)
         case Meaning.LATER:
@@ -143,8 +143,47 @@ def _is_too_old(office: Office, debt: Debt) -> bool:
 
 def _give_up(office: Office, debt: Debt, said: str) -> None:
     hours = office.settings.delivering.give_up_hours
-    sentence = f"given up after {hours:g} hours: {said}"
-    record_refusal(office.ledger, debt.delivery.id, debt.delivery.status, sentence)
+    _refused(office, debt, debt.delivery.status, f"given up after {hours:g} hours: {said}")
+
+
+def _refused(office: Office, debt: Debt, status: int | None, sentence: str) -> None:
+    """Write down that a destination does not get an object: at a workstation that is no failure."""
+    if _is_workstation(office, debt):
+        record_waiver(office.ledger, debt.delivery.id, sentence)
+    else:
+        record_refusal(office.ledger, debt.delivery.id, status, sentence)
+
+
+def _is_workstation(office: Office, debt: Debt) -> bool:
+    return any(
+        one.role == "workstation"
+        for one in office.settings.delivering.destinations
+        if one.name == debt.delivery.destination
+    )
+
+
+def _waive_the_outdated(office: Office, debts: Sequence[Debt]) -> list[Debt]:
+    """Keep from a workstation what a later round has replaced; an archive keeps every round."""
+    if not debts or not _is_workstation(office, debts[0]):
+        return list(debts)
+    kept = []
+    for debt in debts:
+        case = office.questions.case(debt.product.case_id)
+        assert case is not None
+        later = [
+            one.round
+            for one in office.questions.cases_of(case.study_uid)
+            if one.round > case.round and _has_result(office, one.id)
+        ]
+        if later:
+            record_waiver(office.ledger, debt.delivery.id, f"round {later[-1]} replaces it")
+        else:
+            kept.append(debt)
+    return kept
+
+
+def _has_result(office: Office, case_id: int) -> bool:
+    return any(product.kind == CAD_SR for product in office.questions.products_of(case_id))
 
 
 def _conclude(office: Office, case_id: int) -> None:

@@ -167,6 +167,7 @@ class ModelRun(Base):
     findings_count: Mapped[int]
     findings_path: Mapped[str]  # in the spool
     findings_sha256: Mapped[str] = mapped_column(String(64))
+    elsewhere: Mapped[dict[str, Any]] = mapped_column(default=dict)  # at other operating points
     made_at: Mapped[datetime]
 
 

@@ -32,18 +32,28 @@ class Workshop:
     cards: Callable[[], Sequence[Card]] = _nobody_reads  # of the bundles that were to read
 
 
-def profiles_for(shop: Workshop, kind: str) -> list[Profile]:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A kind of object, for destinations that want it or, for a notice, what it stands for."""
+
+    kind: str
+    wanted: str
+    operating_point: str = ""  # at which the study was read
+
+    def profile(self, shop: Workshop, destination: Destination) -> Profile:
+        """Return how a destination wants it."""
+        reporting = shop.settings.reporting
+        return profile_of(destination, reporting, self.operating_point).of(self.kind)
+
+
+def profiles_for(shop: Workshop, wish: Wish) -> list[Profile]:
     """List in which ways the destinations want a kind of object, each way once."""
     wanted = {
-        _profile(shop, one).of(kind)
+        wish.profile(shop, one)
         for one in shop.settings.delivering.destinations
-        if kind in one.objects
+        if wish.wanted in one.objects
     }
     return sorted(wanted, key=lambda profile: profile.words)
-
-
-def _profile(shop: Workshop, destination: Destination) -> Profile:
-    return profile_of(destination, shop.settings.reporting)
 
 
 def maker_for(shop: Workshop, profile: Profile) -> Maker:
@@ -76,7 +86,7 @@ def kept(shop: Workshop, turn: Turn, built: Built, profile: Profile, name: str) 
 
 
 def owed(
-    shop: Workshop, images: Sequence[Instance], product: Product, wanted: str
+    shop: Workshop, images: Sequence[Instance], product: Product, wish: Wish
 ) -> list[Delivery]:
     """Owe an object to each destination that wants such a kind, made in this way."""
     at = now()
@@ -93,8 +103,8 @@ def owed(
             last_error="",
         )
         for destination in shop.settings.delivering.destinations
-        if wanted in destination.objects
-        and _profile(shop, destination).of(wanted).words == product.profile
+        if wish.wanted in destination.objects
+        and wish.profile(shop, destination).words == product.profile
     ]
 
 

@@ -34,10 +34,21 @@ class Past:
     names: Names  # of this round's lesions
     former: Former | None
     recalled: tuple[str, ...]  # sentences
+    known: tuple[Known, ...] = ()  # what earlier rounds named
+    bundle: str = ""  # in the words of UIDs
+
+    def names_of(self, exam: ExamFindings) -> Names:
+        """Name the findings at another operating point, those of the node's own as they are."""
+        if all(spot in self.names for spot in _spots(exam)):
+            return self.names
+        own = [Known(name, spot.sop_uid, spot.kind, spot.box) for spot, name in self.names.items()]
+        uids = {one.name.uid for one in own}
+        others = [one for one in self.known if one.name.uid not in uids]
+        return named(exam, [*others, *own], self.bundle)
 
     def told_to(self, profile: Profile) -> Telling | None:
         """Sum up what the former round told a destination with these wishes."""
-        if self.former is None:
+        if self.former is None or profile.operating_point:  # it was told of other findings
             return None
         exam, names = shown(self.former.exam, profile).exam, self.former.names
         found = ((names[spot], one) for view in exam.views for spot, one in spots(view))
@@ -48,7 +59,9 @@ def remembered(
     questions: Questions, spool: Spool, case: Case, exam: ExamFindings
 ) -> tuple[Past, list[Lesion]]:
     """Look back from a case, and return the rows that its own lesions leave for later rounds."""
-    names = named(exam, _known(questions.lesions_before(case)), bundle_words(exam))
+    known = _known(questions.lesions_before(case))
+    bundle = bundle_words(exam)
+    names = named(exam, known, bundle)
     rows = [
         Lesion(finding_id=row.id, name=names[spot].words, tracking_uid=str(names[spot].uid))
         for row, spot in zip(questions.findings_of(case.id), _spots(exam), strict=True)
@@ -61,7 +74,8 @@ def remembered(
         if one.id in recalls
     )
     standing = [one for one in earlier if one.id not in recalls]
-    return Past(names, _former(questions, spool, standing), recalled), rows
+    former = _former(questions, spool, standing)
+    return Past(names, former, recalled, tuple(known), bundle), rows
 
 
 def _former(questions: Questions, spool: Spool, standing: Sequence[Case]) -> Former | None:

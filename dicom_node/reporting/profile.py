@@ -24,11 +24,12 @@ TRANSFER_SYNTAXES = {
 }
 # Wishes that not every kind of object has an answer to; all others concern every kind.
 CONCERNED = {
-    "codes": frozenset({"cad_sr"}),
-    "short_meanings": frozenset({"cad_sr"}),
+    "codes": frozenset({"cad_sr", "notice"}),
+    "short_meanings": frozenset({"cad_sr", "notice"}),
     "geometry": frozenset({"segmentation"}),
     "two_view": frozenset({"cad_sr"}),
 }
+OF_FINDINGS = frozenset({"max_marks", "operating_point", "scores"})  # a notice has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Profile:
     """The wishes; each default is what the node does by itself."""
 
     max_marks: int = 0  # 0: all of them
+    operating_point: str = ""  # empty: the node's own
+    scores: Literal["maximum", "as-given"] = "maximum"
     codes: Literal["SCT", "SRT"] = "SCT"
     short_meanings: bool = False
     two_view: bool = False
@@ -69,6 +72,7 @@ class Profile:
             field.name: field.default
             for field in fields(self)
             if kind not in CONCERNED.get(field.name, {kind})
+            or (kind == "notice" and field.name in OF_FINDINGS)
         }
         return replace(self, **plain)
 
@@ -76,12 +80,20 @@ class Profile:
 PLAIN = Profile()
 
 
-def profile_of(destination: Destination, reporting: Reporting) -> Profile:
-    """Return a destination's wishes; to wish for what is so anyway is no wish."""
+def profile_of(
+    destination: Destination, reporting: Reporting, operating_point: str = ""
+) -> Profile:
+    """Return a destination's wishes; to wish for what is so anyway is no wish.
+
+    The operating point is the one that the study was read at.
+    """
+    point = destination.operating_point
     own = (reporting.manufacturer, reporting.model)
     named = (destination.manufacturer or own[0], destination.model or own[1])
     return Profile(
         max_marks=destination.max_marks,
+        operating_point="" if point == operating_point else point,
+        scores=destination.scores,
         codes=destination.codes,
         short_meanings=destination.short_meanings,
         two_view=destination.two_view,

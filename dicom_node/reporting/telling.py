@@ -18,7 +18,7 @@ from dicom_node.reporting import cad_sr
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
 from dicom_node.reporting.notice import KIND, Attempt, Ending, notice
 from dicom_node.reporting.notice_proof import prove_notice
-from dicom_node.reporting.outgoing import Workshop, kept, maker_for, owed, profiles_for
+from dicom_node.reporting.outgoing import Wish, Workshop, kept, maker_for, owed, profiles_for
 from dicom_node.reporting.profile import Profile
 from dicom_node.reporting.report import Built
 from dicom_node.reporting.tidy import tidy
@@ -31,6 +31,7 @@ MAMMOGRAMS = {
     DigitalMammographyXRayImageStorageForProcessing,
     BreastTomosynthesisImageStorage,
 }
+WISH = Wish(KIND, cad_sr.KIND)  # whoever wants the report wants to know why there is none
 UNTOLD = {
     "S01": "nobody knows whose notice it would be",
     "S06": "the former result stands, and a notice would hide it",
@@ -65,7 +66,7 @@ def tell(shop: Workshop, case_id: int) -> None:
         ending = Ending(case.telling, case.reason, seen, _attempts(shop, case))
         written = shop.questions.products_of(case_id)
         known = {product.sop_uid for product in written}
-        for number, profile in enumerate(profiles_for(shop, cad_sr.KIND), start=1):
+        for number, profile in enumerate(profiles_for(shop, WISH), start=1):
             circumstances = Circumstances(
                 case.round, now().astimezone(), _former(case, written, profile), 0
             )
@@ -73,7 +74,7 @@ def tell(shop: Workshop, case_id: int) -> None:
             if str(dataset.SOPInstanceUID) not in known:  # it failed in the same way before
                 name = f"{len(written) + number:02d}-{KIND}.dcm"
                 product = kept(shop, turn, Built(KIND, dataset), profile, name)
-                turn.leave(product, *owed(shop, images, product, cad_sr.KIND))
+                turn.leave(product, *owed(shop, images, product, WISH))
         if turn.rows:
             turn.remark = f"a notice is written: {case.telling}"
 

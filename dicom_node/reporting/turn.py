@@ -9,13 +9,13 @@ from pydicom import Dataset, dcmread
 
 from dicom_node.errors import Busy
 from dicom_node.ledger.ledger import now
-from dicom_node.ledger.tables import Case, Instance, Product
+from dicom_node.ledger.tables import Case, Instance, ModelRun, Product
 from dicom_node.life import REPORT, State
 from dicom_node.reporting import notice
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
 from dicom_node.reporting.common_proof import Origin
 from dicom_node.reporting.lightbox import Lightbox
-from dicom_node.reporting.outgoing import Workshop, kept, maker_for, owed, profiles_for
+from dicom_node.reporting.outgoing import Wish, Workshop, kept, maker_for, owed, profiles_for
 from dicom_node.reporting.past import Past, remembered
 from dicom_node.reporting.profile import PLAIN, Profile
 from dicom_node.reporting.proof import prove
@@ -33,12 +33,16 @@ FORMER_WAIT = timedelta(seconds=2)
 UNREPORTED = {State.RECEIVED, State.ANALYZING, State.ANALYZED, State.REPORTING}
 
 
+class NotReadThere(Exception):
+    """Say at which operating point a study was not read, though somebody wants that."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
     """What the objects of a case are made of, whoever wants them."""
 
     headers: list[Dataset]
-    exam: ExamFindings
+    exams: dict[str, ExamFindings]  # by operating point; "" is the node's own
     lightbox: Lightbox
     unread: tuple[Unread, ...]
     past: Past
@@ -54,26 +58,28 @@ def report(shop: Workshop, case_id: int) -> None:
         assert case is not None
         assert run is not None
         _after_the_former(shop, case)
-        exam = unpack(shop.spool.read(run.findings_path, run.findings_sha256))
+        exams = _read_at(shop, run)
+        exam = exams[""]
         images = shop.questions.images_of(case)
         past, lesions = remembered(shop.questions, shop.spool, case, exam)
         turn.leave(*lesions)
         material = Material(
             _headers(shop, images, exam),
-            exam,
+            exams,
             _lightbox(shop, images),
             tuple(_unread(shop, case, images, exam)),
             past,
         )
         counts = Counter[str]()
         made_at = run.made_at.astimezone()  # the clock on the wall, as the images have it
-        for kind, profile in _wanted(shop):
+        for wish, profile in _wanted(shop, run.operating_point):
+            kind = wish.kind
             circumstances = _circumstances(shop, case, images, kind, profile, made_at)
             for built in _proved(shop, kind, profile, material, circumstances):
                 counts[kind] += 1
                 name = f"{sum(counts.values()):02d}-{kind}.dcm"
                 product = kept(shop, turn, built, profile, name)
-                turn.leave(product, *owed(shop, images, product, kind))
+                turn.leave(product, *owed(shop, images, product, wish))
         turn.remark = ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
@@ -116,13 +122,30 @@ def _lightbox(shop: Workshop, images: Sequence[Instance]) -> Lightbox:
     return Lightbox(lambda sop_uid: dcmread(paths[sop_uid]))
 
 
-def _wanted(shop: Workshop) -> list[tuple[str, Profile]]:
+def _wanted(shop: Workshop, operating_point: str) -> list[tuple[Wish, Profile]]:
     """List what the destinations want, each only once however many want it."""
     destinations = shop.settings.delivering.destinations
+    kinds = {kind for one in destinations for kind in one.objects} if destinations else KINDS
+    wishes = [Wish(kind, kind, operating_point) for kind in sorted(kinds)]
     if not destinations:
-        return [(kind, PLAIN) for kind in sorted(KINDS)]
-    kinds = sorted({kind for one in destinations for kind in one.objects})
-    return [(kind, profile) for kind in kinds for profile in profiles_for(shop, kind)]
+        return [(wish, PLAIN) for wish in wishes]
+    return [(wish, profile) for wish in wishes for profile in profiles_for(shop, wish)]
+
+
+def _read_at(shop: Workshop, run: ModelRun) -> dict[str, ExamFindings]:
+    """Return what stands at each operating point that somebody wants; "" is the node's own."""
+    own = unpack(shop.spool.read(run.findings_path, run.findings_sha256))
+    wanted = {one.operating_point for one in shop.settings.delivering.destinations}
+    elsewhere = wanted - {"", run.operating_point}
+    if unknown := elsewhere - set(run.elsewhere):
+        raise NotReadThere(
+            f"the study was not read at operating point {', '.join(sorted(unknown))}, which a "
+            "destination wants; take it out of delivering.destinations, or use a bundle that has it"
+        )
+    return {"": own} | {
+        point: unpack(shop.spool.read(run.elsewhere[point]["path"], run.elsewhere[point]["sha256"]))
+        for point in elsewhere
+    }
 
 
 def _proved(
@@ -133,12 +156,13 @@ def _proved(
     circumstances: Circumstances,
 ) -> Iterator[Built]:
     """Build one kind of object as a destination wants it, and prove it."""
-    what = shown(material.exam, profile)
+    exam = material.exams[profile.operating_point]
+    what = shown(exam, profile)
     circumstances = replace(
         circumstances,
         unread=material.unread,
         remarks=what.remarks,
-        names=material.past.names,
+        names=material.past.names_of(exam),
         before=material.past.told_to(profile),
         recalled=material.past.recalled,
     )

@@ -189,6 +189,21 @@ def test_every_reading_is_kept_and_so_is_what_they_agree_on(three: tuple[Node, i
         assert len(transcript(node, run).findings) == run.findings_count
 
 
+def test_what_stands_at_each_other_operating_point_is_kept_too(three: tuple[Node, int]) -> None:
+    node, case_id = three
+    said, _ = readings(node, case_id)
+    assert set(said.elsewhere) == {"quiet", "balanced", "sensitive"}
+    found = {
+        point: unpack(node.spool.read(kept["path"], kept["sha256"]))
+        for point, kept in said.elsewhere.items()
+    }
+    assert [exam.operating_point for exam in found.values()] == list(found)
+    counts = [len(found[point].findings) for point in ("quiet", "balanced", "sensitive")]
+    assert counts == sorted(counts)
+    assert counts[-1] > 0
+    assert {exam.cancer_score for exam in found.values()} == {said.cancer_score}
+
+
 def test_the_scores_agree_and_their_distance_is_kept(three: tuple[Node, int]) -> None:
     node, case_id = three
     said, members = readings(node, case_id)

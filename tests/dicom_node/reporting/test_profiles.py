@@ -13,13 +13,19 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+from sqlalchemy import select
 
-from dicom_node.reporting.marks import marks, plain_text
+from dicom_node.errors import Misconfigured
+from dicom_node.ledger.tables import ModelRun
+from dicom_node.reporting import codes
+from dicom_node.reporting.marks import is_named, marks, plain_text, walk
 from dicom_node.reporting.profile import PLAIN, Profile, profile_of
-from dicom_node.reporting.turn import report
+from dicom_node.reporting.shown import consistent
+from dicom_node.reporting.turn import NotReadThere, report
 from dicom_node.settings import Destination, Reporting, Settings
 from dicom_node.wiring import Node
 from inference.findings import ExamFindings
+from inference.transcript import pack
 
 Opening = Callable[..., Node]
 PACS = {"ae_title": "PACS", "host": "localhost", "port": 104}
@@ -181,3 +187,93 @@ def test_a_later_round_replaces_what_its_own_destination_got(
         (study,) = told.PredecessorDocumentsSequence
         replaced = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
         assert replaced.ReferencedSOPInstanceUID == uid
+
+
+def exam_score(told: Dataset) -> float:
+    (item,) = (item for _, item in walk(told) if is_named(item, codes.CERTAINTY_OF_IMPRESSION))
+    return float(item.MeasuredValueSequence[0].NumericValue)
+
+
+def test_no_score_is_less_than_that_of_its_parts_unless_they_are_wanted_as_given(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(pacs={}, given={"scores": "as-given"})
+    reported(node, headers, exam)
+    told, given = only(owed(node, "pacs")), only(owed(node, "given"))
+    probabilities = [
+        value
+        for mark in marks(told)
+        for name, value in mark.scores
+        if name == "Probability of cancer"
+    ]
+    assert exam_score(told) == max(probabilities) == 83.0
+    assert "Left breast: 83.0 %. Right breast: 3.0 %." in plain_text(told)
+    assert "the exam as a whole was given 82.5 %" in plain_text(told)
+    assert "LCC (score 83.0 %)" in plain_text(told)
+    assert exam_score(given) == 82.5
+    assert "as a whole" not in plain_text(given)
+    assert "LCC (score 80.0 %)" in plain_text(given)
+
+
+def test_who_does_not_judge_is_given_no_score(masses_only: ExamFindings) -> None:
+    assert consistent(masses_only) == (masses_only, ())
+
+
+def test_scores_agree_whatever_was_given(exam: ExamFindings) -> None:
+    for given in (0.0, 0.2, 0.9, 1.0):
+        told, _ = consistent(replace(exam, cancer_score=given))
+        assert told.cancer_score is not None
+        for view in told.views:
+            assert view.cancer_score is not None
+            assert view.cancer_score <= told.cancer_score
+            for found in view.findings:
+                assert (found.cancer_score or 0.0) <= view.cancer_score
+        assert told.cancer_score >= given
+
+
+def test_findings_at_another_operating_point_are_shown_and_named_alike(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    views = tuple(replace(view, findings=view.findings[:1]) for view in exam.views)
+    quiet = replace(exam, operating_point="quiet", views=views)
+    node = sending(pacs={}, workstation={"operating_point": "quiet"})
+    case_id = analyzed(node, headers, exam)
+    path = "cases/quiet.json"
+    with node.ledger.writing() as session:
+        run = session.scalars(select(ModelRun).where(ModelRun.case_id == case_id)).one()
+        run.elsewhere = {"quiet": {"path": path, "sha256": node.spool.write(path, pack(quiet))}}
+    report(workshop(node), case_id)
+    all_of_them, few = only(owed(node, "pacs")), only(owed(node, "workstation"))
+    assert len(findings(all_of_them)) == 5
+    assert findings(few) == {"LCC mass 1", "LMLO mass 1"}
+    assert "operating point quiet" in plain_text(few)
+    uids = {mark.tracking_id: mark.tracking_uid for mark in marks(all_of_them)}
+    assert all(uids[mark.tracking_id] == mark.tracking_uid for mark in marks(few))
+
+
+def test_to_wish_for_the_point_that_was_read_at_is_no_wish(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(pacs={}, workstation={"operating_point": exam.operating_point})
+    case_id = reported(node, headers, exam)
+    assert {product.profile for product in node.questions.products_of(case_id)} == {""}
+
+
+def test_a_study_that_was_not_read_at_a_point_says_what_to_do(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(workstation={"operating_point": "sensitive"})
+    case_id = analyzed(node, headers, exam)
+    with pytest.raises(NotReadThere, match="was not read at operating point sensitive"):
+        report(workshop(node), case_id)
+    case = node.questions.case(case_id)
+    assert case is not None
+    assert "take it out of delivering.destinations" in case.reason
+
+
+def test_an_operating_point_that_no_card_names_is_found_out_at_the_start(
+    sending: Opening,
+) -> None:
+    node = sending(workstation={"operating_point": "bold"})
+    with pytest.raises(Misconfigured, match="no operating point 'bold'"):
+        assert node.cards
