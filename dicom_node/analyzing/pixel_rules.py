@@ -40,7 +40,8 @@ PIXEL_RULES = (FILE, FILE_SIZE, PIXELS)
 def open_header(path: Path) -> Dataset | Declined:
     """Read a header, or say why it is none."""
     try:
-        return dcmread(path, stop_before_pixels=True)
+        header = dcmread(path, stop_before_pixels=True)
+        return header or Declined(FILE.code, "the file has no header")
     except InvalidDicomError:
         return Declined(FILE.code, "this is no DICOM file")
     except Exception as fault:  # noqa: BLE001 - bytes from outside: parsers raise anything

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import get_args
 
+import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from pydicom.tag import Tag
 from small_images import code, encoded, file_of, mammogram
 
 from dicom_node.analyzing.accept import judge_header, judge_study, look, rules
-from dicom_node.analyzing.explain import explain
+from dicom_node.analyzing.explain import explain, files_in
 from dicom_node.analyzing.image_rules import IMAGE_RULES
 from dicom_node.analyzing.rules import Judged, Terms
 from dicom_node.eligibility import Accept, Modifier
@@ -92,6 +93,7 @@ def written(folder: Path, name: str, image: Dataset) -> Path:
     ("content", "said"),
     [
         (b"", "this is no DICOM file"),
+        (b"\0" * 128 + b"DICM", "the file has no header"),
         (b"a letter to the admin", "this is no DICOM file"),
         (
             b"\0" * 128
@@ -296,6 +298,18 @@ def test_no_file_stops_the_judgement_or_is_quoted(content: bytes, tmp_path: Path
     told += [answer for _, answer in seen.answers if answer]
     assert [sentence for sentence in told if "Mueller" in sentence] == []
     assert seen.judged.declined is not None or studies[0].study.accepted
+
+
+def test_files_of_every_kind_and_fault_that_pydicom_brings_are_judged() -> None:
+    folder = Path(pydicom.__file__).parent / "data"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        broken, studies = explain([folder], TERMS)
+    seen = [*broken, *(one for study in studies for one in study.files)]
+    assert len(seen) == len(list(files_in([folder]))) > 100
+    declined = [one.judged.declined for one in seen]
+    assert {one.code for one in declined if one is not None} == {"I00", "I01"}
+    assert None not in declined
 
 
 def test_only_coded_words_are_shown() -> None:
