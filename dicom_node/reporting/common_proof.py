@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Protocol
 
+from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
@@ -172,6 +174,18 @@ def listed(items: list[Dataset]) -> dict[str, set[str]]:
         }
         for series in items
     }
+
+
+def otherwise(claim: Claim, expected: Dataset) -> Iterator[str]:
+    """Name the elements that are not what a builder makes of the findings, to the last item."""
+    expected.SpecificCharacterSet = "ISO_IR 192"
+    buffer = BytesIO()
+    implicit = claim.transfer_syntax_uid.is_implicit_VR
+    dcmwrite(buffer, expected, implicit_vr=implicit, little_endian=True)
+    buffer.seek(0)
+    for element in dcmread(buffer, force=True):
+        if element.tag not in claim.dataset or claim.dataset[element.tag] != element:
+            yield f"{element.keyword} is not what the findings make"
 
 
 CHECKS: tuple[Check, ...] = (encoding, values, ownership, identity, referenced)

@@ -58,19 +58,33 @@ def presentation_state(
     frame.copy_patient_and_study(header, dataset)
     frame.sign(dataset, maker)
     dataset.Modality = "PR"
-    dataset.Laterality = source.view.side.value
     dataset.SeriesInstanceUID = naming.series_uid(*names)
     first = frame.PRESENTATION_STATE_NUMBER + place
     dataset.SeriesNumber = frame.series_number(first, circumstances.round)
     dataset.SeriesDescription = words
     dataset.InstanceNumber = circumstances.round
-    dataset.ContentLabel = "AI_FINDINGS"
     dataset.ContentDescription = words
+    dataset.update(presented(source, exam, maker.research_statement, lightbox))
+    frame.stamp(dataset, circumstances.made_at)
+    dataset.PresentationCreationDate = dataset.ContentDate
+    dataset.PresentationCreationTime = dataset.ContentTime
+    del dataset.ContentDate, dataset.ContentTime
+    frame.seal(dataset)
+    return dataset
+
+
+def presented(
+    source: Source, exam: ExamFindings, statement: str, lightbox: Lightbox | None
+) -> Dataset:
+    """Say how the image is shown, and what is drawn over it."""
+    header, dataset = source.header, Dataset()
+    dataset.ContentLabel = "AI_FINDINGS"
     dataset.ContentCreatorName = ""
+    dataset.Laterality = source.view.side.value
     dataset.ReferencedSeriesSequence = [_series(header)]
     dataset.DisplayedAreaSelectionSequence = [_whole(header)]
     dataset.GraphicLayerSequence = [_layer()]
-    dataset.GraphicAnnotationSequence = [_annotation(source, exam, maker)]
+    dataset.GraphicAnnotationSequence = [_annotation(source, exam, statement)]
     for keyword in MODALITY:
         if keyword in header:
             dataset[keyword] = header[keyword]
@@ -78,11 +92,6 @@ def presentation_state(
         dataset.RescaleType = "US"  # the standard's word for "unspecified"
     dataset.SoftcopyVOILUTSequence = [_values_of_interest(header, lightbox)]
     dataset.PresentationLUTShape = "INVERSE" if is_inverse(header) else "IDENTITY"
-    frame.stamp(dataset, circumstances.made_at)
-    dataset.PresentationCreationDate = dataset.ContentDate
-    dataset.PresentationCreationTime = dataset.ContentTime
-    del dataset.ContentDate, dataset.ContentTime
-    frame.seal(dataset)
     return dataset
 
 
@@ -129,12 +138,12 @@ def _layer() -> Dataset:
     return item
 
 
-def _annotation(source: Source, exam: ExamFindings, maker: Maker) -> Dataset:
+def _annotation(source: Source, exam: ExamFindings, statement: str) -> Dataset:
     item = Dataset()
     item.ReferencedImageSequence = [_image(source.header)]
     item.GraphicLayer = LAYER
     item.GraphicObjectSequence = [_outline(lesion) for lesion in source.lesions]
-    item.TextObjectSequence = [*_labels(source, exam), _statement(maker)]
+    item.TextObjectSequence = [*_labels(source, exam), _statement(statement)]
     return item
 
 
@@ -197,10 +206,10 @@ def text_of(lines: Sequence[str]) -> str:
     return "\r\n".join(lines)
 
 
-def _statement(maker: Maker) -> Dataset:
+def _statement(words: str) -> Dataset:
     item = Dataset()
     item.BoundingBoxAnnotationUnits = "DISPLAY"
-    item.UnformattedTextValue = maker.research_statement
+    item.UnformattedTextValue = words
     item.BoundingBoxTopLeftHandCorner, item.BoundingBoxBottomRightHandCorner = STATEMENT_BOX
     item.BoundingBoxTextHorizontalJustification = "LEFT"
     return item

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from dicom_node.reporting.common_proof import Check, Claim
+from dicom_node.reporting.common_proof import Check, Claim, otherwise
 from dicom_node.reporting.labels import label
 from dicom_node.reporting.marks import points
-from dicom_node.reporting.presentation_state import LAYER, MODALITY, anchors, text_of
+from dicom_node.reporting.presentation_state import LAYER, MODALITY, anchors, presented, text_of
 from dicom_node.reporting.sources import Lesion, Source
 from dicom_node.settings import RESEARCH_USE
 from inference.errors import Unreadable
@@ -194,6 +194,15 @@ def _farthest(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(np.abs(one - other).max()) if one.shape == other.shape else 1.0
 
 
+def whole(claim: Claim) -> Iterator[str]:
+    """Check that all else about drawing and showing is as the findings and the image make it."""
+    items = claim.dataset.GraphicAnnotationSequence[0].TextObjectSequence
+    statement = str(items[-1].UnformattedTextValue)
+    yield from otherwise(claim, presented(source(claim), claim.exam, statement, claim.lightbox))
+    if claim.dataset.ContentDescription != claim.dataset.SeriesDescription:
+        yield "the content is not described as the series is"
+
+
 CHECKS: tuple[Check, ...] = (
     reference,
     identification,
@@ -202,4 +211,5 @@ CHECKS: tuple[Check, ...] = (
     outlines,
     texts,
     grey,
+    whole,
 )

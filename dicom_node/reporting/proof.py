@@ -97,7 +97,7 @@ def read_back(dataset: Dataset) -> Dataset:
     """Return an object as whoever gets it will read it."""
     try:
         return dcmread(BytesIO(encoded(dataset)))
-    except NOT_THERE as fault:
+    except (*NOT_THERE, OSError) as fault:
         raise Unsound([f"the object cannot be written and read back: {told(fault)}"]) from fault
 
 

@@ -47,30 +47,37 @@ def secondary_capture(
     dataset.SOPInstanceUID = naming.instance_uid(*names)
     frame.copy_patient_and_study(first, dataset)
     frame.sign(dataset, maker)
-    dataset.Modality = "OT"
-    dataset.ConversionType = "WSD"  # made at a workstation, of digital images
     dataset.SeriesInstanceUID = naming.series_uid(*names)
     dataset.SeriesNumber = frame.series_number(frame.SECONDARY_CAPTURE_NUMBER, circumstances.round)
     dataset.SeriesDescription = frame.series_description("picture", circumstances.round)
     dataset.InstanceNumber = circumstances.round
+    dataset.update(derived(sources))
+    said = impression(sources, exam, maker, circumstances)[:MAX_LT]
+    dataset.ImageComments = said
+    picture = drawn(sources, exam, said, made_by(dataset), lightbox)
+    dataset.Rows, dataset.Columns = picture.height, picture.width
+    content = picture.tobytes()
+    dataset.PixelData = content + b"\0" * (len(content) % 2)
+    frame.stamp(dataset, circumstances.made_at)
+    frame.seal(dataset)
+    return dataset
+
+
+def derived(sources: Sequence[Source]) -> Dataset:
+    """Say what kind of picture it is, and what it was made of."""
+    dataset = Dataset()
+    dataset.Modality = "OT"
+    dataset.ConversionType = "WSD"  # made at a workstation, of digital images
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     dataset.PatientOrientation = None  # of a sheet of four views there is none
     dataset.Laterality = ""  # both breasts
     dataset.BurnedInAnnotation = "YES"
     dataset.DerivationDescription = "Views reduced in size, with AI marks drawn into them"
-    said = impression(sources, exam, maker, circumstances)[:MAX_LT]
-    dataset.ImageComments = said
     dataset.SourceImageSequence = [_reference(source) for source in sources]
-    _tell_losses(sources, dataset)
-    picture = drawn(sources, exam, said, made_by(dataset), lightbox)
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "RGB"
     dataset.PlanarConfiguration, dataset.PixelRepresentation = 0, 0
-    dataset.Rows, dataset.Columns = picture.height, picture.width
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    content = picture.tobytes()
-    dataset.PixelData = content + b"\0" * (len(content) % 2)
-    frame.stamp(dataset, circumstances.made_at)
-    frame.seal(dataset)
+    _tell_losses(sources, dataset)
     return dataset
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from dicom_node.reporting import sheet, sheet_proof
-from dicom_node.reporting.common_proof import Check, Claim
-from dicom_node.reporting.secondary_capture import LOSSY, MAX_LT, footing, heading, made_by
+from dicom_node.reporting.common_proof import Check, Claim, otherwise
+from dicom_node.reporting.secondary_capture import LOSSY, MAX_LT, derived, footing, heading, made_by
 from dicom_node.reporting.words import promised
 from dicom_node.settings import RESEARCH_USE
 
@@ -89,4 +89,9 @@ def picture(claim: Claim) -> Iterator[str]:
     yield from sheet_proof.views_faults(middle, claim.sources, pictures, views)
 
 
-CHECKS: tuple[Check, ...] = (form, made_of, statement, picture)
+def whole(claim: Claim) -> Iterator[str]:
+    """Check that all else about the picture is as its images make it."""
+    yield from otherwise(claim, derived(claim.sources))
+
+
+CHECKS: tuple[Check, ...] = (form, made_of, statement, picture, whole)

@@ -51,12 +51,25 @@ def summary(
     dataset.SOPInstanceUID = naming.instance_uid(*names)
     frame.copy_patient_and_study(first, dataset)
     frame.sign(dataset, maker)
-    dataset.Modality = "DOC"
-    dataset.ConversionType = "WSD"
     dataset.SeriesInstanceUID = naming.series_uid(*names)
     dataset.SeriesNumber = frame.series_number(frame.SUMMARY_NUMBER, circumstances.round)
     dataset.SeriesDescription = frame.series_description("summary", circumstances.round)
     dataset.InstanceNumber = circumstances.round
+    dataset.update(described(sources))
+    frame.name_predecessor(dataset, circumstances)
+    content = written(sources, exam, maker, circumstances, drawn(sources, lightbox))
+    dataset.EncapsulatedDocumentLength = len(content)
+    dataset.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
+    frame.stamp(dataset, circumstances.made_at)
+    frame.seal(dataset)
+    return dataset
+
+
+def described(sources: Sequence[Source]) -> Dataset:
+    """Say what kind of document it is, and what it was made of."""
+    dataset = Dataset()
+    dataset.Modality = "DOC"
+    dataset.ConversionType = "WSD"
     dataset.AcquisitionDateTime = ""
     dataset.BurnedInAnnotation = "NO"  # nothing on the page names the patient
     dataset.SourceInstanceSequence = [_reference(source) for source in sources]
@@ -64,12 +77,6 @@ def summary(
     dataset.DocumentTitle = TITLE
     dataset.ConceptNameCodeSequence = [codes.item(codes.MAMMOGRAPHY_CAD_REPORT)]
     dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
-    frame.name_predecessor(dataset, circumstances)
-    content = written(sources, exam, maker, circumstances, drawn(sources, lightbox))
-    dataset.EncapsulatedDocumentLength = len(content)
-    dataset.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
-    frame.stamp(dataset, circumstances.made_at)
-    frame.seal(dataset)
     return dataset
 
 

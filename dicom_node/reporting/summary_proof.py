@@ -11,7 +11,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from dicom_node.reporting import sheet_proof, summary
-from dicom_node.reporting.common_proof import Check, Claim
+from dicom_node.reporting.common_proof import Check, Claim, otherwise
 from dicom_node.reporting.drawing import printable
 from dicom_node.reporting.labels import MARKING, outcome, ranked
 from dicom_node.reporting.lightbox import halved
@@ -148,10 +148,14 @@ def _streams(dataset: Dataset) -> list[tuple[bytes, bytes]]:
     """Return what the document says of each of its streams, and what is in it."""
     pattern = rb"<< ([^\n]*) /Length (\d+) >>\nstream\n"
     bytes_ = _bytes(dataset)
-    return [
-        (match[1], zlib.decompress(bytes_[match.end() : match.end() + int(match[2])]))
+    found = [
+        (match[1], bytes_[match.end() : match.end() + int(match[2])])
         for match in re.finditer(pattern, bytes_)
     ]
+    try:
+        return [(about, zlib.decompress(packed)) for about, packed in found]
+    except zlib.error as fault:
+        raise ValueError("a stream of the document cannot be unpacked") from fault
 
 
 def _content(dataset: Dataset) -> bytes:
@@ -169,7 +173,10 @@ def _pixels(dataset: Dataset) -> NDArray[np.uint8]:
     """Undo the rows of a PNG, as a PDF reader does."""
     ((about, rows),) = [one for one in _streams(dataset) if b"/Image" in one[0]]
     width, height = (int(n) for n in re.findall(rb"/(?:Width|Height) (\d+)", about))
-    return np.asarray(Image.open(BytesIO(_as_png(rows, width, height))))
+    try:
+        return np.asarray(Image.open(BytesIO(_as_png(rows, width, height))))
+    except OSError as fault:
+        raise ValueError("the document's picture cannot be unpacked") from fault
 
 
 def _as_png(rows: bytes, width: int, height: int) -> bytes:
@@ -186,4 +193,9 @@ def _as_png(rows: bytes, width: int, height: int) -> bytes:
     )
 
 
-CHECKS: tuple[Check, ...] = (form, file, text, nobody, picture)
+def whole(claim: Claim) -> Iterator[str]:
+    """Check that all else about the document is as its images make it."""
+    yield from otherwise(claim, summary.described(claim.sources))
+
+
+CHECKS: tuple[Check, ...] = (form, file, text, nobody, picture, whole)

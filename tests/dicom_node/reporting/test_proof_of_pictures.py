@@ -1,6 +1,8 @@
 """Each way an object that viewers draw can be wrong, and that the proof says so."""
 
+import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from conftest import VIEWS, header, lightbox_of
@@ -8,12 +10,13 @@ from pydicom.dataset import Dataset
 from spoiled_captures import SPOILED_CAPTURES
 from spoiled_presentations import SPOILED_PRESENTATIONS
 from spoiled_summaries import SPOILED_SUMMARIES, SUMMARIZED
-from spoiling import Scene, Way, names
+from spoiling import Scene, Way, names, unnoticed
 from ways_table import judged, write
 
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
+from dicom_node.reporting.profile import Profile
 from dicom_node.reporting.proof import prove
 from dicom_node.reporting.report import KINDS_ON_DEMAND, report
 from inference.findings import ExamFindings
@@ -56,3 +59,44 @@ def test_the_table_of_pictures(pictured: dict[str, Scene], tmp_path: Path) -> No
     write("ways-of-pictures", rows)
     assert [row.way.name for row in rows if not row.said] == []
     assert all(sum(row.kind == kind for row in rows) >= 15 for kind in KINDS_ON_DEMAND)
+
+
+# What every object has in common is looked at where all of them are.
+COMMON = re.compile(
+    r"(file meta/|Series|Study|Patient|Referring|Device|Instance|SOPInstance|Manufacturer"
+    r"|Software|ContentDate|ContentTime|PresentationCreation).*"
+)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "presentation_state",
+        pytest.param("secondary_capture", marks=pytest.mark.slow),
+        pytest.param("summary", marks=pytest.mark.slow),
+    ],
+)
+def test_no_change_of_any_element_passes(kind: str, pictured: dict[str, Scene]) -> None:
+    found = unnoticed(pictured[kind], {})
+    assert [change for change in found if not COMMON.fullmatch(change)] == []
+
+
+@pytest.mark.parametrize("syntax", ["implicit", "deflated"])
+def test_the_same_in_other_transfer_syntaxes(
+    syntax: Literal["implicit", "deflated"],
+    headers: list[Dataset],
+    exam: ExamFindings,
+    maker: Maker,
+    first_round: Circumstances,
+) -> None:
+    table = Dataset()
+    table.add_new("LUTDescriptor", "US", [4096, 0, 12])
+    table.add_new("LUTData", "US", list(range(4096)))
+    for each in headers:
+        del each.WindowCenter, each.WindowWidth
+        each.VOILUTSequence = [table]
+    profile, lightbox = Profile(transfer_syntax=syntax), lightbox_of(headers)
+    built = report(headers, exam, maker, first_round, KINDS_ON_DEMAND, profile, lightbox=lightbox)
+    assert len(built) == 4
+    for made in built:
+        prove(made.dataset, headers, exam, lightbox, profile=profile)
