@@ -17,7 +17,7 @@ from dicom_node.reporting.lightbox import Lightbox, halved
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.places import pairs, place
 from dicom_node.reporting.sources import Lesion, Source, edition_words
-from dicom_node.reporting.words import exam_score, reading, scope
+from dicom_node.reporting.words import exam_score, not_read, reading, revision, scope
 from inference.findings import ExamFindings
 
 KIND = "summary"
@@ -25,7 +25,8 @@ TITLE = "AI mammography summary, research use only"
 EDGE = 42.0  # points, on each side of the page
 COLUMNS = {"no.": 0.0, "finding": 26.0, "lesion": 130.0, "cancer": 178.0, "place; seen by": 226.0}
 PICTURE_HEIGHT = 380.0  # at least; what is left above is the table's
-MOST_PAIRS = 4
+HIGHEST_TABLE = 330.0  # from the top of the page: a table and a picture need the rest
+ELSEWHERE = "More is said in the CAD SR."
 SMALL, PLAIN, LARGE = 8.0, 9.0, 15.0
 LINE = 1.3
 WIDE = pdf.WIDTH - 2 * EDGE
@@ -102,6 +103,7 @@ def written(
     top += (PLAIN + 2) * LINE + 4
     for paragraph in paragraphs(sources, exam, maker, circumstances):
         top = _paragraph(page, paragraph, top)
+    top = _paragraph(page, " ".join(more(sources, exam, circumstances)), top, HIGHEST_TABLE)
     if exam.findings:
         top = _table(page, sources, exam, top + 6)
     scale = min(WIDE / views.width, (pdf.HEIGHT - EDGE - top - 8) / views.height)
@@ -116,24 +118,29 @@ def paragraphs(
     """Say who read what, what came out, what silence means and what this round changes."""
     yield maker.research_statement
     yield " ".join([reading(sources, exam), *exam_score(exam)])
-    yield " ".join([*scope(exam), *circumstances.remarks, *_pairs(sources)])
-    yield circumstances.change or f"Round {circumstances.round}."
+    yield " ".join(scope(exam))
     yield (
-        f"Made by {maker.manufacturer} {maker.model} {maker.software_version}; "
+        f"Round {circumstances.round}. Made by {maker.manufacturer} {maker.model} {maker.software_version}; "
         f"weights {exam.digest[:16]}."
     )
 
 
-def _pairs(sources: Sequence[Source]) -> Iterator[str]:
-    """Say which marks may be one lesion, as far as there is room."""
-    found = pairs(sources)
-    yield from (pair.words for pair in found[:MOST_PAIRS])
-    if len(found) > MOST_PAIRS:
-        yield f"And {len(found) - MOST_PAIRS} more such pairs."
+def more(
+    sources: Sequence[Source], exam: ExamFindings, circumstances: Circumstances
+) -> Iterator[str]:
+    """Say what was left out, what this round changes, and which marks may be one lesion."""
+    yield from circumstances.remarks
+    yield from not_read(circumstances.unread)
+    yield from revision(sources, exam, circumstances)
+    yield from (pair.words for pair in pairs(sources))
 
 
-def _paragraph(page: pdf.Page, words: str, top: float) -> float:
+def _paragraph(page: pdf.Page, words: str, top: float, lowest: float = pdf.HEIGHT) -> float:
+    """Write a paragraph; where there is no room for all of it, say so."""
     for line in pdf.wrapped(words, WIDE, PLAIN):
+        if top > lowest:
+            page.text(EDGE, top, ELSEWHERE, PLAIN)
+            return top + PLAIN * LINE + 3
         page.text(EDGE, top, line, PLAIN)
         top += PLAIN * LINE
     return top + 3

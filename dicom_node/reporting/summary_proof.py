@@ -16,8 +16,8 @@ from dicom_node.reporting.drawing import printable
 from dicom_node.reporting.labels import MARKING, outcome, ranked
 from dicom_node.reporting.lightbox import halved
 from dicom_node.reporting.sheet import pictures
-from dicom_node.reporting.summary import TITLE, cells_of
-from dicom_node.reporting.words import exam_score, reading, scope
+from dicom_node.reporting.summary import ELSEWHERE, TITLE, cells_of
+from dicom_node.reporting.words import exam_score, not_read, reading, scope
 from dicom_node.settings import RESEARCH_USE
 
 FORM = {
@@ -86,7 +86,7 @@ def text(claim: Claim) -> Iterator[str]:
         reading(claim.sources, claim.exam),
         *exam_score(claim.exam),
         *scope(claim.exam),
-        *claim.remarks,
+        *(() if ELSEWHERE in said else (*claim.remarks, *not_read(claim.unread))),
         claim.exam.digest[:16],
         str(claim.dataset.SoftwareVersions),
     ]

@@ -180,6 +180,21 @@ def test_validators_of_dicom_and_of_pdf_accept_it(
     assert pages(path) == 1
 
 
+def test_more_words_than_there_is_room_for_leave_room_for_the_picture(
+    headers: list[Dataset],
+    exam: ExamFindings,
+    maker: Maker,
+    first_round: Circumstances,
+    tmp_path: Path,
+) -> None:
+    long = replace(first_round, remarks=("This is said at length. " * 200,))
+    path = pdf(built(headers, exam, maker, long), tmp_path)
+    said = text(path)
+    assert "More is said in the CAD SR." in said
+    assert "1 LCC mass 1 91.3 %" in said
+    assert pages(path) == 1
+
+
 def test_qpdf_would_complain(
     tmp_path: Path,
     headers: list[Dataset],
