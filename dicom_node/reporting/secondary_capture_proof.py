@@ -7,7 +7,8 @@ import numpy as np
 from dicom_node.reporting import sheet, sheet_proof
 from dicom_node.reporting.common_proof import Check, Claim, otherwise
 from dicom_node.reporting.secondary_capture import LOSSY, MAX_LT, derived, footing, heading, made_by
-from dicom_node.reporting.words import not_read, promised
+from dicom_node.reporting.unread import not_read
+from dicom_node.reporting.words import promised
 from dicom_node.settings import RESEARCH_USE
 
 FORM = {
@@ -57,12 +58,8 @@ def statement(claim: Claim) -> Iterator[str]:
     """Check that the words beside the picture say what it must not be used for."""
     said = str(claim.dataset.get("ImageComments") or "")
     whole = len(said) < MAX_LT  # else the end is cut off, and nobody can say where
-    sentences = (
-        (*promised(claim.sources, claim.exam), *not_read(claim.unread), *claim.remarks)
-        if whole
-        else ()
-    )
-    for words in (RESEARCH_USE, *sentences):
+    promises = (*promised(claim.sources, claim.exam), *not_read(claim.unread), *claim.remarks)
+    for words in (RESEARCH_USE, *(promises if whole else ())):
         if words.lower() not in said.lower():
             yield f"the comments do not say '{words}'"
 

@@ -17,7 +17,8 @@ from dicom_node.reporting.lightbox import Lightbox, halved
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.places import pairs, place
 from dicom_node.reporting.sources import Lesion, Source, edition_words
-from dicom_node.reporting.words import exam_score, not_read, reading, revision, scope
+from dicom_node.reporting.unread import not_read
+from dicom_node.reporting.words import exam_score, reading, revision, scope
 from inference.findings import ExamFindings
 
 KIND = "summary"
@@ -119,10 +120,8 @@ def paragraphs(
     yield maker.research_statement
     yield " ".join([reading(sources, exam), *exam_score(exam)])
     yield " ".join(scope(exam))
-    yield (
-        f"Round {circumstances.round}. Made by {maker.manufacturer} {maker.model} {maker.software_version}; "
-        f"weights {exam.digest[:16]}."
-    )
+    made_by = f"{maker.manufacturer} {maker.model} {maker.software_version}"
+    yield f"Round {circumstances.round}. Made by {made_by}; weights {exam.digest[:16]}."
 
 
 def more(

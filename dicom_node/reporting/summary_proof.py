@@ -17,7 +17,8 @@ from dicom_node.reporting.labels import MARKING, outcome, ranked
 from dicom_node.reporting.lightbox import halved
 from dicom_node.reporting.sheet import pictures
 from dicom_node.reporting.summary import ELSEWHERE, TITLE, cells_of
-from dicom_node.reporting.words import exam_score, not_read, reading, scope
+from dicom_node.reporting.unread import not_read
+from dicom_node.reporting.words import exam_score, reading, scope
 from dicom_node.settings import RESEARCH_USE
 
 FORM = {
