@@ -108,7 +108,7 @@ def values(claim: Holding) -> Iterator[str]:
             if element.VR != "UI" and not math.isfinite(float(value)):
                 yield f"{element.keyword} is {value}"
             if element.VR == "DS" and len(str(value)) > MAX_DS:
-                yield f"{element.keyword} has more than {MAX_DS} characters: {value}"
+                yield f"{element.keyword} has more than {MAX_DS} characters"
 
 
 def ownership(claim: Claim) -> Iterator[str]:

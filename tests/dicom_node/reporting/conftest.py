@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
-from scenes import scenes_of
+from scenes import all_of
 from spoiling import Scene
 
 from dicom_node.reporting.circumstances import Circumstances
@@ -243,7 +243,22 @@ def lightbox(headers: list[Dataset]) -> Lightbox:
 
 
 @pytest.fixture(scope="session")
-def scenes(exam: ExamFindings, maker: Maker, first_round: Circumstances) -> dict[str, Scene]:
+def scenes(  # noqa: PLR0913, PLR0917 - every sort of exam
+    exam: ExamFindings,
+    clear_exam: ExamFindings,
+    agreement: ExamFindings,
+    masses_only: ExamFindings,
+    scored_only: ExamFindings,
+    maker: Maker,
+    first_round: Circumstances,
+) -> dict[str, Scene]:
     """Hold sound objects of each kind, by the name of what they are of."""
+    exams = {
+        "exam": exam,
+        "clear": clear_exam,
+        "agreement": agreement,
+        "masses only": masses_only,
+        "scored only": scored_only,
+    }
     sources = [header(side, projection) for side, projection in VIEWS]
-    return scenes_of("exam", sources, exam, maker, first_round)
+    return all_of(sources, exams, maker, first_round)

@@ -7,11 +7,14 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from scenes import CAD, MEASURED
-from spoiled_objects import WAYS
+from spoiled_objects import WAYS as WAYS_OF_THE_EXAM
+from spoiled_scenes import WAYS as WAYS_OF_OTHERS
 from spoiling import Scene, Way, names
 
 from dicom_node.reporting.proof import Unsound, prove
 from inference.findings import ExamFindings
+
+WAYS = [*WAYS_OF_THE_EXAM, *WAYS_OF_OTHERS]
 
 
 @pytest.fixture

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from spoiled_objects import WAYS
+from spoiled_objects import WAYS as WAYS_OF_THE_EXAM
+from spoiled_scenes import WAYS as WAYS_OF_OTHERS
 from spoiling import Scene
 from ways_table import judged, write
+
+WAYS = [*WAYS_OF_THE_EXAM, *WAYS_OF_OTHERS]
 
 
 def test_the_proof_stops_what_public_validators_see_and_what_they_do_not(
