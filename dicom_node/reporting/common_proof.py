@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
+from dicom_node.reporting import codes
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.maker import Maker
@@ -188,4 +189,17 @@ def otherwise(claim: Claim, expected: Dataset) -> Iterator[str]:
             yield f"{element.keyword} is not what the findings make"
 
 
-CHECKS: tuple[Check, ...] = (encoding, values, ownership, identity, referenced)
+def sides(claim: Claim) -> Iterator[str]:
+    """Check that what was read as one breast and view is what the image itself says it is."""
+    for source in claim.sources:
+        header, view = source.header, source.view
+        if header.get("ImageLaterality") in ("L", "R") and header.ImageLaterality != view.side:
+            yield f"{source.name} was read from an image of the other breast"
+        said = {str(code.get("CodeValue")) for code in header.get("ViewCodeSequence") or []}
+        known = {each: {one.value, one.retired} for each, one in codes.VIEWS.items()}
+        meant = {each for each, spelled in known.items() if said & spelled}
+        if meant and view.projection not in meant:
+            yield f"{source.name} was read from an image of another view"
+
+
+CHECKS: tuple[Check, ...] = (encoding, values, ownership, identity, referenced, sides)

@@ -56,3 +56,15 @@ def test_the_reasons_name_no_patient(
         prove(objects[CAD], headers, exam)
     assert "Somebody" not in str(caught.value)
     assert "Zo" not in str(caught.value)
+
+
+def test_findings_of_the_other_breast_or_view_are_unsound(
+    objects: dict[str, Dataset], headers: list[Dataset], exam: ExamFindings
+) -> None:
+    for header in headers:
+        header.ImageLaterality = {"L": "R", "R": "L"}[header.ImageLaterality]
+    with pytest.raises(Unsound, match="LCC was read from an image of the other breast"):
+        prove(objects[CAD], headers, exam)
+    headers[1].ViewCodeSequence = headers[3].ViewCodeSequence
+    with pytest.raises(Unsound, match="LCC was read from an image of another view"):
+        prove(objects[CAD], headers, exam)
