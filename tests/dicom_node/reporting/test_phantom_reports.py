@@ -9,10 +9,11 @@ from pydicom.dataset import Dataset
 
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.frame import encoded
+from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.marks import marks
 from dicom_node.reporting.proof import prove
-from dicom_node.reporting.report import KINDS, report
+from dicom_node.reporting.report import KINDS, KINDS_ON_DEMAND, report
 from inference.findings import Box, ExamFindings, Finding, Kind, Mask, ViewFindings
 from inference.mammogram import Projection, Side
 from phantom.dicom import PRESETS, datasets
@@ -82,3 +83,26 @@ def test_every_makers_headers_get_sound_reports(
         assert validators.dciodvfy_errors(path) == []
         if each.kind != "segmentation":
             assert validators.dsrdump_errors(path) == []
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_makers_images_get_sound_pictures(
+    preset: str,
+    tmp_path: Path,
+    screened: Study,
+    maker: Maker,
+    first_round: Circumstances,
+) -> None:
+    images = datasets(screened, preset=preset)
+    exam = read(images, screened)
+    by_uid = {str(image.SOPInstanceUID): image for image in images}
+    lightbox = Lightbox(lambda sop_uid: by_uid[sop_uid])
+    built = report(images, exam, maker, first_round, KINDS_ON_DEMAND, lightbox=lightbox)
+    assert len(built) == 2 + sum(bool(view.findings) for view in exam.views) >= 4
+    for number, each in enumerate(built):
+        prove(each.dataset, images, exam, lightbox)
+        path = tmp_path / f"{number}-{each.kind}.dcm"
+        path.write_bytes(encoded(each.dataset))
+        assert validators.dciodvfy_errors(path) == []
+        if each.kind == "presentation_state" and str(images[0].PatientName).isascii():
+            assert validators.dcmpschk_errors(path) == []
