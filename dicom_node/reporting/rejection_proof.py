@@ -12,11 +12,16 @@ from pydicom.uid import UID, KeyObjectSelectionDocumentStorage
 
 from dicom_node.errors import told
 from dicom_node.reporting import codes, common_proof, naming
-from dicom_node.reporting.common_proof import FIRST_SERIES_NUMBER, SIGNED
+from dicom_node.reporting.circumstances import Circumstances
+from dicom_node.reporting.codes import STANDARD
+from dicom_node.reporting.common_proof import FIRST_SERIES_NUMBER, SIGNED, Origin
+from dicom_node.reporting.expected_frame import Subject, frame
+from dicom_node.reporting.expected_items import code, item, template, text
+from dicom_node.reporting.facts import Facts, faults, plain_dataset
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.marks import children, is_named, name_value, named
 from dicom_node.reporting.proof import NOT_THERE, Unsound, read_back
-from dicom_node.reporting.rejection import TEMPLATE, Recalling, words
+from dicom_node.reporting.rejection import KIND, TEMPLATE, Recalling, Rejected, words
 from dicom_node.reporting.tidy import PATIENT_AND_STUDY
 from dicom_node.settings import RESEARCH_USE
 
@@ -110,20 +115,20 @@ def observer(claim: Claim) -> Iterator[str]:
 def rejected(claim: Claim) -> Iterator[str]:
     """Check that the tree refers to each recalled object once, and to nothing else."""
     expected = {one.sop_instance_uid: one for one in claim.recalling.rejected}
-    found = [item for item in children(claim.dataset) if "ReferencedSOPSequence" in item]
-    uids = [str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for item in found]
+    found = [each for each in children(claim.dataset) if "ReferencedSOPSequence" in each]
+    uids = [str(each.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for each in found]
     if sorted(uids) != sorted(expected):
         yield f"the note takes back {len(uids)} objects, not the {len(expected)} that were sent"
-    for item, uid in zip(found, uids, strict=True):
+    for each, uid in zip(found, uids, strict=True):
         one = expected.get(uid)
         if one is None:
             yield f"the note takes back what was not recalled: {uid}"
             continue
-        if item.ReferencedSOPSequence[0].ReferencedSOPClassUID != one.sop_class_uid:
+        if each.ReferencedSOPSequence[0].ReferencedSOPClassUID != one.sop_class_uid:
             yield f"the SOP class of {uid} is another"
-        if item.get("ValueType") != one.value_type:
-            yield f"{uid} is referred to as {item.get('ValueType')}, not as {one.value_type}"
-        if item.get("RelationshipType") != "CONTAINS" or name_value(item) is not None:
+        if each.get("ValueType") != one.value_type:
+            yield f"{uid} is referred to as {each.get('ValueType')}, not as {one.value_type}"
+        if each.get("RelationshipType") != "CONTAINS" or name_value(each) is not None:
             yield f"{uid} is not plainly contained"
 
 
@@ -150,6 +155,70 @@ def evidence(claim: Claim) -> Iterator[str]:
         yield "the evidence does not list the recalled objects, each in its own series"
 
 
+def contents(claim: Claim) -> Iterator[str]:
+    """Check that the note holds what is expected of it, and not a word more."""
+    yield from faults(_expected(claim), claim.dataset, [STANDARD], "the note")
+
+
+def _expected(claim: Claim) -> Facts:
+    """Expect a note by the modules of PS3.3, A.35.4, and the rows of TID 2010."""
+    recalling = claim.recalling
+    circumstances = Circumstances(recalling.round, recalling.made_at, None, 0)
+    uids = " ".join(sorted(one.sop_instance_uid for one in recalling.rejected))
+    origin = Origin(claim.maker, circumstances)
+    again = f" (round {recalling.round})" if recalling.round > 1 else ""
+    facts: dict[str, object] = {
+        **frame(Subject(claim.dataset, claim.source, KIND, uids, origin)),
+        "Modality": "KO",
+        "SeriesDescription": f"AI recall, {RESEARCH_USE} only{again}",
+        "ReferencedPerformedProcedureStepSequence": [],
+        EVIDENCE: list(_evidence(claim)),
+        "ValueType": "CONTAINER",
+        "ConceptNameCodeSequence": recalling.reason,
+        "ContinuityOfContent": "SEPARATE",
+        "ContentTemplateSequence": template(TEMPLATE),
+        "ContentSequence": list(_items(claim)),
+    }
+    if asked := claim.source.get("ReferencedRequestSequence"):
+        facts["ReferencedRequestSequence"] = [plain_dataset(each) for each in asked]
+    return facts
+
+
+def _items(claim: Claim) -> Iterator[Facts]:
+    maker, context = claim.maker, "HAS OBS CONTEXT"
+    device = naming.device_uid(maker.manufacturer, maker.model, maker.serial_number)
+    yield code("HAS CONCEPT MOD", codes.LANGUAGE, codes.ENGLISH)
+    yield code(context, codes.OBSERVER_TYPE, codes.DEVICE)
+    yield item(context, "UIDREF", codes.DEVICE_OBSERVER_UID, UID=str(device))
+    yield text(context, codes.DEVICE_OBSERVER_NAME, maker.model)
+    yield text(context, codes.DEVICE_OBSERVER_MANUFACTURER, maker.manufacturer)
+    yield text(context, codes.DEVICE_OBSERVER_MODEL, maker.model)
+    yield text(context, codes.DEVICE_OBSERVER_SERIAL, maker.serial_number)
+    yield text("CONTAINS", codes.KEY_OBJECT_DESCRIPTION, words(claim.recalling, maker))
+    for one in claim.recalling.rejected:
+        yield item("CONTAINS", one.value_type, None, ReferencedSOPSequence=[_reference(one)])
+
+
+def _evidence(claim: Claim) -> Iterator[Facts]:
+    series: dict[str, list[Facts]] = {}
+    for one in claim.recalling.rejected:
+        series.setdefault(one.series_uid, []).append(_reference(one))
+    yield {
+        "StudyInstanceUID": str(claim.source.StudyInstanceUID),
+        "ReferencedSeriesSequence": [
+            {"SeriesInstanceUID": uid, "ReferencedSOPSequence": objects}
+            for uid, objects in series.items()
+        ],
+    }
+
+
+def _reference(one: Rejected) -> Facts:
+    return {
+        "ReferencedSOPClassUID": one.sop_class_uid,
+        "ReferencedSOPInstanceUID": one.sop_instance_uid,
+    }
+
+
 CHECKS: tuple[Check, ...] = (
     common_proof.encoding,
     common_proof.values,
@@ -159,4 +228,5 @@ CHECKS: tuple[Check, ...] = (
     observer,
     rejected,
     evidence,
+    contents,
 )

@@ -10,6 +10,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import MammographyCADSRStorage, SegmentationStorage
 from spoiled_rejections import SPOILED_REJECTIONS, references
+from spoiling import Scene, Way, unnoticed
+from test_every_change import ANY_OBJECT
+from ways_table import judged, write
 
 from dicom_node.reporting import codes
 from dicom_node.reporting.circumstances import Circumstances
@@ -117,3 +120,26 @@ def test_the_reasons_name_no_patient(sent: list[Dataset], note: Dataset, maker: 
     with pytest.raises(Unsound) as caught:
         prove_rejection(note, sent[0], recalling(sent), maker)
     assert "Somebody" not in str(caught.value)
+
+
+@pytest.fixture
+def scene(sent: list[Dataset], note: Dataset, maker: Maker) -> Scene:
+    def proof(dataset: Dataset) -> None:
+        prove_rejection(dataset, sent[0], recalling(sent), maker)
+
+    return Scene("rejection", encoded(note), proof)
+
+
+def test_every_change_of_every_element_of_a_note_is_noticed(scene: Scene) -> None:
+    assert unnoticed(scene, ANY_OBJECT) == []
+
+
+def test_the_table_of_ways_to_spoil_a_note(scene: Scene, tmp_path: Path) -> None:
+    ways = [
+        Way(name, "a note", spoil, reason) for name, (spoil, reason) in SPOILED_REJECTIONS.items()
+    ]
+    rows = judged(ways, {"a note": scene}, tmp_path)
+    write("ways_of_rejections", rows)
+    assert [row.way.name for row in rows if not row.said] == []
+    seen = [row for row in rows if row.dciodvfy or row.dsrdump or row.pixelmed]
+    assert len(seen) < len(rows), "our proof sees more than all validators together"

@@ -9,7 +9,7 @@ import validators
 from spoiling import Scene, Way
 
 ARTIFACTS = Path(__file__).parents[3] / "build" / "artifacts"
-REPORTS = ("cad_sr", "measurement_report")  # what dsrdump and PixelMed can read
+REPORTS = ("cad_sr", "measurement_report", "rejection")  # what dsrdump and PixelMed can read
 HEADINGS = ("object", "way", "dciodvfy", "dsrdump", "PixelMed", "our proof")
 
 
