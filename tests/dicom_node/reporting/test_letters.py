@@ -11,17 +11,22 @@ from pathlib import Path
 
 import pytest
 import validators
+from conftest import lightbox_of
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicom_node.life import State
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.decoding import decoded
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
+from dicom_node.reporting.notice import Ending, notice
+from dicom_node.reporting.notice_proof import prove_notice
 from dicom_node.reporting.proof import prove
-from dicom_node.reporting.report import KINDS, report
+from dicom_node.reporting.report import KINDS, KINDS_ON_DEMAND, report
 from dicom_node.reporting.tidy import tidy
+from dicom_node.reporting.unread import Unread
 from inference.findings import ExamFindings
 
 YAMADA = "Yamada^Tarou=山田^太郎=やまだ^たろう"
@@ -160,12 +165,17 @@ def test_every_object_says_the_name_and_dciodvfy_accepts_it(
     terms, written, meant = LETTERS[letters]
     read = [through_a_file(headers[1], terms, PatientName=written)]
     exam = replace(exam, views=exam.views[1:2])  # a mass and a calcification in one view
-    built = report(read, exam, maker, first_round, KINDS)
-    assert {each.kind for each in built} == KINDS
-    for number, each in enumerate(built):
-        prove(each.dataset, read, exam)
-        path = tmp_path / f"{number}-{each.kind}.dcm"
-        path.write_bytes(encoded(each.dataset))
+    every, lightbox = KINDS | KINDS_ON_DEMAND, lightbox_of(read)
+    built = report(read, exam, maker, first_round, every, lightbox=lightbox)
+    assert {each.kind for each in built} == every
+    for each in built:
+        prove(each.dataset, read, exam, lightbox)
+    ending = Ending(State.FAILED, "at trunks.py:7", (Unread(tidy(read[0]), "LCC", "", ""),))
+    made = [*(each.dataset for each in built), notice(ending, maker, first_round)]
+    prove_notice(made[-1], ending, first_round)
+    for number, dataset in enumerate(made):
+        path = tmp_path / f"{number}.dcm"
+        path.write_bytes(encoded(dataset))
         assert str(dcmread(path).PatientName) == meant
         assert validators.dciodvfy_errors(path) == []
 
