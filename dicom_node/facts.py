@@ -18,6 +18,7 @@ from inference.reading import projection_of, side_of, sides
 _CODED = re.compile(r"[A-Z0-9_/-]{1,16}( [A-Z0-9_/-]{1,12})?")  # a CS, as defined terms are
 _CODE_VALUE = re.compile(r"[A-Z]?[A-Z0-9]-?[0-9A-F]{3,12}|[0-9]{3,18}")
 _AGE = re.compile(r"(\d{1,3})([DWMY])")
+SEXES = {"F": "F", "M": "M", "O": "O", "W": "F"}  # of female, male, other; weiblich
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
 # What ViewPosition says where it names a view at all (PS3.3 C.8.11.7, and what devices write).
 POSITIONS = {"CC", "MLO", "ML", "LM", "LMO", "FB", "SIO", "ISO", "XCC", "XCCL", "XCCM"}
@@ -146,6 +147,12 @@ def described(header: Dataset, remarks: tuple[str, ...]) -> str:
     return ""
 
 
+def sex(header: Dataset) -> str:
+    """Return the patient's sex in the standard's letters: F, M or O, or nothing."""
+    said = says(header, "PatientSex")[:1]
+    return SEXES.get(said, "O" if said else "")
+
+
 def age_years(header: Dataset) -> float | None:
     """Return how old the patient was, by PatientAge or else by birth and study date."""
     stated = _AGE.fullmatch(says(header, "PatientAge"))
@@ -171,5 +178,9 @@ def taken_at(header: Dataset) -> str:
 
 
 def _acquired(header: Dataset) -> str:
-    day = text(header, "AcquisitionDate") or text(header, "ContentDate")
-    return day + (text(header, "AcquisitionTime") or text(header, "ContentTime"))
+    """Put day and time together; a day that is none, 0000-00-00, takes its time with it."""
+    for what in ("Acquisition", "Content"):
+        day, time = text(header, f"{what}Date"), text(header, f"{what}Time")
+        if _day(day) is not None:
+            return day + (time or text(header, "ContentTime"))
+    return text(header, "AcquisitionTime") or text(header, "ContentTime")

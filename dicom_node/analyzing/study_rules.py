@@ -6,7 +6,7 @@ from pydicom import Dataset
 
 from dicom_node.analyzing.rules import MAMMOGRAM, Judged, Rule, Terms
 from dicom_node.errors import Declined
-from dicom_node.facts import age_years, kind, says, taken_at, text
+from dicom_node.facts import age_years, kind, sex, taken_at, text
 
 MEGABYTE = 1 << 20
 SHARED = ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate", "StudyDate")
@@ -51,7 +51,7 @@ def _age_and_sex(images: Sequence[Judged], terms: Terms) -> str:
     years = age_years(header)
     if years is not None and not accept.age_min <= int(years) <= accept.age_max:
         return f"the patient's age is not {accept.age_min} to {accept.age_max} years"
-    if says(header, "PatientSex") not in accept.sexes:
+    if sex(header) not in accept.sexes:
         return "the patient's sex is not among analyzing.accept.sexes"
     return ""
 

@@ -13,6 +13,7 @@ from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from dicom_node.facts import sex
 from dicom_node.reporting.decoding import readable, values
 from dicom_node.reporting.repairs import MAX_DS, repair_values
 
@@ -61,8 +62,7 @@ def tidy(header: Dataset) -> Dataset:
 
 def _repair_patient(clean: Dataset) -> None:
     """Use the standard's letters for the sex; write an age with three digits and its unit."""
-    sex = str(clean.PatientSex or "").strip().upper()[:1]
-    clean.PatientSex = {"F": "F", "M": "M", "O": "O", "W": "F"}.get(sex, "O" if sex else "")
+    clean.PatientSex = sex(clean)
     if "PatientAge" in clean:
         said = re.fullmatch(r"0*(\d{1,3})([DWMY])", str(clean.PatientAge or "").strip().upper())
         if said is None:

@@ -54,6 +54,16 @@ def test_the_day_of_an_image_counts_before_its_time() -> None:
     assert codes(today, yesterday) == ["", "S03"]
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value")
+def test_a_day_that_is_none_does_not_make_an_image_the_oldest() -> None:
+    nothing = {"AcquisitionDate": "0000-00-00", "AcquisitionTime": "000000.000"}
+    content = {"ContentDate": "20250901", "ContentTime": "102000"}
+    known = image(AcquisitionDate="20250901", AcquisitionTime="101600")
+    later = image(**nothing, **content)
+    assert codes(known, later) == ["S03", ""]
+    assert codes(later, known) == ["", "S03"]
+
+
 def declined_study(*images: Dataset, accept: Accept = RULES) -> Declined | None:
     return judge_study(looked_at(list(images), accept), Terms(accept, FOUR)).declined
 
@@ -111,6 +121,8 @@ def test_an_image_that_is_declined_does_not_speak_for_the_patient() -> None:
         ("039Y", "F", False),
         ("075Y", "F", False),
         ("060Y", "M", False),
+        ("060Y", "female", True),  # not the standard's word, and clear enough
+        ("060Y", "male", False),
         ("060Y", None, False),
         (None, "F", True),
         ("720M", "F", True),
@@ -118,6 +130,7 @@ def test_an_image_that_is_declined_does_not_speak_for_the_patient() -> None:
         ("090D", "F", False),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Invalid value")
 def test_age_and_sex_are_limits_where_they_are_known(
     age: str | None,
     sex: str | None,
