@@ -113,7 +113,7 @@ def _views(objects: Sequence[Dataset]) -> Iterator[tuple[str, tuple[str, Mammogr
 
 def _newest_report(objects: Sequence[Dataset]) -> tuple[Dataset | None, str]:
     """Return the newest CAD SR that no note has taken back, and how the processing ended."""
-    reports = [one for one in objects if one.SOPClassUID == CAD_SR]
+    reports = [one for one in objects if one.get("SOPClassUID") == CAD_SR]
     hidden = {uid for one in objects for uid in _taken_back(one)}
     standing = [one for one in reports if str(one.SOPInstanceUID) not in hidden]
     if not standing:
@@ -123,7 +123,7 @@ def _newest_report(objects: Sequence[Dataset]) -> tuple[Dataset | None, str]:
 
 
 def _taken_back(note: Dataset) -> Iterator[str]:
-    if note.SOPClassUID != KeyObjectSelectionDocumentStorage:
+    if note.get("SOPClassUID") != KeyObjectSelectionDocumentStorage:
         return
     titles = note.get("ConceptNameCodeSequence") or []
     if titles and titles[0].CodeValue in REJECTED:

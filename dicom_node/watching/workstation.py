@@ -205,10 +205,11 @@ def _image_of(drawn: Dataset, items: Mapping[Position, Dataset]) -> tuple[str, b
         where = identifier(child) if "ReferencedContentItemIdentifier" in child else None
         image = child if where is None else items.get(where, Dataset())
         held = where is not None and any(
-            _name(items[where[:depth]]) == LIBRARY for depth in range(1, len(where))
+            _name(items.get(where[:depth], Dataset())) == LIBRARY for depth in range(1, len(where))
         )
-        if image.get("ValueType") == "IMAGE" and (held or where is None):
-            return str(image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID), held
+        named: Sequence[Dataset] = image.get("ReferencedSOPSequence") or []
+        if image.get("ValueType") == "IMAGE" and named and (held or where is None):
+            return str(named[0].get("ReferencedSOPInstanceUID", "")), held
     return "", False
 
 
@@ -237,9 +238,10 @@ def _path(drawn: Dataset) -> tuple[Point, ...]:
 def _scores(item: Dataset) -> Iterator[tuple[str, float]]:
     for child in children(item):
         for measured in child.get("MeasuredValueSequence", []):
-            if measured.MeasurementUnitsCodeSequence[0].CodeValue == "%":
-                name = str(child.ConceptNameCodeSequence[0].CodeMeaning)
-                yield name, float(measured.NumericValue)
+            units: Sequence[Dataset] = measured.get("MeasurementUnitsCodeSequence") or []
+            names: Sequence[Dataset] = child.get("ConceptNameCodeSequence") or []
+            if units and names and units[0].get("CodeValue") == "%":
+                yield str(names[0].get("CodeMeaning")), float(measured.NumericValue)
 
 
 def _name(item: Dataset) -> str:

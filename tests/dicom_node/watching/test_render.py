@@ -166,6 +166,7 @@ UNSEEN: dict[str, tuple[Spoiler, str, bool, bool]] = {
     "no center": (lambda d: without(d, "111010"), "no center", True, True),
     "by value": (by_value, "by value", True, True),
     "pointing at nothing": (lambda d: pointing(d, [1, 2, 99]), "no image", False, False),
+    "pointing far away": (lambda d: pointing(d, [1, 50, 3]), "no image", False, False),
     "pointing elsewhere": (lambda d: pointing(d, [1, 3]), "no image", False, False),
     "open": (
         lambda d: redrawn(d, "POLYLINE", [10.0, 10.0, 50.0, 10.0, 50.0, 50.0, 10.0, 50.0]),
@@ -284,6 +285,18 @@ def folder(cad_sr: Dataset, images: list[Dataset], tmp_path: Path) -> Path:
         (place / f"{number}.dcm").write_bytes(encoded(one))
     (place / "notes.txt").write_text("not DICOM")
     return place.parent
+
+
+def test_what_else_lies_on_a_disk_is_passed_over(
+    folder: Path, cad_sr: Dataset, tmp_path: Path
+) -> None:
+    directory = Dataset()
+    directory.file_meta = deepcopy(cad_sr.file_meta)
+    directory.FileSetID = "DISK"
+    directory.save_as(folder / "DICOMDIR", enforce_file_format=True)
+    (folder / "empty.dcm").touch()
+    (folder / "cut.dcm").write_bytes((folder / "below" / "4.dcm").read_bytes()[:400])
+    assert render(files_of(folder), RULES["strict"], tmp_path / "out").drawn == 4
 
 
 def test_the_command_draws_a_folder_and_says_what_it_drew(folder: Path, tmp_path: Path) -> None:
