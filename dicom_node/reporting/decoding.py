@@ -103,6 +103,8 @@ def _numbers(value: bytes, vr: str) -> str | list[str]:
     """Read numbers, with a comma where some countries write one; what is none makes a fault."""
     written = value.decode("latin-1").replace("\0", " ").replace(",", ".").split("\\")
     found = [_number(each.strip(), vr) for each in written]
+    if len(found) > 1 and not all(found):
+        raise ValueError("some of these numbers are missing")
     return found if len(found) > 1 else found[0]
 
 

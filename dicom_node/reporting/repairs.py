@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from pydicom.datadict import dictionary_VM
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
@@ -19,7 +20,9 @@ IDENTIFIERS = {
     *("RequestedProcedureID", "ScheduledProcedureStepID", "OtherPatientIDs"),
     *("PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest"),
 }
-MAX_DS = 16
+OWN_UIDS = {"SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"}
+OWN_UIDS |= {"ReferencedSOPClassUID", "ReferencedSOPInstanceUID"}
+MAX_DS, MAX_PN = 16, 64
 LONGEST = {"LO": 64, "SH": 16, "CS": 16, "AE": 16, "ST": 1024, "LT": 10240}
 CODED = (
     ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"),
@@ -44,6 +47,7 @@ def repair_values(clean: Dataset) -> None:
         _shorten_numbers(dataset)
         _repair_dates(dataset)
         _fit_words(dataset)
+        _first_names(dataset)
         _bare_uids(dataset)
         _drop_empty_items(dataset)
 
@@ -62,8 +66,12 @@ def _shorten_numbers(dataset: Dataset) -> None:
     for element in list(dataset):
         if element.VR != "DS":
             continue
-        numbers = [float(str(number)) for number in values(element)]
-        if not all(map(math.isfinite, numbers)):
+        try:
+            numbers = [float(str(number)) for number in values(element)]
+        except ValueError:
+            numbers = [math.nan]
+        too_many = len(numbers) > 1 and _stands_once(element)
+        if too_many or not all(map(math.isfinite, numbers)):
             del dataset[element.tag]
         elif any(len(str(number)) > MAX_DS for number in values(element)):
             short = [format_number_as_ds(number) for number in numbers]
@@ -108,20 +116,52 @@ def _fit_words(dataset: Dataset) -> None:
     """Make one value of words that may stand only once, and no longer than fits."""
     for element in dataset:
         longest = LONGEST.get(element.VR)
-        if longest is None or element.keyword in IDENTIFIERS:
+        if longest is None:
+            continue
+        if element.keyword in IDENTIFIERS:
+            whole = [each for each in values(element) if str(each).strip()]
+            element.value = whole if len(whole) > 1 else next(iter(whole), "")
             continue
         words = [str(each).strip() for each in values(element)]
-        if len(words) > 1 and element.keyword and dictionary_VM(element.tag) == "1":
+        if len(words) > 1 and _stands_once(element):
             words = ["/".join(filter(None, words))]
         fitting = [each[:longest].strip() for each in words]
         element.value = fitting if len(fitting) > 1 else "".join(fitting)
 
 
-def _bare_uids(dataset: Dataset) -> None:
-    """Take the blanks off UIDs; one that is none stays, and the proof will say so."""
+def _stands_once(element: DataElement) -> bool:
+    return bool(element.keyword) and dictionary_VM(element.tag) == "1"
+
+
+def _first_names(dataset: Dataset) -> None:
+    """Write one name where one may stand, and of each of its three groups what fits.
+
+    Of the patient's own name, only the empty ones beside it are left out.
+    """
     for element in dataset:
-        if element.VR == "UI" and any(not UID(str(each)).is_valid for each in values(element)):
-            bare = [str(each).strip(" \0") for each in values(element)]
+        if element.VR != "PN":
+            continue
+        names = [str(each) for each in values(element) if str(each)] or [""]
+        if element.keyword in IDENTIFIERS:
+            element.value = names if len(names) > 1 else names[0]
+        else:
+            groups = names[0].split("=")[:3]
+            element.value = "=".join("^".join(one.split("^")[:5])[:MAX_PN] for one in groups)
+
+
+def _bare_uids(dataset: Dataset) -> None:
+    """Take the blanks off UIDs, and leave out those that are none.
+
+    A study, a series or an image whose UID is none keeps it, and the proof will say so.
+    """
+    for element in list(dataset):
+        if element.VR != "UI":
+            continue
+        bare = [str(each).strip(" \0") for each in values(element)]
+        valid = bool(bare) and all(UID(each).is_valid for each in bare)
+        if not valid and element.keyword not in OWN_UIDS:
+            del dataset[element.tag]
+        elif bare != [str(each) for each in values(element)]:
             element.value = bare if len(bare) > 1 else bare[0]
 
 

@@ -30,6 +30,10 @@ PATIENT_AND_STUDY = (  # type 2 in PS3.3, C.7.1.1 and C.7.2.1
     "AccessionNumber",
     "ReferringPhysicianName",
 )
+EQUIPMENT = (
+    *("ManufacturerModelName", "DeviceSerialNumber", "SoftwareVersions", "StationName"),
+    *("InstitutionName", "InstitutionalDepartmentName"),
+)
 SIDES = {  # what is written for a side: letters, words, codes of today and of before 2019
     **dict.fromkeys(("L", "LEFT", "7771000", "G-A101"), "L"),
     **dict.fromkeys(("R", "RIGHT", "24028007", "G-A100"), "R"),
@@ -53,6 +57,7 @@ def tidy(header: Dataset) -> Dataset:
             if clean.get(keyword) is None:
                 setattr(clean, keyword, "")
         _repair_patient(clean)
+        _leave_out_blanks(clean)
         _repair_zone(clean)
         _repair_window(clean)
         _repair_polarity(clean)
@@ -69,6 +74,15 @@ def _repair_patient(clean: Dataset) -> None:
             del clean.PatientAge
         else:
             clean.PatientAge = f"{int(said[1]):03d}{said[2]}"
+
+
+def _leave_out_blanks(clean: Dataset) -> None:
+    """Leave out what says nothing and may be missing: the equipment's words, a word for loss."""
+    for keyword in EQUIPMENT:
+        if keyword in clean and not _values(clean, keyword):
+            delattr(clean, keyword)
+    if "LossyImageCompression" in clean and clean.LossyImageCompression not in ("00", "01"):
+        del clean.LossyImageCompression
 
 
 def _repair_zone(clean: Dataset) -> None:
