@@ -51,7 +51,7 @@ LESIONS = (Wanted("mass", True, side="R"), Wanted("calcification", True, side="L
 RIGHT = ("RCC", "RMLO")
 VIEWS = ("RCC", "LCC", "RMLO", "LMLO")
 ATTEMPTS = 4  # OHIF loads the marks of a report every time, and now and then paints none of them
-PAINTING_SECONDS = 20.0
+PAINTING_SECONDS = 10.0
 DASHES = 4  # OHIF's lines are dashed; so near on the screen the next dash begins
 Visit = Callable[[], AbstractContextManager[OhifPage]]
 
@@ -162,6 +162,20 @@ def colored_in(page: OhifPage, image_uid: str, color: Color) -> int:
     return int(color(page.screen()[top + 4 : bottom - 4, left + 4 : right - 4]).sum())
 
 
+def likeness(page: OhifPage, delivered: Delivered, name: str) -> float:
+    """Say how well what is on the screen goes with an image's own pixels, place by place.
+
+    So the places at which the tests look are the image's own, and it is the right way round.
+    """
+    pixels = delivered.images[name].pixel_array
+    breast = ndimage.binary_erosion(pixels > pixels.min() + 200, None, 10)
+    points = some_of(breast, 3000)
+    screen = seen_at(page.screen().mean(axis=2), page.places(delivered.uid(name), points))
+    columns, rows = points.astype(np.int64).T
+    smooth = ndimage.uniform_filter(pixels.astype(np.float32), 5)
+    return float(np.corrcoef(screen, smooth[rows, columns])[0, 1])
+
+
 def segmentations_are_painted(page: OhifPage, delivered: Delivered) -> bool:
     """Open the segmentations of the right breast, and say whether OHIF paints them."""
     painted = []
@@ -181,8 +195,11 @@ def segmentations_are_painted(page: OhifPage, delivered: Delivered) -> bool:
 
 
 def outlines_are_drawn(page: OhifPage, delivered: Delivered) -> bool:
-    """Open the measurement reports of the right breast, and say whether OHIF draws them."""
-    drawn = []
+    """Open the measurement reports of the right breast, and say whether OHIF draws them.
+
+    OHIF may have read a report and draw it only when something else lets it draw the image anew.
+    """
+    lines = {}
     for name in RIGHT:
         uid, description = delivered.uid(name), f"AI measurements {name}"
         page.choose(uid)
@@ -193,13 +210,15 @@ def outlines_are_drawn(page: OhifPage, delivered: Delivered) -> bool:
         assert loaded is True
         assert f"/instances/{uid}/" in image_id
         assert shapes == [["POLYLINE", len(mark.points)]]
-        line = along(mark.points)
-        drawn.append(
-            page.comes_true(
-                lambda u=uid, p=line: share(page, u, p, is_green, DASHES) > 0.5, PAINTING_SECONDS
-            )
-        )
-    return all(drawn)
+        lines[uid] = along(mark.points)
+
+    def drawn() -> bool:
+        return all(share(page, uid, line, is_green, DASHES) > 0.5 for uid, line in lines.items())
+
+    if not page.comes_true(drawn, PAINTING_SECONDS):
+        for uid in lines:
+            page.choose(uid)
+    return page.comes_true(drawn, PAINTING_SECONDS)
 
 
 @contextmanager
@@ -210,6 +229,8 @@ def shown(
     for attempt in range(1, ATTEMPTS + 1):
         with visit() as page:
             page.open(delivered.study_uid, {delivered.uid(name) for name in VIEWS})
+            alike = {name: likeness(page, delivered, name) for name in VIEWS}
+            assert min(alike.values()) > 0.9, f"shown otherwise than they are: {alike}"
             assert colored_in_all(page, delivered, is_orange) == dict.fromkeys(VIEWS, 0)
             assert colored_in_all(page, delivered, is_green) == dict.fromkeys(VIEWS, 0)
             if what(page, delivered):
@@ -261,22 +282,6 @@ def test_ohif_draws_the_outline_and_the_score_around_the_lesion_in_both_views(
                 assert page.text_is_shown(f"{score}: {percent:.2f} %"), (name, score)
         drawn = colored_in_all(page, delivered, is_green)
         assert drawn["LCC"] == drawn["LMLO"] == 0
-
-
-def test_ohif_shows_each_image_the_right_way_round(visit: Visit, delivered: Delivered) -> None:
-    """The places at which the other tests look are those of the image's own pixels."""
-    with visit() as page:
-        page.open(delivered.study_uid, {delivered.uid(name) for name in VIEWS})
-        for name in VIEWS:
-            uid, image = delivered.uid(name), delivered.images[name]
-            breast = image.pixel_array > image.pixel_array.min() + 200
-            points = some_of(ndimage.binary_erosion(breast, None, 10), 3000)
-            screen = seen_at(page.screen().mean(axis=2), page.places(uid, points))
-            rows, columns = points.astype(np.int64).T[::-1]
-            smooth = ndimage.uniform_filter(image.pixel_array.astype(np.float32), 5)
-            alike = np.corrcoef(screen, smooth[rows, columns])[0, 1]
-            assert alike > 0.9, f"{name} is shown otherwise: {alike:.2f}"
-        assert page.errors == []
 
 
 def test_what_highdicom_makes_by_itself_is_not_painted(visit: Visit, delivered: Delivered) -> None:
