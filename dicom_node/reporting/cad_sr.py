@@ -108,6 +108,11 @@ def _finding(lesion: Lesion, image: Item, exam: ExamFindings) -> Item:
         properties.append(drawn.add(content.SELECTED_FROM, Reference(image)))
     if lesion.area_mm2 is not None:
         properties.append(content.number(codes.AREA, lesion.area_mm2, codes.SQUARE_MILLIMETER))
+    if lesion.specks is not None:
+        counted = content.number(codes.NUMBER_OF_CALCIFICATIONS, lesion.specks, codes.NO_UNITS)
+        properties.append(counted)
+    if lesion.grouped:
+        properties.append(content.code(codes.CALCIFICATION_DISTRIBUTION, codes.GROUPED))
     item = content.code(codes.SINGLE_IMAGE_FINDING, codes.DETECTIONS[finding.kind])
     item.add(content.HAS_CONCEPT_MOD, _to_be_shown())
     item.add(

@@ -201,6 +201,11 @@ def _finding(relationship: str, lesion: Lesion, exam: ExamFindings, place: int) 
     if lesion.area_mm2 is not None:
         area = Near(lesion.area_mm2, A_HUNDREDTH)
         below.append(number(how, codes.AREA, area, codes.SQUARE_MILLIMETER))
+    if lesion.specks is not None:
+        count = Near(lesion.specks, 0)
+        below.append(number(how, codes.NUMBER_OF_CALCIFICATIONS, count, codes.NO_UNITS))
+    if lesion.grouped:
+        below.append(code(how, codes.CALCIFICATION_DISTRIBUTION, codes.GROUPED))
     kind = codes.DETECTIONS[finding.kind]
     return code(relationship, codes.SINGLE_IMAGE_FINDING, kind, *below)
 

@@ -147,6 +147,11 @@ DETECTIONS = {
     Kind.CALCIFICATION: Concept("129769006", "SCT", "Calcification Cluster", "F-01775"),
 }
 
+# TID 4010: calcifications; CID 6012 has their distributions
+NUMBER_OF_CALCIFICATIONS = _dcm("111038", "Number of calcifications")
+CALCIFICATION_DISTRIBUTION = _dcm("111008", "Calcification Distribution")
+GROUPED = Concept("129766004", "SCT", "Grouped calcification distribution", "F-01772")
+
 # TID 4004, TID 4005: what several images show of one lesion
 COMPOSITE_FEATURE = _dcm("111015", "Composite Feature")
 COMPOSITE_TYPE = _dcm("111016", "Composite Type")
@@ -226,6 +231,7 @@ PROCESSING_EQUIPMENT = _dcm("109102", "Processing Equipment")
 # Units
 MILLIMETER = Concept("mm", "UCUM", "mm")
 PIXELS = Concept("{pixels}", "UCUM", "Pixels")
+NO_UNITS = Concept("1", "UCUM", "no units")
 PERCENT = Concept("%", "UCUM", "Percent")
 MICROMETER = Concept("um", "UCUM", "micrometer")
 SQUARE_MILLIMETER = Concept("mm2", "UCUM", "Square millimeter")

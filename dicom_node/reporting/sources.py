@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from dicom_node.reporting.outline import Point, outline
+from dicom_node.reporting.specks import counted, in_a_group
 from dicom_node.reporting.tracking import Names, named, spots
 from inference.findings import ExamFindings, Finding, ViewFindings
 
@@ -23,6 +24,15 @@ class Lesion:
     center: Point
     outline: tuple[Point, ...]
     area_mm2: float | None  # at the detector; only where a mask and a spacing are known
+    specks: int | None = None  # how many calcifications; only where a mask tells them apart
+    grouped: bool = False  # they lie in a group
+
+    @property
+    def calcifications(self) -> str:
+        """Say how many calcifications a lesion holds; nothing where they are not counted."""
+        if self.specks is None:
+            return ""
+        return f"{self.specks} calcifications{' in a group' if self.grouped else ''}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +125,8 @@ def _lesions(
             center=_center(finding, rows, columns),
             outline=outline(finding, rows, columns),
             area_mm2=_area_mm2(finding, header),
+            specks=counted(finding),
+            grouped=in_a_group(finding, header),
         )
 
 

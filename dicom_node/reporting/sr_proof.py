@@ -35,6 +35,7 @@ UNITS = {
     codes.CERTAINTY_OF_FINDING: {"%"},
     codes.PROBABILITY_OF_CANCER: {"%"},
     codes.AREA: {"mm2"},
+    codes.NUMBER_OF_CALCIFICATIONS: {"1"},
     codes.HORIZONTAL_PIXEL_SPACING: {"um", "mm"},
     codes.VERTICAL_PIXEL_SPACING: {"um", "mm"},
 }

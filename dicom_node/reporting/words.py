@@ -36,7 +36,9 @@ def promised(sources: Sequence[Source], exam: ExamFindings) -> Iterator[str]:
     for source in sources:
         for lesion in source.lesions:
             seen = seen_by(lesion, exam) if several(exam) else ""
-            if told := "; ".join(filter(None, (place(lesion, source).words, seen))):
+            if told := "; ".join(
+                filter(None, (lesion.calcifications, place(lesion, source).words, seen))
+            ):
                 yield f"{lesion.name}: {told}."
     for pair in pairs(sources):
         yield pair.words
