@@ -80,6 +80,12 @@ class Profile:
 PLAIN = Profile()
 
 
+def point_in(words: str) -> str:
+    """Return which other operating point a profile's words wish for; nothing where they do not."""
+    named = (word.partition("=") for word in words.split(", "))
+    return next((value for wish, _, value in named if wish == "operating_point"), "")
+
+
 def profile_of(
     destination: Destination, reporting: Reporting, operating_point: str = ""
 ) -> Profile:

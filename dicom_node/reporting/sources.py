@@ -60,14 +60,18 @@ class Read(Protocol):
     def operating_point(self) -> str: ...  # noqa: D102
 
 
-def bundle_words(exam: Read) -> str:
+def bundle_words(exam: Read, operating_point: str = "") -> str:
     """Name the bundle and how it was set, for UIDs."""
-    return f"{exam.system}/{exam.digest}/{exam.operating_point}"
+    return f"{exam.system}/{exam.digest}/{operating_point or exam.operating_point}"
 
 
-def edition_words(exam: Read, edition: str) -> str:
-    """Name the bundle, and the edition that a destination wants, for UIDs of objects."""
-    return f"{bundle_words(exam)}/{edition}" if edition else bundle_words(exam)
+def edition_words(exam: Read, edition: str, operating_point: str = "") -> str:
+    """Name the bundle, and the edition that a destination wants, for UIDs of objects.
+
+    A record of what was read tells the node's own operating point; an edition may have another.
+    """
+    words = bundle_words(exam, operating_point)
+    return f"{words}/{edition}" if edition else words
 
 
 def sources(

@@ -17,7 +17,7 @@ from dicom_node.reporting.common_proof import Origin
 from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.outgoing import Wish, Workshop, kept, maker_for, owed, profiles_for
 from dicom_node.reporting.past import Past, remembered
-from dicom_node.reporting.profile import PLAIN, Profile
+from dicom_node.reporting.profile import PLAIN, Profile, point_in
 from dicom_node.reporting.proof import prove
 from dicom_node.reporting.report import KINDS, Built
 from dicom_node.reporting.report import report as build
@@ -216,6 +216,10 @@ def _predecessor(shop: Workshop, product: Product) -> Predecessor:
         product.sop_uid,
         product.series_uid,
         case.round,
-        "" if is_notice or run is None else edition_words(run, product.profile),
+        "" if is_notice or run is None else _made_of(run, product),
         is_notice,
     )
+
+
+def _made_of(run: ModelRun, product: Product) -> str:
+    return edition_words(run, product.profile, point_in(product.profile))

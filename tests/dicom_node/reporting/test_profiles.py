@@ -238,10 +238,7 @@ def test_findings_at_another_operating_point_are_shown_and_named_alike(
     quiet = replace(exam, operating_point="quiet", views=views)
     node = sending(pacs={}, workstation={"operating_point": "quiet"})
     case_id = analyzed(node, headers, exam)
-    path = "cases/quiet.json"
-    with node.ledger.writing() as session:
-        run = session.scalars(select(ModelRun).where(ModelRun.case_id == case_id)).one()
-        run.elsewhere = {"quiet": {"path": path, "sha256": node.spool.write(path, pack(quiet))}}
+    also_read_at(node, case_id, quiet)
     report(workshop(node), case_id)
     all_of_them, few = only(owed(node, "pacs")), only(owed(node, "workstation"))
     assert len(findings(all_of_them)) == 5
@@ -277,3 +274,26 @@ def test_an_operating_point_that_no_card_names_is_found_out_at_the_start(
     node = sending(workstation={"operating_point": "bold"})
     with pytest.raises(Misconfigured, match="no operating point 'bold'"):
         assert node.cards
+
+
+def test_a_report_at_another_operating_point_replaces_the_one_that_its_destination_has(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(pacs={}, workstation={"operating_point": "quiet", "max_marks": 1})
+    for fresh, views in ((headers[:3], exam.views[:3]), (headers[3:], exam.views)):
+        seen = replace(exam, views=views)
+        case_id = analyzed(node, fresh, seen)
+        also_read_at(node, case_id, replace(seen, operating_point="quiet"))
+        report(workshop(node), case_id)
+    first, second = owed(node, "workstation", "measurement_report")
+    series = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert series.SeriesInstanceUID == first.SeriesInstanceUID
+
+
+def also_read_at(node: Node, case_id: int, seen: ExamFindings) -> None:
+    path = f"cases/{seen.operating_point}-{case_id}.json"
+    kept = {"path": path, "sha256": node.spool.write(path, pack(seen))}
+    with node.ledger.writing() as session:
+        run = session.scalars(select(ModelRun).where(ModelRun.case_id == case_id)).one()
+        run.elsewhere = {seen.operating_point: kept}
