@@ -42,6 +42,7 @@ class Ending:
     reason: str
     images: tuple[Unread, ...]  # one at least; those that no rule declined have no code
     attempts: tuple[Attempt, ...] = ()
+    result_stands: bool = False  # that of an earlier round
 
     @property
     def headers(self) -> list[Dataset]:
@@ -95,8 +96,11 @@ def told(ending: Ending, circumstances: Circumstances) -> Iterator[str]:
         yield f"This study was not analyzed: {ending.reason}."
     yield from not_read([one for one in ending.images if one.code])
     yield MEANS_NOTHING
+    yield from circumstances.recalled
     if circumstances.round > 1:
-        yield f"Round {circumstances.round}: an earlier result of this study is not changed."
+        stands = "an earlier result of this study is not changed"
+        none = "there is no earlier result of this study that holds"
+        yield f"Round {circumstances.round}: {stands if ending.result_stands else none}."
 
 
 def _who(ending: Ending, maker: Maker) -> Iterator[Item]:

@@ -66,6 +66,13 @@ def remembered(
         Lesion(finding_id=row.id, name=names[spot].words, tracking_uid=str(names[spot].uid))
         for row, spot in zip(questions.findings_of(case.id), _spots(exam), strict=True)
     ]
+    recalled, standing = rounds_before(questions, case)
+    former = _former(questions, spool, standing)
+    return Past(names, former, recalled, tuple(known), bundle), rows
+
+
+def rounds_before(questions: Questions, case: Case) -> tuple[tuple[str, ...], list[Case]]:
+    """Say which earlier results were taken back, and return the rounds that were not."""
     earlier = [one for one in questions.cases_of(case.study_uid) if one.round < case.round]
     recalls = questions.recalls_among([one.id for one in earlier])
     recalled = tuple(
@@ -73,17 +80,19 @@ def remembered(
         for one in earlier
         if one.id in recalls
     )
-    standing = [one for one in earlier if one.id not in recalls]
-    former = _former(questions, spool, standing)
-    return Past(names, former, recalled, tuple(known), bundle), rows
+    return recalled, [one for one in earlier if one.id not in recalls]
+
+
+def has_told(questions: Questions, case: Case) -> bool:
+    """Say whether a round has told a result; a notice that there is none is no result."""
+    return any(product.kind != NOTICE for product in questions.products_of(case.id))
 
 
 def _former(questions: Questions, spool: Spool, standing: Sequence[Case]) -> Former | None:
     """Read what the last of these rounds told; a round without objects told nothing."""
     for case in reversed(standing):
         run = questions.run_of(case.id)
-        told = any(product.kind != NOTICE for product in questions.products_of(case.id))
-        if run is not None and told:
+        if run is not None and has_told(questions, case):
             exam = unpack(spool.read(run.findings_path, run.findings_sha256))
             rows = questions.lesions_of(case.id)
             if len(rows) != len(exam.findings):  # from before names were kept: nothing to go by

@@ -19,12 +19,12 @@ from dicom_node.reporting.circumstances import Circumstances, Predecessor
 from dicom_node.reporting.notice import KIND, Attempt, Ending, notice
 from dicom_node.reporting.notice_proof import prove_notice
 from dicom_node.reporting.outgoing import Wish, Workshop, kept, maker_for, owed, profiles_for
+from dicom_node.reporting.past import has_told, rounds_before
 from dicom_node.reporting.profile import Profile
 from dicom_node.reporting.report import Built
 from dicom_node.reporting.tidy import tidy
 from dicom_node.reporting.turn import report
-from dicom_node.reporting.unread import Unread
-from dicom_node.settings import VIEWS
+from dicom_node.reporting.unread import Unread, view_in
 
 MAMMOGRAMS = {
     DigitalMammographyXRayImageStorageForPresentation,
@@ -56,19 +56,23 @@ def tell(shop: Workshop, case_id: int) -> None:
         if quiet := UNTOLD.get(case.reason.partition(":")[0]):
             turn.remark = f"no notice: {quiet}"
             return
-        images = [
-            image for image in shop.questions.images_of(case) if image.sop_class_uid in MAMMOGRAMS
-        ]
+        images = [one for one in _of_this_round(shop, case) if one.sop_class_uid in MAMMOGRAMS]
         seen = tuple(_images(shop, case, images))
         if not seen:
             turn.remark = "no notice: there is no mammogram that it could speak of"
             return
-        ending = Ending(case.telling, case.reason, seen, _attempts(shop, case))
+        recalled, standing = rounds_before(shop.questions, case)
+        stands = any(has_told(shop.questions, former) for former in standing)
+        ending = Ending(case.telling, case.reason, seen, _attempts(shop, case), stands)
         written = shop.questions.products_of(case_id)
         known = {product.sop_uid for product in written}
         for number, profile in enumerate(profiles_for(shop, WISH), start=1):
             circumstances = Circumstances(
-                case.round, now().astimezone(), _former(case, written, profile), 0
+                case.round,
+                now().astimezone(),
+                _former(case, written, profile),
+                0,
+                recalled=recalled,
             )
             dataset = _proved(shop, ending, circumstances, profile)
             if str(dataset.SOPInstanceUID) not in known:  # it failed in the same way before
@@ -79,18 +83,20 @@ def tell(shop: Workshop, case_id: int) -> None:
             turn.remark = f"a notice is written: {case.telling}"
 
 
+def _of_this_round(shop: Workshop, case: Case) -> Sequence[Instance]:
+    """Return the images that came in this round; one opened by hand is about those before it."""
+    received = shop.questions.images_of(case)
+    return [image for image in received if image.case_id == case.id] or received
+
+
 def _images(shop: Workshop, case: Case, images: Sequence[Instance]) -> Iterator[Unread]:
-    """Describe the images of this round, each with the rule that declined it."""
+    """Describe images, each with the rule that declined it."""
     verdicts = shop.questions.verdicts_of(case.id)
     for image in images:
-        if image.case_id != case.id:
-            continue
-        header = tidy(dcmread(shop.spool.path(image.path), stop_before_pixels=True))
-        if not header.get("SeriesInstanceUID"):
-            continue  # no report can refer to it
+        header = dcmread(shop.spool.path(image.path), stop_before_pixels=True)
         verdict = verdicts.get(image.id)
         code, sentence = (verdict.code, verdict.sentence) if verdict else ("", "")
-        yield Unread(header, image.view if image.view in VIEWS else "", code, sentence)
+        yield Unread(tidy(header), view_in(header), code, sentence)
 
 
 def _attempts(shop: Workshop, case: Case) -> tuple[Attempt, ...]:

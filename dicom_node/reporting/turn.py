@@ -24,8 +24,7 @@ from dicom_node.reporting.report import report as build
 from dicom_node.reporting.shown import shown
 from dicom_node.reporting.sources import edition_words
 from dicom_node.reporting.tidy import tidy
-from dicom_node.reporting.unread import Unread
-from dicom_node.settings import VIEWS
+from dicom_node.reporting.unread import Unread, view_in
 from inference.findings import ExamFindings
 from inference.transcript import unpack
 
@@ -110,10 +109,10 @@ def _unread(
         verdict = verdicts.get(image.id)
         if verdict is None or not verdict.code:
             continue
-        view = image.view if image.view in VIEWS else ""
+        header = dcmread(shop.spool.path(image.path), stop_before_pixels=True)
+        view = view_in(header)
         missed = bool(view) and view not in read
-        header = tidy(dcmread(shop.spool.path(image.path), stop_before_pixels=True))
-        yield Unread(header, view, verdict.code, verdict.sentence, missed)
+        yield Unread(tidy(header), view, verdict.code, verdict.sentence, missed)
 
 
 def _lightbox(shop: Workshop, images: Sequence[Instance]) -> Lightbox:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
+from dicom_node import facts
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unread:
@@ -21,6 +23,16 @@ class Unread:
     def words(self) -> str:
         """Name the image and the rule."""
         return f"{self.view or 'another image'} ({self.code}: {self.sentence})"
+
+
+def view_in(header: Dataset) -> str:
+    """Name which of the four views an image shows, be it raw or a tomosynthesis; a spot is none.
+
+    What can be read is known by less: there a study waits for the view itself.
+    """
+    if not facts.kind(header):
+        return ""
+    return facts.or_nothing(lambda one: "" if facts.stands_aside(one) else facts.name(one), header)
 
 
 def not_read(unread: Sequence[Unread]) -> Iterator[str]:

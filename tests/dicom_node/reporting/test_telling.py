@@ -12,15 +12,19 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
     SecondaryCaptureImageStorage,
 )
+from sqlalchemy import update
 
 from dicom_node.errors import Busy, Declined, NotYourTurn
-from dicom_node.ledger.tables import Verdict
+from dicom_node.ledger.recalls import read_again
+from dicom_node.ledger.tables import Instance, Verdict
 from dicom_node.life import ANALYZE, DELIVER, REPORT, State
 from dicom_node.reporting import turn as turns
 from dicom_node.reporting.marks import plain_text
 from dicom_node.reporting.outgoing import Workshop
+from dicom_node.reporting.recall import recall
+from dicom_node.reporting.status_proof import library_of
 from dicom_node.reporting.telling import report_or_tell, tell
-from dicom_node.settings import Settings
+from dicom_node.settings import VIEWS, Settings
 from dicom_node.wiring import Node
 from inference.findings import ExamFindings
 
@@ -203,6 +207,61 @@ def test_a_later_round_that_failed_leaves_the_former_result_alone(
     (told,) = owed(node, "pacs", "notice")
     assert "PredecessorDocumentsSequence" not in told
     assert "Round 2: an earlier result of this study is not changed." in plain_text(told)
+
+
+def test_a_second_failure_does_not_speak_of_a_result_that_never_was(
+    telling_node: Opening, headers: list[Dataset]
+) -> None:
+    node = telling_node()
+    for fresh in (headers[:3], headers[3:]):
+        tell(shop_of(node), failed(node, fresh))
+    told = owed(node, "pacs", "notice")[-1]
+    assert "Round 2: there is no earlier result of this study that holds." in plain_text(told)
+    assert "is not changed" not in plain_text(told)
+
+
+def test_who_fails_to_read_a_recalled_study_again_says_so(
+    telling_node: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = telling_node()
+    first = reported(node, headers, exam)
+    recall(shop_of(node), _case(node, first), "113037", "anna")
+    with node.ledger.turn(first, DELIVER):
+        pass
+    again = read_again(node.ledger, first).id
+    fail(node, again)
+    tell(shop_of(node), again)
+    (told,) = owed(node, "pacs", "notice")
+    said = plain_text(told)
+    assert "The result of round 1 was recalled: Rejected for Patient Safety Reasons." in said
+    assert "Round 2: there is no earlier result of this study that holds." in said
+    images = {str(header.SOPInstanceUID) for header in headers}
+    assert library_of(told) == images
+
+
+def test_a_late_report_of_somebody_else_makes_no_notice(
+    telling_node: Opening, headers: list[Dataset]
+) -> None:
+    node = telling_node()
+    tell(shop_of(node), declined(node, headers[:3]))
+    headers[3].SOPClassUID = SecondaryCaptureImageStorage
+    tell(shop_of(node), declined(node, headers[3:]))
+    assert len(owed(node, "pacs", "notice")) == 1
+
+
+def test_raw_images_are_told_of_by_their_views(
+    telling_node: Opening, headers: list[Dataset]
+) -> None:
+    node = telling_node()
+    for header in headers:
+        header.SOPClassUID = DigitalMammographyXRayImageStorageForProcessing
+    case_id = declined(node, headers)
+    with node.ledger.writing() as session:
+        session.execute(update(Instance).values(view=""))  # as they come in: none is waited for
+    tell(shop_of(node), case_id)
+    (told,) = owed(node, "pacs", "notice")
+    said = plain_text(told)
+    assert all(f"Not read: {view} (I01: {RAW})." in said for view in VIEWS)
 
 
 def test_a_failure_of_the_report_is_told_and_retried_where_it_failed(

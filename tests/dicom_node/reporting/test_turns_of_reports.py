@@ -1,15 +1,29 @@
-"""The turn of a report: which round goes first."""
+"""The turn of a report: which round goes first, and what it says of images that were not read."""
+
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from analyzed_case import kept, owed, read, workshop
 from ledger_book import STUDY, Book
+from pydicom import Dataset
+from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
+    DigitalMammographyXRayImageStorageForProcessing,
+)
+from sqlalchemy import update
 
 from dicom_node.errors import Busy
 from dicom_node.ledger.ledger import now
-from dicom_node.ledger.tables import ModelRun
+from dicom_node.ledger.tables import Instance, ModelRun, Verdict
 from dicom_node.life import ANALYZE, State
+from dicom_node.reporting import codes
+from dicom_node.reporting.marks import code_value, named, plain_text
 from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.turn import report
+from dicom_node.settings import Settings
 from dicom_node.wiring import Node
+from inference.findings import ExamFindings
 
 
 def test_a_later_round_waits_until_the_one_before_is_reported(node: Node) -> None:
@@ -45,3 +59,34 @@ def test_a_later_round_waits_until_the_one_before_is_reported(node: Node) -> Non
     assert case is not None
     assert case.state == State.ANALYZED
     assert case.due_at > now()
+
+
+@pytest.mark.parametrize(
+    "sop_class",
+    [DigitalMammographyXRayImageStorageForProcessing, BreastTomosynthesisImageStorage],
+    ids=["raw", "tomosynthesis"],
+)
+def test_a_view_that_came_only_as_what_nobody_reads_makes_the_report_a_partial_one(
+    settled: Callable[..., Settings],
+    opened: Callable[[Settings], Node],
+    headers: list[Dataset],
+    exam: ExamFindings,
+    sop_class: str,
+) -> None:
+    pacs = {"name": "pacs", "ae_title": "PACS", "host": "localhost", "port": 104}
+    node = opened(settled(delivering={"destinations": [pacs]}))
+    headers[0].SOPClassUID = sop_class
+    case_id = kept(node, headers)
+    case = node.questions.case(case_id)
+    assert case is not None
+    unread = node.questions.images_of(case)[0]
+    with node.ledger.writing() as session:  # as it comes in: nothing waits for such an image
+        session.execute(update(Instance).where(Instance.id == unread.id).values(view=""))
+        session.add(Verdict(case_id=case_id, instance_id=unread.id, code="I01", sentence="so"))
+    read(node, case_id, replace(exam, views=exam.views[1:]))
+    report(workshop(node), case_id)
+    (told,) = owed(node, "pacs")
+    answer = named(told, codes.FINDINGS_SUMMARY)
+    assert answer is not None
+    assert code_value(answer) == codes.ANSWERS[True, True].value
+    assert "Not read: RCC (I01: so). Nothing is said of RCC." in plain_text(told)
