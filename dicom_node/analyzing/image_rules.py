@@ -8,6 +8,7 @@ somebody.
 from collections.abc import Callable
 
 from pydicom import Dataset
+from pydicom.multival import MultiValue
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
@@ -35,6 +36,7 @@ IDENTIFIERS = (
     "PatientID",
     "StudyDate",
 )
+SINGLE = ("PatientName", "PatientID", "AccessionNumber", "StudyID")
 DEVICE = ("Manufacturer", "ManufacturerModelName")
 LOSSY_SYNTAXES = {JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless}
 DETECTORS = {"FILM": "a digitized film", "STORAGE": "from a storage phosphor plate"}
@@ -74,7 +76,11 @@ def _body_part(header: Dataset, terms: Terms) -> str:
 def _identified(header: Dataset, terms: Terms) -> str:
     asked = IDENTIFIERS if terms.accept.unnamed_devices else IDENTIFIERS + DEVICE
     missing = [keyword for keyword in asked if not text(header, keyword)]
-    return f"missing or blank: {', '.join(missing)}" if missing else ""
+    if missing:
+        return f"missing or blank: {', '.join(missing)}"
+    # A backslash divides values: such a name or number cannot be copied into a report as it is.
+    divided = [keyword for keyword in SINGLE if isinstance(header.get(keyword), MultiValue)]
+    return f"a backslash divides what has to be one value: {', '.join(divided)}" if divided else ""
 
 
 def _image_type(header: Dataset, terms: Terms) -> str:
@@ -252,7 +258,7 @@ IMAGE_RULES: dict[Rule, Fault] = {
         "I05",
         "identified",
         "its UIDs, PatientID, StudyDate, Manufacturer and ManufacturerModelName are there and not "
-        "blank",
+        "blank; the patient's name and the numbers of patient, study and request hold no backslash",
         "an image that does not say whose it is, or what device made it",
         ("unnamed_devices",),
     ): _identified,

@@ -158,7 +158,7 @@ def _bare_uids(dataset: Dataset) -> None:
         if element.VR != "UI":
             continue
         bare = [str(each).strip(" \0") for each in values(element)]
-        valid = bool(bare) and all(UID(each).is_valid for each in bare)
+        valid = bool(bare) and all(UID(each).is_valid and "." in each for each in bare)
         if not valid and element.keyword not in OWN_UIDS:
             del dataset[element.tag]
         elif bare != [str(each) for each in values(element)]:

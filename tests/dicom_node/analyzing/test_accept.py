@@ -70,6 +70,8 @@ BROKEN: list[tuple[str, dict[str, object], str]] = [
     ("I04", {"BodyPartExamined": "CHEST"}, "CHEST, not BREAST"),
     ("I05", {"PatientID": ""}, "missing or blank: PatientID"),
     ("I05", {"PatientID": "  "}, "missing or blank: PatientID"),
+    ("I05", {"PatientID": ["12", "34"]}, "a backslash divides"),
+    ("I05", {"PatientName": ["A^B", "C"], "StudyID": ["1", "2"]}, "PatientName, StudyID"),
     (
         "I05",
         {"StudyDate": None, "ManufacturerModelName": None},
