@@ -11,7 +11,7 @@ from itertools import groupby
 
 from dicom_node.delivering.sender import Parcel, Peer, connected, send
 from dicom_node.delivering.statuses import Meaning, meaning
-from dicom_node.errors import Busy, Refused
+from dicom_node.errors import Busy, NotYourTurn, Refused
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.outbox import (
     record_delay,
@@ -43,6 +43,8 @@ def deliver(office: Office, case_id: int) -> None:
     """Take a case's turn: send what is owed and due."""
     case = office.questions.case(case_id)
     if case is not None and case.telling is not None:
+        if not case.notice_written:
+            raise NotYourTurn(f"the notice of case {case_id} is not written yet")
         _deliver_notice(office, case_id)
         return
     with office.ledger.turn(case_id, DELIVER) as turn:
@@ -72,17 +74,18 @@ def _deliver_notice(office: Office, case_id: int) -> None:
 def _send(office: Office, debts: Sequence[Debt]) -> None:
     """Send what is owed, one destination after the other."""
     owed = [debt for debt in debts if debt.delivery.receipt == Receipt.OWED]
-    owed.sort(key=_destination)
-    for _, group in groupby(owed, key=_destination):
+    owed.sort(key=_place)
+    for _, group in groupby(owed, key=_place):
         _pay(office, list(group))
 
 
-def _destination(debt: Debt) -> str:
-    return debt.delivery.destination
+def _place(debt: Debt) -> tuple[str, str]:
+    """Say where an object goes; one destination may be several senders."""
+    return debt.delivery.destination, debt.delivery.target
 
 
 def _pay(office: Office, debts: Sequence[Debt]) -> None:
-    """Send what one destination is owed, unless its time has not come."""
+    """Send what one place is owed, unless its time has not come."""
     first = debts[0].delivery
     peer = peer_of(office.settings, first.destination, first.target)
     if peer is None:
@@ -163,7 +166,10 @@ def _is_workstation(office: Office, debt: Debt) -> bool:
 
 
 def _waive_the_outdated(office: Office, debts: Sequence[Debt]) -> list[Debt]:
-    """Keep from a workstation what a later round has replaced; an archive keeps every round."""
+    """Keep from a workstation what a later round has replaced; an archive keeps every round.
+
+    What takes a result back is replaced by nothing.
+    """
     if not debts or not _is_workstation(office, debts[0]):
         return list(debts)
     kept = []
@@ -175,7 +181,7 @@ def _waive_the_outdated(office: Office, debts: Sequence[Debt]) -> list[Debt]:
             for one in office.questions.cases_of(case.study_uid)
             if one.round > case.round and _has_result(office, one.id)
         ]
-        if later:
+        if later and debt.product.sop_class_uid != KEY_OBJECTS:
             record_waiver(office.ledger, debt.delivery.id, f"round {later[-1]} replaces it")
         else:
             kept.append(debt)
@@ -183,6 +189,9 @@ def _waive_the_outdated(office: Office, debts: Sequence[Debt]) -> list[Debt]:
 
 
 def _has_result(office: Office, case_id: int) -> bool:
+    """Say whether a case has a result that nobody took back."""
+    if office.questions.recall_of(case_id) is not None:
+        return False
     return any(product.kind == CAD_SR for product in office.questions.products_of(case_id))
 
 

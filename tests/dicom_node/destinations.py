@@ -17,6 +17,9 @@ from dicom_node.ledger.tables import Delivery, Product
 from dicom_node.life import VERBS, Receipt, State
 from dicom_node.wiring import Node
 
+# Elements that all our objects have, be they empty: what takes one back has to have them, too.
+ALWAYS_THERE = dict.fromkeys(("StudyID", "AccessionNumber", "ReferringPhysicianName"), "")
+
 
 @dataclass
 class Destination:
@@ -116,7 +119,7 @@ class Posted:
             with node.ledger.turn(case_id, verb) as turn:
                 pass
         for number in range(objects):
-            made = mammogram(StudyInstanceUID=case.study_uid)
+            made = mammogram(StudyInstanceUID=case.study_uid, **ALWAYS_THERE)
             content = file_of(made)
             path = node.spool.case_name(case_id, turn.lease, f"{number:02d}.dcm")
             product = Product(

@@ -242,15 +242,17 @@ def test_who_is_asked_again_after_giving_up_gets_all_its_days_again(
     assert receipts(office, case_id) == [OWED]
 
 
-def test_results_return_to_whoever_sent_the_images(
+def test_results_return_to_whoever_sent_the_images_and_of_two_to_each_what_is_its_own(
     destination: Destinations, posted: Makes
 ) -> None:
-    modality = destination("MG1")
+    one, two = destination("MG1"), destination("MG2")
     office = posted({"name": "sender", "return_to_sender": True})
-    case_id = office.case(target=f"MG1@127.0.0.1:{modality.port}")
+    case_id = office.case(objects=2, target=f"MG1@127.0.0.1:{one.port}")
+    with office.node.ledger.writing() as session:
+        session.merge(office.rows(case_id, "sender")[1]).target = f"MG2@127.0.0.1:{two.port}"
     office.deliver(case_id)
     assert office.state(case_id) == State.DELIVERED
-    assert len(modality.came) == 2
+    assert [len(one.came), len(two.came)] == [1, 1]
 
 
 def test_a_target_may_hold_an_ipv6_address(posted: Makes) -> None:

@@ -7,7 +7,7 @@ from destinations import Destination, Posted
 from sqlalchemy import update
 
 from dicom_node.delivering.deliver import deliver
-from dicom_node.errors import Busy
+from dicom_node.errors import Busy, NotYourTurn
 from dicom_node.ledger.tables import Case, Delivery, Product
 from dicom_node.life import DELIVER, Receipt, State
 from dicom_node.tending import try_again
@@ -78,6 +78,18 @@ def test_a_notice_that_is_refused_changes_nothing_until_somebody_asks_again(
     deliver(office.office, case_id)
     (debt,) = office.node.questions.debts_of(case_id)
     assert debt.delivery.receipt == Receipt.DELIVERED
+
+
+def test_a_notice_that_is_not_written_yet_is_not_taken_for_one_that_is_told(
+    destination: Destinations, posted: Makes
+) -> None:
+    office = posted(destination().table)
+    case_id = ended(office)
+    with office.node.ledger.writing() as session:
+        session.get_one(Case, case_id).notice_written = False
+    with pytest.raises(NotYourTurn, match="not written yet"):
+        deliver(office.office, case_id)
+    assert standing(office, case_id)[1] == State.DECLINED
 
 
 def test_a_refused_notice_does_not_fail_the_report_that_replaces_it(

@@ -8,7 +8,7 @@ import pytest
 from destinations import Destination, Posted
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from dicom_node.delivering.deliver import deliver
 from dicom_node.errors import Busy, NotYourTurn, Refused
@@ -285,6 +285,44 @@ def test_a_result_that_was_not_recalled_is_still_a_predecessor(
         session.execute(delete(Recall))
     (former,) = office.node.questions.predecessors_of(second, "kind_0")
     assert former.case_id == case_id
+
+
+def two_rounds(office: Posted) -> tuple[int, int]:
+    """Take a study of two rounds, each with a result for every destination."""
+    first, second = office.case(objects=1), office.case(objects=1)
+    with office.node.ledger.writing() as session:
+        values = {"study_uid": session.get_one(Case, first).study_uid, "round": 2}
+        session.execute(update(Case).where(Case.id == second).values(**values))
+        session.execute(update(Product).values(kind="cad_sr"))
+    return first, second
+
+
+def test_a_workstation_is_told_of_the_recall_of_a_round_that_was_replaced(
+    destination: Destinations, posted: Makes
+) -> None:
+    screen = destination("SCREEN")
+    office = posted({**screen.table, "role": "workstation"})
+    first, second = two_rounds(office)
+    with office.node.ledger.writing() as session:
+        session.execute(update(Product).where(Product.case_id == second).values(kind="kind_0"))
+    office.deliver(first)
+    with office.node.ledger.writing() as session:
+        session.execute(update(Product).values(kind="cad_sr"))
+    office.deliver(second)
+    recalled(office, first)
+    office.deliver(first)
+    (note,) = notes(screen)
+    assert rejected(note) == [made.sop_uid for made in products(office, first)]
+
+
+def test_a_recalled_round_replaces_nothing(destination: Destinations, posted: Makes) -> None:
+    screen = destination("SCREEN", running=False)
+    office = posted({**screen.table, "role": "workstation"})
+    first, second = two_rounds(office)
+    recalled(office, second)
+    screen.start()
+    office.deliver(first)
+    assert len(screen.came) == 1
 
 
 def test_trace_and_status_tell_of_a_recall(destination: Destinations, posted: Makes) -> None:
