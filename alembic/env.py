@@ -25,6 +25,7 @@ with engine.connect() as connection:
         target_metadata=Base.metadata,
         render_as_batch=True,  # SQLite cannot alter tables in place
         compare_type=True,
+        transactional_ddl=True,  # SQLite can, as our engine begins transactions: all or nothing
         render_item=rendered,
     )
     with context.begin_transaction():

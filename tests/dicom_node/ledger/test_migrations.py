@@ -107,6 +107,7 @@ def test_what_several_read_has_no_place_before_revision_3(empty: Node) -> None:
     assert [run.place for run in empty.questions.members_of(case_id)] == [1, 2]
     with pytest.raises(ValueError, match="read by several bundles"):
         command.downgrade(_alembic(empty), "0002")
+    assert revision(empty) == newest_revision(empty), "all of the way or none of it"
     assert len(empty.questions.members_of(case_id)) == 2
 
 
