@@ -10,9 +10,9 @@ from dicom_node.analyzing.rules import MAMMOGRAM, Judged, JudgedStudy, Terms
 from dicom_node.analyzing.study_rules import NOTHING_NEW
 from dicom_node.errors import Declined
 from dicom_node.ledger.ledger import Ledger, Turn, now
-from dicom_node.ledger.questions import Questions
+from dicom_node.ledger.questions import NOTICE, Questions
 from dicom_node.ledger.tables import Case, Finding, Instance, ModelRun, Verdict
-from dicom_node.life import ANALYZE
+from dicom_node.life import ANALYZE, State
 from dicom_node.settings import Settings
 from dicom_node.spool import Spool, data_set_digest
 from inference.findings import ExamFindings
@@ -65,9 +65,9 @@ def _looked_at(desk: Desk, image: Instance, terms: Terms) -> Judged:
 
 def _something_new(desk: Desk, case: Case, images: Sequence[Instance], study: JudgedStudy) -> None:
     """Decline a later round that adds nothing to be read: the last result that holds stands."""
-    former = [one.id for one in desk.questions.cases_of(case.study_uid) if one.round < case.round]
-    recalled = desk.questions.recalls_among(former)
-    standing = [one for one in former if one not in recalled and desk.questions.run_of(one)]
+    former = [one for one in desk.questions.cases_of(case.study_uid) if one.round < case.round]
+    recalled = desk.questions.recalls_among([one.id for one in former])
+    standing = [one.id for one in former if one.id not in recalled and _has_result(desk, one)]
     added = [
         one
         for image, one in zip(images, study.images, strict=True)
@@ -77,6 +77,14 @@ def _something_new(desk: Desk, case: Case, images: Sequence[Instance], study: Ju
         raise Declined(
             NOTHING_NEW.code, "no image of this round can be read; the former result stands"
         )
+
+
+def _has_result(desk: Desk, case: Case) -> bool:
+    """Say whether a case told what it read, or is about to; who failed to report it does not."""
+    if desk.questions.run_of(case.id) is None:
+        return False
+    told = any(product.kind != NOTICE for product in desk.questions.products_of(case.id))
+    return told or case.state not in {State.FAILED, State.TELLING}
 
 
 def _verdict(turn: Turn, image: Instance, declined: Declined | None) -> Verdict:

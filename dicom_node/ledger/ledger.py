@@ -145,6 +145,8 @@ class Ledger:
         elif start is not State.TELLING:  # who failed while delivering has told it all
             is_told = end in self.tells and start is not State.DELIVERING
             change = change.values(telling=end if is_told else None, notice_written=False)
+            if is_told:  # the strikes that brought it here are none against who tells of it
+                change = change.values(attempts=0)
         if session.connection().execute(change).rowcount != 1:
             raise NotYourTurn(f"case {case_id} is not {start} and due in this process's hands")
         case = session.get_one(Case, case_id, populate_existing=True)
@@ -290,7 +292,8 @@ class Ledger:
     def retry(self, case_id: int) -> State:
         """Send a FAILED case back to where it failed, with its strikes forgiven.
 
-        A later round read its images too; a report made now would seem to be the newer one.
+        A later round read its images too; a report made now would seem to be the newer one. A
+        later round that was DECLINED read nothing.
         """
         with self.writing() as session:
             last = session.scalars(
@@ -304,7 +307,10 @@ class Ledger:
             verb = next((verb for verb in VERBS if verb.during == last.from_state), VERBS[0])
             case = session.get_one(Case, case_id)
             newest = session.scalars(
-                select(func.max(Case.round)).where(Case.study_uid == case.study_uid)
+                select(func.max(Case.round)).where(
+                    Case.study_uid == case.study_uid,
+                    or_(Case.id == case_id, Case.state != State.DECLINED),
+                )
             ).one()
             if verb is not DELIVER and newest > case.round:
                 raise NotYourTurn(f"case {case_id} gave way to round {newest}: retry that one")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import Busy, NotYourTurn
@@ -69,33 +70,38 @@ def read_again(ledger: Ledger, case_id: int) -> Case:
     """Open the next round of a study whose last result was recalled, on the images that are here.
 
     A round of its own gives its objects UIDs of their own: an archive that has rejected the old
-    ones would reject them again.
+    ones would reject them again. Later rounds that were DECLINED read nothing, and may have been so
+    because this result stood then.
     """
     with ledger.writing() as session:
         case = session.get_one(Case, case_id)
-        last = session.scalars(
+        last, *others = session.scalars(
             select(Case)
-            .where(Case.study_uid == case.study_uid)
+            .where(Case.study_uid == case.study_uid, Case.round >= case.round)
             .order_by(Case.round.desc())
-            .limit(1)
             .with_for_update()
-        ).one()
-        if last.id != case_id:
-            raise NotYourTurn(f"case {case_id} gave way to round {last.round}: retry that one")
+        ).all()
+        for one in (last, *others):
+            if one.id != case_id and one.state != State.DECLINED:
+                raise NotYourTurn(f"case {case_id} gave way to round {one.round}: retry that one")
         at = now()
         opened = Case(
             study_uid=case.study_uid,
-            round=case.round + 1,
+            round=last.round + 1,
             state=State.RECEIVED,
             reason="",
             opened_at=at,
             moved_at=at,
-            last_image_at=case.last_image_at,
+            last_image_at=last.last_image_at,
             due_at=at,
             attempts=0,
         )
         session.add(opened)
-        session.flush()
+        try:
+            session.flush()
+        except IntegrityError as rival:
+            sentence = f"another round of case {case_id}'s study was opened just now"
+            raise NotYourTurn(sentence) from rival
         ledger.note(
             session,
             "round opened",

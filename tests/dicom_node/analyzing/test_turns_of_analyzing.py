@@ -98,3 +98,16 @@ def test_a_late_image_that_is_not_read_leaves_the_former_result(node: Node, tmp_
     assert case.reason == "S06: no image of this round can be read; the former result stands"
     assert verdicts[late.SOPInstanceUID] == "I14: it is a partial view"
     assert min(verdicts.values()) == ": "  # the image of round 1 is still a good one
+
+
+def test_a_reading_that_could_not_be_reported_is_no_result_that_stands(
+    node: Node, tmp_path: Path
+) -> None:
+    arrive(node, mammogram("LCC", StudyInstanceUID=STUDY), tmp_path)
+    (first,) = node.questions.cases_of(STUDY)
+    with node.ledger.writing() as session:
+        session.get_one(Case, first.id).state = State.FAILED
+        session.add(reading(first.id))
+    arrive(node, mammogram("RCC", StudyInstanceUID=STUDY, PartialView="YES"), tmp_path)
+    with pytest.raises(AssertionError, match="nothing to read"):  # so it would have been read
+        judged(node)

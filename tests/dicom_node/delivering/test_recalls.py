@@ -6,6 +6,7 @@ from io import BytesIO
 
 import pytest
 from destinations import Destination, Posted
+from ledger_book import Book
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage
 from sqlalchemy import delete, update
@@ -270,6 +271,23 @@ def test_a_recalled_study_can_be_read_again_as_a_round_of_its_own(
         read_again(office.node.ledger, case_id)
     (said,) = try_again(office.node, str(case_id))
     assert said == f"case {case_id} gave way to round 2: retry that one"
+
+
+def test_a_recalled_study_can_be_read_again_though_a_later_round_was_declined_for_its_sake(
+    destination: Destinations, posted: Makes
+) -> None:
+    office = posted(destination().table)
+    case_id = office.case()
+    office.deliver(case_id)
+    study = case_of(office, case_id).study_uid
+    late = Book(office.node.engine).case_at(State.DECLINED, study)
+    recalled(office, case_id)
+    office.deliver(case_id)
+    said = list(try_again(office.node, study))
+    assert said == [
+        f"case {case_id} was recalled: round 3 reads the study again",
+        f"case {late} is DECLINED: there is nothing to try again",
+    ]
 
 
 def test_a_result_that_was_not_recalled_is_still_a_predecessor(

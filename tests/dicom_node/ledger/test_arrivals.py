@@ -16,6 +16,7 @@ from dicom_node.ledger.arrivals import (
     open_association,
 )
 from dicom_node.ledger.ledger import now
+from dicom_node.ledger.recalls import read_again
 from dicom_node.ledger.tables import Association, Case, Event, Instance, Product
 from dicom_node.life import State
 
@@ -133,6 +134,15 @@ def test_late_images_that_come_at_once_make_one_further_round(book: Book) -> Non
         study = f"2.25.{number}"
         book.case_at(State.DELIVERED, study)
         assert at_once(*[lambda study=study: book.arrive(study)] * SENDERS) == []  # type: ignore[misc]
+        assert [case.round for case in book.questions.cases_of(study)] == [1, 2]
+
+
+def test_of_many_who_read_a_study_again_at_once_one_opens_a_round(book: Book) -> None:
+    for number in range(5):
+        study = f"2.25.{number}"
+        case_id = book.case_at(State.DELIVERED, study)
+        wrong = at_once(*[lambda case_id=case_id: read_again(book.ledger, case_id)] * SENDERS)  # type: ignore[misc]
+        assert [type(fault).__name__ for fault in wrong] == ["NotYourTurn"] * (SENDERS - 1)
         assert [case.round for case in book.questions.cases_of(study)] == [1, 2]
 
 

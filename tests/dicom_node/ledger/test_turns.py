@@ -222,6 +222,17 @@ def test_a_round_that_gave_way_is_delivered_but_made_no_more(book: Book) -> None
             assert book.state(case_id) == State.FAILED
 
 
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_a_round_that_was_declined_read_nothing_and_the_one_before_can_be_retried(
+    book: Book, verb: Verb
+) -> None:
+    case_id = book.case_at(verb.before)
+    with pytest.raises(ZeroDivisionError), book.ledger.turn(case_id, verb):
+        raise ZeroDivisionError
+    book.case_at(State.DECLINED)
+    assert book.ledger.retry(case_id) == verb.before
+
+
 def test_what_has_not_failed_cannot_be_retried(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     with pytest.raises(NotYourTurn, match="has not failed"):

@@ -15,6 +15,7 @@ from pydicom.uid import (
 from sqlalchemy import update
 
 from dicom_node.errors import Busy, Declined, NotYourTurn
+from dicom_node.ledger.ledger import STRIKES
 from dicom_node.ledger.recalls import read_again
 from dicom_node.ledger.tables import Instance, Verdict
 from dicom_node.life import ANALYZE, DELIVER, REPORT, State
@@ -312,6 +313,22 @@ def test_a_teller_that_is_lost_gives_the_case_back_to_its_end(
         left = State.FAILED if attempt < 3 else None
         assert state(node, case_id) == (State.FAILED, left, False)
         assert rung == ([(case_id, REPORT)] if left else [])
+
+
+def test_the_strikes_of_a_case_are_none_against_its_teller(
+    telling_node: Opening, headers: list[Dataset]
+) -> None:
+    node = telling_node()
+    case_id = kept(node, headers)
+    killed = Book(node.engine).other("other:1", lease_seconds=-1.0)
+    for _ in range(STRIKES):
+        killed._begin(case_id, ANALYZE)
+        node.ledger.sweep()
+    assert state(node, case_id) == (State.FAILED, State.FAILED, False)
+    with node.ledger.writing() as session:
+        killed.begin(session, case_id, State.FAILED, State.TELLING, "x")
+    assert node.ledger.sweep() == [(case_id, REPORT)]
+    assert "attempt 1 of 3" in node.questions.events(case_id=case_id)[-1].sentence
 
 
 def _case(node: Node, case_id: int) -> Any:  # noqa: ANN401 - a row
