@@ -1,6 +1,7 @@
 """`dicom-node recall`: take a wrong result back."""
 
 import getpass
+import os
 import socket
 from typing import Annotated
 
@@ -43,7 +44,7 @@ def recall(
     if not cases:
         which = f"round {round_} of {name}" if named else f"study or case {name}"
         raise NotYourTurn(f"the ledger knows no {which}")
-    by = f"{getpass.getuser()}@{socket.gethostname()}"[:64]
+    by = f"{_user()}@{socket.gethostname()}"[:64]
     shop = Workshop(node.ledger, node.questions, node.spool, node.settings, CODE_VERSION)
     bell, refused = Bell(node.settings), 0
     for case in cases:
@@ -55,3 +56,11 @@ def recall(
         else:
             bell.ring(case.id, DELIVER)
     raise typer.Exit(1 if refused == len(cases) else 0)
+
+
+def _user() -> str:
+    """Name who types; in a container a user may have a number alone."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the first before Python 3.13
+        return f"uid {os.getuid()}"

@@ -1,5 +1,6 @@
 """`dicom-node recall` as an administrator types it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,6 +72,20 @@ def test_a_study_is_recalled_by_its_uid_and_the_note_goes_out(
     assert "RECALLED " in page
     assert "Rejected for Quality Reasons" in page
     assert "RECALLED: Rejected for Quality Reasons; 3 objects at pacs" in typed("status")[1]
+
+
+def test_a_user_without_a_name_recalls_by_number(
+    office: Posted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 987654321)  # nobody in the list of users
+    case_id = office.case()
+    office.deliver(case_id)
+    assert typed("recall", str(case_id))[0] == 0
+    recall = office.node.questions.recall_of(case_id)
+    assert recall is not None
+    assert recall.recalled_by.startswith("uid 987654321@")
 
 
 def test_what_is_not_there_cannot_be_recalled(office: Posted) -> None:
