@@ -53,7 +53,7 @@ def tell(shop: Workshop, case_id: int) -> None:
         case = shop.questions.case(case_id)
         assert case is not None
         assert case.telling is not None
-        if quiet := UNTOLD.get(case.reason.partition(":")[0]):
+        if quiet := UNTOLD.get(case.reason.partition(":")[0]) or _outdated(shop, case):
             turn.remark = f"no notice: {quiet}"
             return
         images = [one for one in _of_this_round(shop, case) if one.sop_class_uid in MAMMOGRAMS]
@@ -81,6 +81,16 @@ def tell(shop: Workshop, case_id: int) -> None:
                 turn.leave(product, *owed(shop, images, product, WISH))
         if turn.rows:
             turn.remark = f"a notice is written: {case.telling}"
+
+
+def _outdated(shop: Workshop, case: Case) -> str:
+    """Say why a notice would come too late: it would seem to be the newest word on the study."""
+    if shop.questions.recall_of(case.id) is not None:
+        return "what this case told was recalled meanwhile"
+    for one in shop.questions.cases_of(case.study_uid):
+        if one.round > case.round and has_told(shop.questions, one):
+            return f"round {one.round} has a result meanwhile"
+    return ""
 
 
 def _of_this_round(shop: Workshop, case: Case) -> Sequence[Instance]:

@@ -331,6 +331,18 @@ def test_the_strikes_of_a_case_are_none_against_its_teller(
     assert "attempt 1 of 3" in node.questions.events(case_id=case_id)[-1].sentence
 
 
+def test_a_notice_that_would_come_after_a_later_result_is_not_written(
+    telling_node: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = telling_node()
+    case_id = failed(node, headers[:1])
+    reported(node, headers[1:], replace(exam, views=exam.views[1:]))
+    tell(shop_of(node), case_id)
+    assert state(node, case_id) == (State.FAILED, None, False)
+    assert "round 2 has a result" in node.questions.events(case_id=case_id)[-1].sentence
+    assert owed(node, "pacs", "notice") == []
+
+
 def _case(node: Node, case_id: int) -> Any:  # noqa: ANN401 - a row
     case = node.questions.case(case_id)
     assert case is not None
