@@ -54,9 +54,14 @@ class Spot:
     height: int
 
 
-def tile(shown: Shown, marks: Sequence[Mark], size: int = LABEL_SIZE) -> Image.Image:
-    """Draw one view with its marks."""
-    picture = Image.fromarray(shown.picture).convert("RGB")
+def tile(
+    shown: Shown,
+    marks: Sequence[Mark],
+    size: int = LABEL_SIZE,
+    painted: Image.Image | None = None,
+) -> Image.Image:
+    """Draw one view with its marks, over what was painted on it already."""
+    picture = painted or Image.fromarray(shown.picture).convert("RGB")
     pen = ImageDraw.Draw(picture)
     outlines = [[(x * shown.scale, y * shown.scale) for x, y in mark.outline] for mark in marks]
     around = [_around(outline) for outline in outlines]

@@ -11,7 +11,8 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import MammographyCADSRStorage, SegmentationStorage
 
-from dicom_node.watching.picture import MARK_INK
+from dicom_node.reporting.drawing import INK
+from inference.findings import Kind
 
 pytestmark = pytest.mark.journey
 
@@ -51,8 +52,8 @@ def test_the_demo_shows_marks_that_came_back_from_the_pacs(archive: str, tmp_pat
     for words in ("RECEIVED -> ANALYZING", "DELIVERING -> DELIVERED", "Mammography CAD SR"):
         assert words in ended.stdout
     pixels = np.asarray(Image.open(folder / "result.png").convert("RGB")).astype(int)
-    red = (np.abs(pixels - np.array(MARK_INK)).sum(axis=2) < 30).sum()
-    assert red > 500, "outlines are drawn in the picture"
+    drawn = (np.abs(pixels - np.array(INK[Kind.MASS])).sum(axis=2) < 30).sum()
+    assert drawn > 500, "outlines are drawn in the picture"
     kinds = {dcmread(path).SOPClassUID for path in (folder / "results").iterdir()}
     assert {MammographyCADSRStorage, SegmentationStorage} <= kinds
     assert "research use only" in (folder / "report.txt").read_text().lower()
