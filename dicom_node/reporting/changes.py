@@ -26,6 +26,7 @@ class Telling:
     views: Mapping[str, str]  # by SOP instance UID: "LCC"
     marks: Mapping[str, Mark]  # by tracking UID
     score: str  # of the exam; empty where nobody judged it
+    unshown: frozenset[str] = frozenset()  # found too, but not among the marks that were shown
 
 
 def percent(share: float | None) -> str:
@@ -57,17 +58,27 @@ def _views(before: Telling, now: Telling) -> Iterator[str]:
 
 
 def _marks(before: Telling, now: Telling) -> Iterator[str]:
-    new = [mark.name for uid, mark in now.marks.items() if uid not in before.marks]
-    gone = [mark.name for uid, mark in before.marks.items() if uid not in now.marks]
+    fresh = {uid: mark.name for uid, mark in now.marks.items() if uid not in before.marks}
+    lost = {uid: mark.name for uid, mark in before.marks.items() if uid not in now.marks}
+    new = [name for uid, name in fresh.items() if uid not in before.unshown]
+    gone = [name for uid, name in lost.items() if uid not in now.unshown]
+    surer = [name for uid, name in fresh.items() if uid in before.unshown]
+    less_sure = [name for uid, name in lost.items() if uid in now.unshown]
     other = [
         _difference(before.marks[uid], mark)
         for uid, mark in now.marks.items()
         if uid in before.marks and before.marks[uid] != mark
     ]
-    for names, what in ((new, "new"), (gone, "gone"), (other, "with another score")):
+    for names, what in (
+        (new, "new"),
+        (gone, "gone"),
+        (surer, "shown that was not among the surest"),
+        (less_sure, "not shown that is not among the surest any more"),
+        (other, "with another score"),
+    ):
         if names:
             yield f"{_findings(len(names))} {what} ({', '.join(names)})"
-    if not (new or gone or other):
+    if not (fresh or lost or other):
         yield "no finding changed"
 
 

@@ -39,6 +39,7 @@ class Circumstances:
     remarks: tuple[str, ...] = ()  # sentences that every text has to hold besides its own
     names: Names | None = None  # what the lesions are called; None: as in a first round
     before: Telling | None = None  # what the round before told, where there is one that holds
+    unshown: frozenset[str] = frozenset()  # tracking UIDs of what was found and is left out here
     recalled: tuple[str, ...] = ()  # which earlier results were taken back, in sentences
 
     def __post_init__(self) -> None:

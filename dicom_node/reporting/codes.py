@@ -59,7 +59,6 @@ def _dcm(value: str, meaning: str) -> Concept:
 
 
 # TID 4000: the report and its parts
-SOURCE_IMAGE = _dcm("121322", "Source image for image processing operation")  # CID 7202
 MAMMOGRAPHY_CAD_REPORT = _dcm("111036", "Mammography CAD Report")
 IMAGE_LIBRARY = _dcm("111028", "Image Library")
 FINDINGS_SUMMARY = _dcm("111017", "CAD Processing and Findings Summary")

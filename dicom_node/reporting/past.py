@@ -52,7 +52,13 @@ class Past:
             return None
         exam, names = shown(self.former.exam, profile).exam, self.former.names
         found = ((names[spot], one) for view in exam.views for spot, one in spots(view))
-        return telling(self.former.round, exam, found)
+        unshown = left_out(self.former.exam, exam, names)
+        return telling(self.former.round, exam, found, unshown)
+
+
+def left_out(exam: ExamFindings, part: ExamFindings, names: Names) -> frozenset[str]:
+    """Return the tracking UIDs of what an exam has and the part of it that is shown has not."""
+    return frozenset(str(names[spot].uid) for spot in {*_spots(exam)} - {*_spots(part)})
 
 
 def remembered(

@@ -20,6 +20,7 @@ from dicom_node.reporting.labels import label
 from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.outline import Point
+from dicom_node.reporting.shown import of_a_cut
 from dicom_node.reporting.sources import Lesion, Source, edition_words
 from inference.findings import ExamFindings
 from inference.mammogram import GreyScale
@@ -64,7 +65,8 @@ def presentation_state(
     dataset.SeriesDescription = words
     dataset.InstanceNumber = circumstances.round
     dataset.ContentDescription = words
-    dataset.update(presented(source, exam, maker.research_statement, lightbox))
+    statement = " ".join((maker.research_statement, *of_a_cut(circumstances.remarks)))
+    dataset.update(presented(source, exam, statement, lightbox))
     frame.stamp(dataset, circumstances.made_at)
     dataset.PresentationCreationDate = dataset.ContentDate
     dataset.PresentationCreationTime = dataset.ContentTime

@@ -11,6 +11,7 @@ from dicom_node.reporting.common_proof import Check, Claim, otherwise
 from dicom_node.reporting.labels import label
 from dicom_node.reporting.marks import points
 from dicom_node.reporting.presentation_state import LAYER, MODALITY, anchors, presented, text_of
+from dicom_node.reporting.shown import of_a_cut
 from dicom_node.reporting.sources import Lesion, Source
 from dicom_node.settings import RESEARCH_USE
 from inference.errors import Unreadable
@@ -135,8 +136,12 @@ def texts(claim: Claim) -> Iterator[str]:
         x, y = item.AnchorPoint
         if item.AnchorPointAnnotationUnits != "PIXEL" or not _same(((x, y),), (anchor,)):
             yield f"the label of {lesion.name} is not beside it"
-    if RESEARCH_USE not in str(statement.UnformattedTextValue).lower():
+    said = str(statement.UnformattedTextValue)
+    if RESEARCH_USE not in said.lower():
         yield f"no text says '{RESEARCH_USE}'"
+    for words in of_a_cut(claim.remarks):
+        if words not in said:
+            yield f"no text says '{words}'"
 
 
 def grey(claim: Claim) -> Iterator[str]:

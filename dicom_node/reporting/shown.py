@@ -1,12 +1,13 @@
 """What one destination is shown of an exam, and what it has to be told beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from dicom_node.reporting.profile import Profile
 from inference.findings import ExamFindings, ViewFindings
 
-SIDES = {"L": "Left", "R": "Right"}
+SIDES = {"L": "left", "R": "right"}
+CUT = "Shown are the "
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -17,6 +18,11 @@ class Shown:
     remarks: tuple[str, ...] = ()
 
 
+def of_a_cut(remarks: Sequence[str]) -> tuple[str, ...]:
+    """Return the remark that marks were left out: whoever sees marks alone needs no other."""
+    return tuple(remark for remark in remarks if remark.startswith(CUT))
+
+
 def shown(exam: ExamFindings, profile: Profile) -> Shown:
     """Show an exam the way a destination wants it."""
     exam, remarks = consistent(exam) if profile.scores == "maximum" else (exam, ())
@@ -24,7 +30,7 @@ def shown(exam: ExamFindings, profile: Profile) -> Shown:
     if not profile.max_marks or marks <= profile.max_marks:
         return Shown(exam, remarks)
     cut = replace(exam, views=tuple(_surest(exam, profile.max_marks)))
-    return Shown(cut, (*remarks, f"Shown are the {profile.max_marks} surest of {marks} findings."))
+    return Shown(cut, (*remarks, f"{CUT}{profile.max_marks} surest of {marks} findings."))
 
 
 def consistent(exam: ExamFindings) -> tuple[ExamFindings, tuple[str, ...]]:
@@ -41,7 +47,10 @@ def consistent(exam: ExamFindings) -> tuple[ExamFindings, tuple[str, ...]]:
         if view.cancer_score is not None:
             breasts[view.side] = max(breasts.get(view.side, 0.0), view.cancer_score)
     highest = max((exam.cancer_score, *breasts.values()))
-    remarks = [f"{SIDES[side]} breast: {_percent(breasts[side])}." for side in sorted(breasts)]
+    remarks = [
+        f"Cancer score of the {SIDES[side]} breast: {_percent(breasts[side])}."
+        for side in sorted(breasts)
+    ]
     if highest > exam.cancer_score:
         remarks.append(
             "Each score is the highest of its parts; the exam as a whole was given "

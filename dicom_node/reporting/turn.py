@@ -16,7 +16,7 @@ from dicom_node.reporting.circumstances import Circumstances, Predecessor
 from dicom_node.reporting.common_proof import Origin
 from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.outgoing import Wish, Workshop, kept, maker_for, owed, profiles_for
-from dicom_node.reporting.past import Past, remembered
+from dicom_node.reporting.past import Past, left_out, remembered
 from dicom_node.reporting.profile import PLAIN, Profile, point_in
 from dicom_node.reporting.proof import prove
 from dicom_node.reporting.report import KINDS, Built
@@ -156,12 +156,13 @@ def _proved(
 ) -> Iterator[Built]:
     """Build one kind of object as a destination wants it, and prove it."""
     exam = material.exams[profile.operating_point]
-    what = shown(exam, profile)
+    what, names = shown(exam, profile), material.past.names_of(exam)
     circumstances = replace(
         circumstances,
         unread=material.unread,
         remarks=what.remarks,
-        names=material.past.names_of(exam),
+        names=names,
+        unshown=left_out(exam, what.exam, names),
         before=material.past.told_to(profile),
         recalled=material.past.recalled,
     )

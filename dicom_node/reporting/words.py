@@ -64,10 +64,16 @@ def revision(
             for source in sources
             for lesion in source.lesions
         ]
-        yield changes(circumstances.before, telling(circumstances.round, exam, found))
+        now = telling(circumstances.round, exam, found, circumstances.unshown)
+        yield changes(circumstances.before, now)
 
 
-def telling(round_: int, exam: ExamFindings, found: Iterable[tuple[Name, Finding]]) -> Telling:
+def telling(
+    round_: int,
+    exam: ExamFindings,
+    found: Iterable[tuple[Name, Finding]],
+    unshown: frozenset[str] = frozenset(),
+) -> Telling:
     """Sum up what a round tells, to compare it with another."""
     return Telling(
         round=round_,
@@ -79,6 +85,7 @@ def telling(round_: int, exam: ExamFindings, found: Iterable[tuple[Name, Finding
             for name, one in found
         },
         score=percent(exam.cancer_score),
+        unshown=unshown,
     )
 
 

@@ -39,6 +39,16 @@ def test_findings_that_are_gone_or_scored_anew() -> None:
     )
 
 
+def test_what_is_only_not_shown_is_neither_gone_nor_new() -> None:
+    one, other = FIRST.marks.items()
+    before = replace(FIRST, marks=dict([one]), unshown=frozenset({"m2"}))
+    now = replace(SECOND, marks=dict([other]), unshown=frozenset({"m1"}))
+    assert changes(before, now) == (
+        "Since round 1: 1 finding shown that was not among the surest (LCC mass 2); "
+        "1 finding not shown that is not among the surest any more (LCC mass 1)."
+    )
+
+
 def test_several_of_a_kind_are_listed() -> None:
     now = replace(
         SECOND,

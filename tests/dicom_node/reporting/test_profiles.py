@@ -207,7 +207,9 @@ def test_no_score_is_less_than_that_of_its_parts_unless_they_are_wanted_as_given
         if name == "Probability of cancer"
     ]
     assert exam_score(told) == max(probabilities) == 83.0
-    assert "Left breast: 83.0 %. Right breast: 3.0 %." in plain_text(told)
+    assert (
+        "Cancer score of the left breast: 83.0 %. Cancer score of the right breast: 3.0 %."
+    ) in plain_text(told)
     assert "the exam as a whole was given 82.5 %" in plain_text(told)
     assert "LCC (score 83.0 %)" in plain_text(told)
     assert exam_score(given) == 82.5
@@ -229,6 +231,16 @@ def test_scores_agree_whatever_was_given(exam: ExamFindings) -> None:
             for found in view.findings:
                 assert (found.cancer_score or 0.0) <= view.cancer_score
         assert told.cancer_score >= given
+
+
+def test_a_presentation_state_says_that_marks_were_left_out(
+    sending: Opening, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    node = sending(viewer={"objects": ["presentation_state"], "max_marks": 1})
+    reported(node, headers, exam)
+    shown = only(owed(node, "viewer", "presentation_state"))
+    *_, statement = shown.GraphicAnnotationSequence[0].TextObjectSequence
+    assert statement.UnformattedTextValue.endswith("Shown are the 1 surest of 5 findings.")
 
 
 def test_findings_at_another_operating_point_are_shown_and_named_alike(

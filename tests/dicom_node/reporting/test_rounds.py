@@ -140,6 +140,22 @@ def test_a_destination_with_few_marks_is_told_of_those(
     assert names(brief).items() <= names(last(node)).items(), "one name, whoever is told"
 
 
+def test_what_a_surer_finding_drives_out_is_not_called_gone(
+    node: Node, headers: list[Dataset], exam: ExamFindings
+) -> None:
+    read(node, headers[:3], replace(exam, views=exam.views[:3]))
+    views = list(exam.views)
+    (first, *others) = views[3].findings
+    views[3] = replace(views[3], findings=(replace(first, score=0.99), *others))
+    read(node, headers[3:], replace(exam, views=tuple(views)))
+    brief = last(node, "brief")
+    assert list(names(brief)) == ["LMLO mass 1"]
+    said = plain_text(brief)
+    assert "1 finding new (LMLO mass 1)" in said
+    assert "1 finding not shown that is not among the surest any more (LCC mass 1)." in said
+    assert "gone" not in said
+
+
 def test_a_recalled_round_is_no_predecessor_and_its_recall_is_told(
     node: Node, headers: list[Dataset], exam: ExamFindings
 ) -> None:
