@@ -25,6 +25,7 @@ from dicom_node.reporting.shown import shown
 from dicom_node.reporting.sources import edition_words
 from dicom_node.reporting.tidy import tidy
 from dicom_node.reporting.unread import Unread, view_in
+from dicom_node.reporting.whole_proof import prove_whole
 from inference.findings import ExamFindings
 from inference.transcript import unpack
 
@@ -154,7 +155,7 @@ def _proved(
     material: Material,
     circumstances: Circumstances,
 ) -> Iterator[Built]:
-    """Build one kind of object as a destination wants it, and prove it."""
+    """Build one kind of object as a destination wants it; prove each, and that all are there."""
     exam = material.exams[profile.operating_point]
     what, names = shown(exam, profile), material.past.names_of(exam)
     circumstances = replace(
@@ -166,7 +167,7 @@ def _proved(
         before=material.past.told_to(profile),
         recalled=material.past.recalled,
     )
-    maker = maker_for(shop, profile)
+    maker, made = maker_for(shop, profile), []
     for built in build(
         material.headers,
         what.exam,
@@ -186,7 +187,9 @@ def _proved(
             remarks=what.remarks,
             origin=Origin(maker, circumstances),
         )
+        made.append(built.dataset)
         yield built
+    prove_whole(kind, made, what.exam)
 
 
 def _circumstances(

@@ -1,6 +1,7 @@
 """An object that fails its proof never leaves: its case FAILS and says why, and may go on later."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from dicom_node.reporting import report as reports
 from dicom_node.reporting.proof import Unsound
 from dicom_node.reporting.report import Order
 from dicom_node.reporting.turn import report
+from dicom_node.reporting.whole_proof import prove_whole
 from dicom_node.settings import Settings
 from dicom_node.wiring import Node
 from inference.findings import ExamFindings
@@ -84,3 +86,56 @@ def test_one_unsound_object_keeps_all_of_its_case_here_until_it_is_mended(
     assert case.state == State.REPORTED
     assert [len(owed(node, "pacs", each)) for each in SPOILED] == [2, 2, 1]
     assert len(owed(node, "workstation")) == 1
+
+
+def leave_out(made: list[Dataset]) -> list[Dataset]:
+    return made[1:]
+
+
+def repeat(made: list[Dataset]) -> list[Dataset]:
+    return [*made, made[0]]
+
+
+def about_one_image(made: list[Dataset]) -> list[Dataset]:
+    return [made[0]] * len(made)
+
+
+@pytest.mark.parametrize("kind", SPOILED)
+@pytest.mark.parametrize("change", [leave_out, repeat, about_one_image])
+def test_sound_objects_stay_as_well_where_one_is_missing_or_there_twice(
+    kind: str,
+    change: Callable[[list[Dataset]], list[Dataset]],
+    node: Node,
+    headers: list[Dataset],
+    exam: ExamFindings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    builder = reports.BUILDERS[kind]
+    if kind == "cad_sr" and change is about_one_image:
+        change = leave_out  # there is only one of them
+    case_id = analyzed(node, headers, exam)
+    monkeypatch.setitem(reports.BUILDERS, kind, lambda order: iter(change(list(builder(order)))))
+    with pytest.raises(Unsound, match=f"objects of kind {kind}"):
+        report(workshop(node), case_id)
+    case = node.questions.case(case_id)
+    assert case is not None
+    assert case.state == State.FAILED
+    assert rows(node) == ([], [])
+
+
+def test_a_segmentation_of_an_image_without_a_mask_is_one_too_many(exam: ExamFindings) -> None:
+    boxes = replace(
+        exam,
+        views=tuple(
+            replace(view, findings=tuple(replace(one, mask=None) for one in view.findings))
+            for view in exam.views
+        ),
+    )
+    made = Dataset()
+    made.SOPInstanceUID = "2.25.1"
+    source = Dataset()
+    source.ReferencedSOPInstanceUID = exam.views[0].sop_instance_uid
+    made.SourceImageSequence = [source]
+    with pytest.raises(Unsound, match="not none"):
+        prove_whole("segmentation", [made], boxes)
+    prove_whole("segmentation", [], boxes)
