@@ -24,7 +24,8 @@ REPEATED = Rule(
 NOTHING_NEW = Rule(
     "S06",
     "nothing new",
-    "no image of a later round can be read, and an earlier round has a result, which stands",
+    "no image of a later round can be read, and an earlier round has a result, which stands (a "
+    "recalled one does not)",
     "images that came later and are not read; the former result stands",
 )
 
