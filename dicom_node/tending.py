@@ -88,7 +88,6 @@ def _again(node: Node, bell: Bell, case: Case) -> str:
         bell.ring(opened.id, ANALYZE)
         return f"case {case.id} was recalled: round {opened.round} reads the study again"
     if state == State.FAILED:
-        owe_again(node.ledger, case.id)
         try:
             state = node.ledger.retry(case.id)
         except NotYourTurn as answer:

@@ -18,8 +18,19 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import Busy, Declined, NotYourTurn, told
-from dicom_node.ledger.tables import Base, Case, Event
-from dicom_node.life import DELIVER, HELD, REPORT, TOLD, VERBS, WAITING, State, Verb, may_move
+from dicom_node.ledger.tables import Base, Case, Delivery, Event
+from dicom_node.life import (
+    DELIVER,
+    HELD,
+    REPORT,
+    TOLD,
+    VERBS,
+    WAITING,
+    Receipt,
+    State,
+    Verb,
+    may_move,
+)
 
 LEASE_SECONDS = 20.0
 RING_AGAIN = timedelta(seconds=60)
@@ -290,7 +301,7 @@ class Ledger:
             case.telling = None
 
     def retry(self, case_id: int) -> State:
-        """Send a FAILED case back to where it failed, with its strikes forgiven.
+        """Send a FAILED case back to where it failed, with its strikes and refusals forgiven.
 
         A later round read its images too; a report made now would seem to be the newer one. A
         later round that was DECLINED read nothing.
@@ -316,6 +327,12 @@ class Ledger:
                 raise NotYourTurn(f"case {case_id} gave way to round {newest}: retry that one")
             self.moving(session, case_id, State.FAILED, verb.before, "retried by hand")
             session.execute(update(Case).where(Case.id == case_id).values(attempts=0))
+            refused = (Delivery.case_id == case_id, Delivery.receipt == Receipt.REFUSED)
+            owed = {"receipt": Receipt.OWED, "due_at": now(), "owed_since": now()}
+            change = update(Delivery).where(*refused).values(**owed)
+            if session.connection().execute(change).rowcount:
+                sentence = "what was refused is asked for once more"
+                self.note(session, "owed again", sentence, case=case)
             return verb.before
 
     # --- the audit trail --------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from destinations import Destination, Posted
+from ledger_book import Book
 from sqlalchemy import update
 
 from dicom_node.delivering.deliver import deliver
@@ -78,6 +79,29 @@ def test_a_notice_that_is_refused_changes_nothing_until_somebody_asks_again(
     deliver(office.office, case_id)
     (debt,) = office.node.questions.debts_of(case_id)
     assert debt.delivery.receipt == Receipt.DELIVERED
+
+
+def test_a_refused_notice_of_a_round_that_gave_way_is_not_owed_again(
+    destination: Destinations, posted: Makes
+) -> None:
+    office = posted(destination(answers=[0xC000]).table)
+    book = Book(office.node.engine)
+    case_id = ended(office, State.FAILED)
+    deliver(office.office, case_id)
+    with office.node.ledger.writing() as session:  # where else it would have come from
+        office.node.ledger.note(
+            session,
+            "moved",
+            case=session.get_one(Case, case_id),
+            start=State.ANALYZING,
+            end=State.FAILED,
+        )
+        study = session.get_one(Case, case_id).study_uid
+    book.arrive(study)
+    (said,) = try_again(office.node, str(case_id))
+    assert said == f"case {case_id} gave way to round 2: retry that one"
+    (debt,) = office.node.questions.debts_of(case_id)
+    assert debt.delivery.receipt == Receipt.REFUSED
 
 
 def test_a_notice_that_is_not_written_yet_is_not_taken_for_one_that_is_told(
