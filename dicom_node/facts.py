@@ -11,12 +11,21 @@ from datetime import datetime
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from dicom_node.vocabulary import ASIDE, KINDS, MODIFIERS, NEVER_READ, SYNTHETIC, VIEWS
+from dicom_node.vocabulary import (
+    ASIDE,
+    KINDS,
+    MODIFIERS,
+    NEVER_READ,
+    SYNTHETIC,
+    SYNTHETIC_SERIES,
+    VIEWS,
+)
 from inference.errors import Unreadable
 from inference.reading import projection_of, side_of, sides
 
 _CODED = re.compile(r"[A-Z0-9_/-]{1,16}( [A-Z0-9_/-]{1,12})?")  # a CS, as defined terms are
 _CODE_VALUE = re.compile(r"[A-Z]?[A-Z0-9]-?[0-9A-F]{3,12}|[0-9]{3,18}")
+_LETTER = r"[^\W\d_]"
 _AGE = re.compile(r"(\d{1,3})([DWMY])")
 SEXES = {"F": "F", "M": "M", "O": "O", "W": "F"}  # of female, male, other; weiblich
 _DAYS = {"D": 1.0, "W": 7.0, "M": 30.44, "Y": 365.25}
@@ -57,7 +66,9 @@ def shown(value: str) -> str:
 def kind(header: Dataset) -> str:
     """Say what an image is, in the words of a bundle's card; empty: nothing of the breast."""
     known = KINDS.get(UID(text(header, "SOPClassUID")), "")
-    if known == "mammogram" and SYNTHETIC & set(words(header, "ImageType")):
+    if known == "mammogram" and (
+        SYNTHETIC & set(words(header, "ImageType")) or described(header, SYNTHETIC_SERIES)
+    ):
         return "synthetic_2d"
     return known
 
@@ -138,11 +149,16 @@ def or_nothing(ask: Callable[[Dataset], str], header: Dataset) -> str:
 
 
 def described(header: Dataset, remarks: tuple[str, ...]) -> str:
-    """Return the first remark of a list that the series' description holds, as a whole word."""
+    """Return the first remark of a list that the series' description holds, as a whole word.
+
+    A word ends where its letters do: L_CC_MAG and MAG2 speak of a magnification.
+    """
     said = says(header, "SeriesDescription")
     for remark in remarks:
-        pattern = re.escape(remark.strip().upper()).replace(r"\*", r"\w*")
-        if re.search(rf"(?<!\w){pattern}(?!\w)", said):
+        asked = remark.strip().upper()
+        pattern = re.escape(asked).replace(r"\*", rf"{_LETTER}*")
+        before = rf"(?<!{_LETTER})" if asked[:1].isalpha() else ""  # a bracket needs no room
+        if re.search(rf"{before}{pattern}(?!{_LETTER})", said):
             return remark.strip("()*").lower()
     return ""
 
