@@ -55,7 +55,12 @@ def recall(shop: Workshop, case: Case, code: str, by: str) -> str:
     )
     receipts = {debt.delivery.id: debt.delivery.receipt for debt in debts}
     withdrawn = recall_case(shop.ledger, row, notes, receipts)
-    return _told(case, reason, notes, withdrawn, _perhaps(debts))
+    said = _told(case, reason, notes, withdrawn, _perhaps(debts))
+    there = {one.name for one in shop.settings.delivering.destinations}
+    gone = sorted({note.destination for note in notes} - there)
+    if gone:
+        said += f"; not in the settings any more, so take it back there by hand: {', '.join(gone)}"
+    return said
 
 
 def _holders(debts: Sequence[Debt]) -> Iterator[Holder]:

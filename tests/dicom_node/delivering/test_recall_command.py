@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from destinations import Destination, Posted
+from sqlalchemy import update
 from typer.testing import CliRunner
 
 from dicom_node.cli import app
 from dicom_node.errors import NotYourTurn
+from dicom_node.ledger.tables import Delivery
 from dicom_node.life import State
 from dicom_node.settings import ENVIRONMENT_VARIABLE, Settings, load_settings
 from dicom_node.wiring import Node
@@ -72,6 +74,16 @@ def test_a_study_is_recalled_by_its_uid_and_the_note_goes_out(
     assert "RECALLED " in page
     assert "Rejected for Quality Reasons" in page
     assert "RECALLED: Rejected for Quality Reasons; 3 objects at pacs" in typed("status")[1]
+
+
+def test_who_has_a_result_and_is_no_destination_any_more_is_named(office: Posted) -> None:
+    case_id = office.case()
+    office.deliver(case_id)
+    with office.node.ledger.writing() as session:
+        session.execute(update(Delivery).values(destination="former"))
+    status, said = typed("recall", str(case_id))
+    assert status == 0
+    assert "not in the settings any more, so take it back there by hand: former" in said
 
 
 def test_a_user_without_a_name_recalls_by_number(
