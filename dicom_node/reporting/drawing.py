@@ -63,7 +63,11 @@ def tile(
     """Draw one view with its marks, over what was painted on it already."""
     picture = painted or Image.fromarray(shown.picture).convert("RGB")
     pen = ImageDraw.Draw(picture)
-    outlines = [[(x * shown.scale, y * shown.scale) for x, y in mark.outline] for mark in marks]
+    last = picture.width - 1, picture.height - 1  # an outline at the edge is drawn inside of it
+    outlines = [
+        [(min(x * shown.scale, last[0]), min(y * shown.scale, last[1])) for x, y in mark.outline]
+        for mark in marks
+    ]
     around = [_around(outline) for outline in outlines]
     boxes = _label_places(shown.picture, around, [extent(mark.lines, size) for mark in marks])
     for mark, frame, box in zip(marks, around, boxes, strict=True):

@@ -19,7 +19,7 @@ from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.proof import prove
 from dicom_node.reporting.report import report
 from dicom_node.reporting.secondary_capture import heading
-from inference.findings import ExamFindings, Kind
+from inference.findings import Box, ExamFindings, Finding, Kind
 
 WANTED = frozenset({"secondary_capture"})
 VIEW_SIZE = (COLUMNS, ROWS)
@@ -61,6 +61,29 @@ def test_marks_are_drawn_in_the_views_where_they_were_found_and_in_no_other(
     rows, columns = np.nonzero(mass)
     box = np.array([columns.min(), rows.min(), columns.max(), rows.max()])
     assert np.abs(box - [160, 260, 241, 341]).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["secondary_capture", "summary"])
+def test_a_finding_at_any_edge_of_its_image_is_drawn_whole(
+    headers: list[Dataset],
+    clear_exam: ExamFindings,
+    maker: Maker,
+    first_round: Circumstances,
+    kind: str,
+) -> None:
+    boxes = (
+        Box(0, 100, 60, 180),
+        Box(COLUMNS - 60, 300, COLUMNS + 5, 380),  # the chest wall of a right breast
+        Box(200, 0, 280, 60),
+        Box(200, ROWS - 60, 280, ROWS),
+    )
+    found = tuple(Finding(Kind.MASS, box, 0.5, None, None, ("shared_trunk",)) for box in boxes)
+    views = [replace(view, findings=found) for view in clear_exam.views]
+    exam = replace(clear_exam, views=tuple(views))
+    box_of_pixels = lightbox_of(headers)
+    wanted = frozenset({kind})
+    (one,) = report(headers, exam, maker, first_round, wanted, lightbox=box_of_pixels)
+    prove(one.dataset, headers, exam, box_of_pixels)
 
 
 def test_no_findings_are_a_picture_too_and_say_so(
