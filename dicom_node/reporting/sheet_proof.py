@@ -57,18 +57,21 @@ def _marks_faults(part: Pixels, source: Source, shown: Shown) -> Iterator[str]:
     }
     inked = {kind: _has(part, kind) for kind in Kind}
     anything = np.logical_or.reduce(list(inked.values()))
+    allowed = {kind: np.zeros(part.shape[:2], dtype=np.bool_) for kind in Kind}
+    for lesion in source.lesions:
+        allowed[lesion.finding.kind][_inside(paths[lesion.name], part.shape[:2])] = True
+    near = {kind: _grown(where, NEAR) for kind, where in allowed.items()}
     for lesion in source.lesions:
         rows, columns = _inside(paths[lesion.name], part.shape[:2])
+        kinds = [near[kind] for kind in Kind if kind != lesion.finding.kind]
+        alone = ~np.logical_or.reduce(kinds)[rows, columns]  # a mark of another kind may cover it
+        in_color = _grown(inked[lesion.finding.kind], 1)[rows, columns]
         if _grown(anything, 1)[rows, columns].mean() < DRAWN:
             yield f"{lesion.name} is not drawn where it was found"
-        elif not _grown(inked[lesion.finding.kind], 1)[rows, columns].any():
+        elif alone.any() and not in_color[alone].any():
             yield f"{lesion.name} is not drawn in its color"
     for kind in Kind:
-        allowed = np.zeros(part.shape[:2], dtype=np.bool_)
-        for lesion in source.lesions:
-            if lesion.finding.kind == kind:
-                allowed[_inside(paths[lesion.name], part.shape[:2])] = True
-        if (inked[kind] & ~_grown(allowed, NEAR)).any():
+        if (inked[kind] & ~near[kind]).any():
             yield f"something is drawn in {source.name} in the color of a {kind} that is none"
 
 

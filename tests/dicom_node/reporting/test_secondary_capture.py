@@ -86,6 +86,16 @@ def test_a_finding_at_any_edge_of_its_image_is_drawn_whole(
     prove(one.dataset, headers, exam, box_of_pixels)
 
 
+def test_a_mass_and_calcifications_may_have_one_outline(
+    headers: list[Dataset], clear_exam: ExamFindings, maker: Maker, first_round: Circumstances
+) -> None:
+    box = Box(100, 200, 180, 260)
+    found = tuple(Finding(kind, box, 0.5, None, None, ("shared_trunk",)) for kind in Kind)
+    first, *others = clear_exam.views
+    exam = replace(clear_exam, views=(replace(first, findings=found), *others))
+    prove(built(headers, exam, maker, first_round), headers, exam, lightbox_of(headers))
+
+
 def test_no_findings_are_a_picture_too_and_say_so(
     headers: list[Dataset], clear_exam: ExamFindings, maker: Maker, first_round: Circumstances
 ) -> None:
