@@ -30,8 +30,10 @@ def render(
     as_json: JSON = False,
 ) -> None:
     """Draw a study's CAD SR as a mammography workstation would, and say what it leaves out."""
+    from dicom_node.errors import NotYourTurn
     from dicom_node.watching.render import files_of, kept_objects
     from dicom_node.watching.render import render as drawn
+    from dicom_node.watching.story import cases_named
     from dicom_node.watching.workstation import RULES
 
     if rules not in RULES:
@@ -42,6 +44,8 @@ def render(
     else:
         node = open_node()
         objects = kept_objects(node.questions, node.spool, study)
+        if not objects and not cases_named(node.questions, study):
+            raise NotYourTurn(f"{study} is no folder, and the ledger knows no such study or case")
     result = drawn(objects, chosen, out)
     if as_json:
         told = {

@@ -15,6 +15,7 @@ from dicom_node.errors import Busy
 
 MAXIMUM_PDU_BYTES = 128 << 10
 VERIFICATION = (str(Verification), "1.2.840.10008.1.2")
+BY_THE_USER, CALLING_UNKNOWN, CALLED_UNKNOWN = 1, 3, 7  # who rejects, and why
 NO_CONTEXT = 0x0122  # SOP class not supported (PS3.7 C.5.6); the peer did not accept its context
 
 
@@ -51,15 +52,18 @@ def connected(peer: Peer, kinds: Sequence[tuple[str, str]]) -> Iterator[Associat
     # an association, and each object gets its own answer.
     every = dict.fromkeys([VERIFICATION, *kinds])
     wanted = [build_context(sop_class, syntax) for sop_class, syntax in every]
-    association = ae.associate(
-        peer.host,
-        peer.port,
-        contexts=wanted,
-        ae_title=peer.ae_title,
-        max_pdu=MAXIMUM_PDU_BYTES,
-    )
+    try:
+        association = ae.associate(
+            peer.host,
+            peer.port,
+            contexts=wanted,
+            ae_title=peer.ae_title,
+            max_pdu=MAXIMUM_PDU_BYTES,
+        )
+    except (OSError, UnicodeError) as trouble:  # of the name service; names come back as cables do
+        raise Busy(f"{peer} cannot be reached: no address is known for {peer.host}") from trouble
     if association.is_rejected:
-        raise Busy(f"{peer} refuses the association: does it know {peer.calling_ae_title}?")
+        raise Busy(f"{peer} refuses the association: {_objection(peer, association)}")
     if not association.is_established:
         raise Busy(f"{peer} cannot be reached")
     try:
@@ -67,6 +71,17 @@ def connected(peer: Peer, kinds: Sequence[tuple[str, str]]) -> Iterator[Associat
     finally:
         if association.is_established:
             association.release()
+
+
+def _objection(peer: Peer, association: Association) -> str:
+    """Say what a peer objects to, as far as it tells (PS3.8, table 9-21)."""
+    answer = association.acceptor.primitive
+    said = (answer.result_source, answer.diagnostic) if answer is not None else None
+    if said == (BY_THE_USER, CALLED_UNKNOWN):
+        return f"it is not called {peer.ae_title}"
+    if said == (BY_THE_USER, CALLING_UNKNOWN):
+        return f"it does not know {peer.calling_ae_title}"
+    return f"does it know {peer.calling_ae_title}, and is it called {peer.ae_title}?"
 
 
 def echo(peer: Peer) -> None:

@@ -121,10 +121,15 @@ def test_echo_says_who_answers_and_who_does_not(
     pacs = destination()
     echo(peer(pacs))
     echo(Peer(orthanc.aet, orthanc.host, orthanc.dicom_port, "FOURVIEWS", 5.0))
-    with pytest.raises(Busy, match=r"WRONG@.* refuses the association: does it know FOURVIEWS"):
+    with pytest.raises(Busy, match=r"WRONG@.* refuses the association: it is not called WRONG"):
         echo(Peer("WRONG", "127.0.0.1", pacs.port, "FOURVIEWS", 5.0))
+    with pytest.raises(Busy, match=r"not called WRONG"):
+        echo(Peer("WRONG", orthanc.host, orthanc.dicom_port, "FOURVIEWS", 5.0))
     with pytest.raises(Busy, match="cannot be reached"):
         echo(Peer("PACS", "127.0.0.1", free_port(), "FOURVIEWS", 5.0))
+    for name in ("pacs.hospital.invalid", "x" * 64 + ".invalid"):
+        with pytest.raises(Busy, match=f"no address is known for {name}"):
+            echo(Peer("PACS", name, 104, "FOURVIEWS", 5.0))
 
 
 def told(pacs: Destination, *files: Path) -> tuple[int, str]:

@@ -177,6 +177,13 @@ def test_a_study_that_nobody_knows_is_said_to_be(ends: Ends, command: str, name:
     assert err.strip() == f"the ledger knows no study or case {name}"
 
 
+def test_what_nobody_knows_is_not_drawn(ends: Ends, tmp_path: Path) -> None:
+    status, _, err = ends("render", "77", "--out", str(tmp_path / "out"))
+    assert status == 1
+    assert err.strip() == "77 is no folder, and the ledger knows no such study or case"
+    assert not (tmp_path / "out").exists()
+
+
 def fail(books: Posted, case_id: int) -> None:
     with pytest.raises(Refused), books.node.ledger.turn(case_id, DELIVER):
         raise Refused("a test")
