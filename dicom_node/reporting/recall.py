@@ -55,12 +55,9 @@ def recall(shop: Workshop, case: Case, code: str, by: str) -> str:
     )
     receipts = {debt.delivery.id: debt.delivery.receipt for debt in debts}
     withdrawn = recall_case(shop.ledger, row, notes, receipts)
-    said = _told(case, reason, notes, withdrawn, _perhaps(debts))
     there = {one.name for one in shop.settings.delivering.destinations}
-    gone = sorted({note.destination for note in notes} - there)
-    if gone:
-        said += f"; not in the settings any more, so take it back there by hand: {', '.join(gone)}"
-    return said
+    gone = {note.destination for note in notes} - there
+    return _told(case, reason, notes, withdrawn, _perhaps(debts), gone)
 
 
 def _holders(debts: Sequence[Debt]) -> Iterator[Holder]:
@@ -148,13 +145,24 @@ def _perhaps(debts: Sequence[Debt]) -> int:
 
 
 def _told(
-    case: Case, reason: Concept, notes: Sequence[Delivery], withdrawn: int, perhaps: int
+    case: Case,
+    reason: Concept,
+    notes: Sequence[Delivery],
+    withdrawn: int,
+    perhaps: int,
+    gone: set[str],
 ) -> str:
-    names = ", ".join(sorted({note.destination for note in notes}))
+    names = ", ".join(sorted({note.destination for note in notes} - gone))
     sentences = [
-        f"case {case.id}, round {case.round}, is recalled ({reason.value}, {reason.meaning})",
-        f"{names} will be told" if names else "nobody had anything of it yet",
+        f"case {case.id}, round {case.round}, is recalled ({reason.value}, {reason.meaning})"
     ]
+    if names:
+        sentences.append(f"{names} will be told")
+    if gone:
+        there = ", ".join(sorted(gone))
+        sentences.append(f"not in the settings any more, so take it back there by hand: {there}")
+    if not notes:
+        sentences.append("nobody had anything of it yet")
     if withdrawn:
         sentences.append(f"{withdrawn} object{'' if withdrawn == 1 else 's'} withdrawn")
     if perhaps:

@@ -84,6 +84,7 @@ def test_who_has_a_result_and_is_no_destination_any_more_is_named(office: Posted
     status, said = typed("recall", str(case_id))
     assert status == 0
     assert "not in the settings any more, so take it back there by hand: former" in said
+    assert "will be told" not in said
 
 
 def test_a_user_without_a_name_recalls_by_number(
