@@ -50,11 +50,11 @@ def _views(before: Telling, now: Telling) -> Iterator[str]:
     gone = [name for uid, name in before.views.items() if uid not in now.views]
     replaced = [name for name in added if name in gone]
     if fresh := [name for name in added if name not in replaced]:
-        yield f"{_listed(fresh)} added"
+        yield f"{listed(fresh)} added"
     if replaced:
-        yield f"{_listed(replaced)} read from a newer image"
+        yield f"{listed(replaced)} read from a newer image"
     if left := [name for name in gone if name not in replaced]:
-        yield f"{_listed(left)} not read any more"
+        yield f"{listed(left)} not read any more"
 
 
 def _marks(before: Telling, now: Telling) -> Iterator[str]:
@@ -62,8 +62,8 @@ def _marks(before: Telling, now: Telling) -> Iterator[str]:
     lost = {uid: mark.name for uid, mark in before.marks.items() if uid not in now.marks}
     new = [name for uid, name in fresh.items() if uid not in before.unshown]
     gone = [name for uid, name in lost.items() if uid not in now.unshown]
-    surer = [name for uid, name in fresh.items() if uid in before.unshown]
-    less_sure = [name for uid, name in lost.items() if uid in now.unshown]
+    chosen = [name for uid, name in fresh.items() if uid in before.unshown]
+    dropped = [name for uid, name in lost.items() if uid in now.unshown]
     other = [
         _difference(before.marks[uid], mark)
         for uid, mark in now.marks.items()
@@ -72,8 +72,8 @@ def _marks(before: Telling, now: Telling) -> Iterator[str]:
     for names, what in (
         (new, "new"),
         (gone, "gone"),
-        (surer, "shown that was not among the surest"),
-        (less_sure, "not shown that is not among the surest any more"),
+        (chosen, "shown that was found before, but not shown"),
+        (dropped, "found again, but not shown any more"),
         (other, "with another score"),
     ):
         if names:
@@ -114,5 +114,6 @@ def _findings(count: int) -> str:
     return f"{count} finding{'' if count == 1 else 's'}"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Name several, as a sentence does."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

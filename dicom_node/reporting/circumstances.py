@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from dicom_node.reporting import naming
-from dicom_node.reporting.changes import Telling
+from dicom_node.reporting.changes import Telling, listed
 from dicom_node.reporting.tracking import Names
 from dicom_node.reporting.unread import Unread
 
@@ -41,6 +41,8 @@ class Circumstances:
     before: Telling | None = None  # what the round before told, where there is one that holds
     unshown: frozenset[str] = frozenset()  # tracking UIDs of what was found and is left out here
     recalled: tuple[str, ...] = ()  # which earlier results were taken back, in sentences
+    views_added: tuple[str, ...] = ()  # the names of those of the images added that were read
+    given: float | None = None  # what the exam was given, where its score says more than that
 
     def __post_init__(self) -> None:
         if self.made_at.tzinfo is None:
@@ -70,8 +72,14 @@ class Circumstances:
         if before is not None:
             what = "notice" if before.is_notice else "report"
             replaced += f": replaces the {what} of round {before.round}"
-        plural = "" if self.images_added == 1 else "s"
-        # What was told before can be compared; else the images can at least be counted.
+        # What was told before can be compared; else the images can at least be named and counted.
         counted = self.images_added and self.before is None
-        added = f"; {self.images_added} image{plural} added" if counted else ""
-        return f"{replaced}{added}."
+        return f"{replaced}; {self._added}." if counted else f"{replaced}."
+
+    @property
+    def _added(self) -> str:
+        count = f"{self.images_added} image{'' if self.images_added == 1 else 's'}"
+        if not self.views_added:
+            return f"{count} added"
+        unnamed = f" ({count})" if self.images_added != len(self.views_added) else ""
+        return f"{listed(self.views_added)} added{unnamed}"

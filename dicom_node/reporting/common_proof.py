@@ -59,6 +59,11 @@ class Claim:
         """Return how the destination wants it encoded."""
         return self.profile.transfer_syntax_uid
 
+    @property
+    def given(self) -> float | None:
+        """Return what the exam was given, where its score says more than that."""
+        return None if self.origin is None else self.origin.circumstances.given
+
 
 Check = Callable[[Claim], Iterator[str]]
 

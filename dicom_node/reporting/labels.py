@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dicom_node.reporting.sources import Lesion, Source
-from dicom_node.reporting.words import several
+from dicom_node.reporting.words import several, worst
 from inference.findings import ExamFindings
 
 MARKING = "AI RESULT - research use only, not for diagnosis"
@@ -29,13 +29,13 @@ def finders(lesion: Lesion, exam: ExamFindings) -> str:
     return ", ".join(f"{name} {percent(score)}" for name, score in pairs)
 
 
-def outcome(exam: ExamFindings) -> str:
+def outcome(exam: ExamFindings, given: float | None = None) -> str:
     """Say in one line what came out."""
     count = len(exam.findings)
     findings = f"{count or 'No'} finding{'' if count == 1 else 's'}" if exam.marks else "No marks"
     if exam.cancer_score is None:
         return findings
-    return f"{findings}; cancer score of the exam {percent(exam.cancer_score)}"
+    return f"{findings}; cancer score of the exam {worst(exam, given)}"
 
 
 def ranked(sources: Sequence[Source]) -> list[tuple[Lesion, Source]]:

@@ -61,6 +61,8 @@ def changed(claim: Claim) -> Iterator[str]:
         if is_named(item, codes.IMPRESSION_DESCRIPTION) or is_named(item, codes.COMMENT)
     )
     circumstances = _circumstances(claim, claim.origin)
+    if strange := set(circumstances.views_added) - {source.name for source in claim.sources}:
+        yield f"the report is said to add {', '.join(sorted(strange))}, which was not read"
     sentences = list(revision(claim.sources, claim.exam, circumstances))
     if not all(sentence in words for sentence in sentences):
         yield f"no text of the report says '{' '.join(sentences)}'"

@@ -54,7 +54,9 @@ def secondary_capture(
     dataset.update(derived(sources))
     said = impression(sources, exam, maker, circumstances)[:MAX_LT]
     dataset.ImageComments = said
-    picture = drawn(sources, exam, said, made_by(dataset), lightbox)
+    views = sheet.views(sources, sheet.pictures(sources, lightbox), sheet.full(exam))
+    top = heading(views.width, exam, circumstances.given)
+    picture = drawing.stacked([top, views, footing(views.width, said, made_by(dataset))])
     dataset.Rows, dataset.Columns = picture.height, picture.width
     content = picture.tobytes()
     dataset.PixelData = content + b"\0" * (len(content) % 2)
@@ -86,17 +88,9 @@ def made_by(dataset: Dataset) -> str:
     return f"{dataset.Manufacturer} {dataset.ManufacturerModelName} {dataset.SoftwareVersions}"
 
 
-def drawn(
-    sources: Sequence[Source], exam: ExamFindings, said: str, maker: str, lightbox: Lightbox
-) -> Image.Image:
-    """Draw the sheet: what it is, the views, and the impression in words."""
-    views = sheet.views(sources, sheet.pictures(sources, lightbox), sheet.full(exam))
-    return drawing.stacked([heading(views.width, exam), views, footing(views.width, said, maker)])
-
-
-def heading(width: int, exam: ExamFindings) -> Image.Image:
+def heading(width: int, exam: ExamFindings, given: float | None = None) -> Image.Image:
     """Write what this is, and what came out."""
-    return drawing.strip(width, [MARKING, outcome(exam)], TITLE_SIZE)
+    return drawing.strip(width, [MARKING, outcome(exam, given)], TITLE_SIZE)
 
 
 def footing(width: int, said: str, maker: str) -> Image.Image:

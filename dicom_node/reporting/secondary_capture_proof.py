@@ -8,7 +8,7 @@ from dicom_node.reporting import sheet, sheet_proof
 from dicom_node.reporting.common_proof import Check, Claim, otherwise
 from dicom_node.reporting.secondary_capture import LOSSY, MAX_LT, derived, footing, heading, made_by
 from dicom_node.reporting.unread import not_read
-from dicom_node.reporting.words import promised
+from dicom_node.reporting.words import exam_score, promised
 from dicom_node.settings import RESEARCH_USE
 
 FORM = {
@@ -58,7 +58,12 @@ def statement(claim: Claim) -> Iterator[str]:
     """Check that the words beside the picture say what it must not be used for."""
     said = str(claim.dataset.get("ImageComments") or "")
     whole = len(said) < MAX_LT  # else the end is cut off, and nobody can say where
-    promises = (*promised(claim.sources, claim.exam), *not_read(claim.unread), *claim.remarks)
+    promises = (
+        *exam_score(claim.exam, claim.given),
+        *promised(claim.sources, claim.exam),
+        *not_read(claim.unread),
+        *claim.remarks,
+    )
     for words in (RESEARCH_USE, *(promises if whole else ())):
         if words.lower() not in said.lower():
             yield f"the comments do not say '{words}'"
@@ -77,7 +82,7 @@ def picture(claim: Claim) -> Iterator[str]:
     pixels = np.frombuffer(dataset.PixelData, np.uint8)[:size].reshape(rows, columns, 3)
     pictures = sheet.pictures(claim.sources, lightbox)
     views = sheet.views(claim.sources, pictures, sheet.full(claim.exam))
-    head = np.asarray(heading(views.width, claim.exam))
+    head = np.asarray(heading(views.width, claim.exam, claim.given))
     foot = np.asarray(footing(views.width, str(dataset.ImageComments), made_by(dataset)))
     if (rows, columns) != (len(head) + views.height + len(foot), views.width):
         yield f"the picture has {rows} rows and {columns} columns"

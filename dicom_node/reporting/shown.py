@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from dicom_node.reporting.changes import percent
 from dicom_node.reporting.profile import Profile
-from inference.findings import ExamFindings, ViewFindings
+from inference.findings import ExamFindings, Finding, ViewFindings
 
 SIDES = {"L": "left", "R": "right"}
 CUT = "Shown are the "
@@ -16,6 +17,7 @@ class Shown:
 
     exam: ExamFindings
     remarks: tuple[str, ...] = ()
+    given: float | None = None  # what the exam was given, where its score says more than that
 
 
 def of_a_cut(remarks: Sequence[str]) -> tuple[str, ...]:
@@ -25,19 +27,19 @@ def of_a_cut(remarks: Sequence[str]) -> tuple[str, ...]:
 
 def shown(exam: ExamFindings, profile: Profile) -> Shown:
     """Show an exam the way a destination wants it."""
-    exam, remarks = consistent(exam) if profile.scores == "maximum" else (exam, ())
-    marks = len(exam.findings)
-    if not profile.max_marks or marks <= profile.max_marks:
-        return Shown(exam, remarks)
-    cut = replace(exam, views=tuple(_surest(exam, profile.max_marks)))
-    return Shown(cut, (*remarks, f"{CUT}{profile.max_marks} surest of {marks} findings."))
+    whole, remarks = consistent(exam) if profile.scores == "maximum" else (exam, ())
+    given = exam.cancer_score if percent(exam.cancer_score) != percent(whole.cancer_score) else None
+    if not profile.max_marks or len(exam.findings) <= profile.max_marks:
+        return Shown(whole, remarks, given)
+    cut = replace(whole, views=tuple(_worst(whole, profile.max_marks)))
+    return Shown(cut, (*remarks, _of_the_cut(whole, profile.max_marks)), given)
 
 
 def consistent(exam: ExamFindings) -> tuple[ExamFindings, tuple[str, ...]]:
     """Let no score be less than one below it: of a finding, its view, its breast, the exam.
 
     Each is the highest that is said of it or of a part of it; what the bundle itself said of the
-    exam is told beside it, since that is the number whose worth was measured.
+    exam is told with it, since that is the number whose worth was measured.
     """
     if exam.cancer_score is None:
         return exam, ()
@@ -47,15 +49,10 @@ def consistent(exam: ExamFindings) -> tuple[ExamFindings, tuple[str, ...]]:
         if view.cancer_score is not None:
             breasts[view.side] = max(breasts.get(view.side, 0.0), view.cancer_score)
     highest = max((exam.cancer_score, *breasts.values()))
-    remarks = [
-        f"Cancer score of the {SIDES[side]} breast: {_percent(breasts[side])}."
+    remarks = (
+        f"Cancer score of the {SIDES[side]} breast: {percent(breasts[side])}."
         for side in sorted(breasts)
-    ]
-    if highest > exam.cancer_score:
-        remarks.append(
-            "Each score is the highest of its parts; the exam as a whole was given "
-            f"{_percent(exam.cancer_score)}."
-        )
+    )
     return replace(exam, views=views, cancer_score=highest), tuple(remarks)
 
 
@@ -66,14 +63,23 @@ def _raised(view: ViewFindings) -> ViewFindings:
     return replace(view, cancer_score=max([view.cancer_score, *found]))
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+def _of_the_cut(exam: ExamFindings, count: int) -> str:
+    """Say which findings are shown, and of how many."""
+    judged = [found.cancer_score is not None for found in exam.findings]
+    by = "most suspicious" if any(judged) else "surest"
+    last = "; those without a cancer score come last" if any(judged) and not all(judged) else ""
+    return f"{CUT}{count} {by} of {len(judged)} findings{last}."
 
 
-def _surest(exam: ExamFindings, count: int) -> Iterator[ViewFindings]:
-    """Leave the surest findings of the exam, each in its view and in its order."""
+def _rank(found: Finding) -> tuple[bool, float, float]:
+    """Put likely cancers first, then what is surely a lesion: of those, many are sure."""
+    return found.cancer_score is None, -(found.cancer_score or 0.0), -found.score
+
+
+def _worst(exam: ExamFindings, count: int) -> Iterator[ViewFindings]:
+    """Leave the most suspicious findings of the exam, each in its view and in its order."""
     places = [
-        (-found.score, number, place)
+        (_rank(found), number, place)
         for number, view in enumerate(exam.views)
         for place, found in enumerate(view.findings)
     ]

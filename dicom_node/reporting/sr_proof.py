@@ -25,7 +25,7 @@ from dicom_node.reporting.outline import MIN_POINTS, Point
 from dicom_node.reporting.sources import Lesion, Source
 from dicom_node.reporting.status_proof import attempted
 from dicom_node.reporting.unread import not_read
-from dicom_node.reporting.words import promised, seen_by, several
+from dicom_node.reporting.words import exam_score, promised, seen_by, several
 from dicom_node.settings import RESEARCH_USE
 from inference.findings import Finding
 
@@ -76,6 +76,7 @@ def statement(claim: Claim) -> Iterator[str]:
     if not any(RESEARCH_USE in text.lower() for text in words):
         yield f"no text of the report says '{RESEARCH_USE}'"
     for sentence in (
+        *exam_score(claim.exam, claim.given),
         *promised(claim.sources, claim.exam),
         *not_read(claim.unread),
         *claim.remarks,

@@ -100,8 +100,10 @@ def written(
     page, top = pdf.Page(), EDGE
     page.text(EDGE, top, MARKING, LARGE, bold=True)
     top += LARGE * LINE + 4
-    page.text(EDGE, top, outcome(exam), PLAIN + 2, bold=True)
-    top += (PLAIN + 2) * LINE + 4
+    for line in pdf.wrapped(outcome(exam, circumstances.given), WIDE, PLAIN + 2):
+        page.text(EDGE, top, line, PLAIN + 2, bold=True)
+        top += (PLAIN + 2) * LINE
+    top += 4
     for paragraph in paragraphs(sources, exam, maker, circumstances):
         top = _paragraph(page, paragraph, top)
     top = _paragraph(page, " ".join(more(sources, exam, circumstances)), top, HIGHEST_TABLE)
@@ -118,7 +120,7 @@ def paragraphs(
 ) -> Iterator[str]:
     """Say who read what, what came out, what silence means and what this round changes."""
     yield maker.research_statement
-    yield " ".join([reading(sources, exam), *exam_score(exam)])
+    yield " ".join([reading(sources, exam), *exam_score(exam, circumstances.given)])
     yield " ".join(scope(exam))
     made_by = f"{maker.manufacturer} {maker.model} {maker.software_version}"
     yield f"Round {circumstances.round}. Made by {made_by}; weights {exam.digest[:16]}."

@@ -83,9 +83,9 @@ def text(claim: Claim) -> Iterator[str]:
     rows = ranked(claim.sources)
     wanted = [
         MARKING,
-        outcome(claim.exam),
+        outcome(claim.exam, claim.given),
         reading(claim.sources, claim.exam),
-        *exam_score(claim.exam),
+        *exam_score(claim.exam, claim.given),
         *scope(claim.exam),
         *(() if ELSEWHERE in said else (*claim.remarks, *not_read(claim.unread))),
         claim.exam.digest[:16],

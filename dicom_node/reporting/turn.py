@@ -24,7 +24,7 @@ from dicom_node.reporting.report import report as build
 from dicom_node.reporting.shown import shown
 from dicom_node.reporting.sources import edition_words
 from dicom_node.reporting.tidy import tidy
-from dicom_node.reporting.unread import Unread, view_in
+from dicom_node.reporting.unread import Unread, not_received, view_in
 from dicom_node.reporting.whole_proof import prove_whole
 from inference.findings import ExamFindings
 from inference.transcript import unpack
@@ -41,10 +41,12 @@ class NotReadThere(Exception):
 class Material:
     """What the objects of a case are made of, whoever wants them."""
 
+    images: Sequence[Instance]
     headers: list[Dataset]
     exams: dict[str, ExamFindings]  # by operating point; "" is the node's own
     lightbox: Lightbox
     unread: tuple[Unread, ...]
+    remarks: tuple[str, ...]  # of the study, for every text
     past: Past
 
 
@@ -63,18 +65,23 @@ def report(shop: Workshop, case_id: int) -> None:
         images = shop.questions.images_of(case)
         past, lesions = remembered(shop.questions, shop.spool, case, exam)
         turn.leave(*lesions)
+        unread = tuple(_unread(shop, case, images, exam))
         material = Material(
+            images,
             _headers(shop, images, exam),
             exams,
             _lightbox(shop, images),
-            tuple(_unread(shop, case, images, exam)),
+            unread,
+            tuple(
+                not_received(shop.settings.receiving.required_views, _came(images, exam, unread))
+            ),
             past,
         )
         counts = Counter[str]()
         made_at = run.made_at.astimezone()  # the clock on the wall, as the images have it
         for wish, profile in _wanted(shop, run.operating_point):
             kind = wish.kind
-            circumstances = _circumstances(shop, case, images, kind, profile, made_at)
+            circumstances = _circumstances(shop, case, material, kind, profile, made_at)
             for built in _proved(shop, kind, profile, material, circumstances):
                 counts[kind] += 1
                 name = f"{sum(counts.values()):02d}-{kind}.dcm"
@@ -114,6 +121,12 @@ def _unread(
         view = view_in(header)
         missed = bool(view) and view not in read
         yield Unread(tidy(header), view, verdict.code, verdict.sentence, missed)
+
+
+def _came(images: Sequence[Instance], exam: ExamFindings, unread: Sequence[Unread]) -> set[str]:
+    """Name the views that any image shows, read or not."""
+    read = {f"{view.side}{view.projection}" for view in exam.views}
+    return read | {image.view for image in images} | {one.view for one in unread}
 
 
 def _lightbox(shop: Workshop, images: Sequence[Instance]) -> Lightbox:
@@ -158,14 +171,16 @@ def _proved(
     """Build one kind of object as a destination wants it; prove each, and that all are there."""
     exam = material.exams[profile.operating_point]
     what, names = shown(exam, profile), material.past.names_of(exam)
+    remarks = (*material.remarks, *what.remarks)
     circumstances = replace(
         circumstances,
         unread=material.unread,
-        remarks=what.remarks,
+        remarks=remarks,
         names=names,
         unshown=left_out(exam, what.exam, names),
         before=material.past.told_to(profile),
         recalled=material.past.recalled,
+        given=what.given,
     )
     maker, made = maker_for(shop, profile), []
     for built in build(
@@ -184,7 +199,7 @@ def _proved(
             material.lightbox,
             profile=profile,
             unread=material.unread,
-            remarks=what.remarks,
+            remarks=remarks,
             origin=Origin(maker, circumstances),
         )
         made.append(built.dataset)
@@ -195,19 +210,28 @@ def _proved(
 def _circumstances(
     shop: Workshop,
     case: Case,
-    images: Sequence[Instance],
+    material: Material,
     kind: str,
     profile: Profile,
     made_at: datetime,
 ) -> Circumstances:
     """Say when this is written and what it replaces; each object names its own predecessor."""
     products = shop.questions.predecessors_of(case, kind, profile.words)
-    if not products:
-        added = sum(image.case_id == case.id for image in images)
-        return Circumstances(case.round, made_at, None, added)
     former = tuple(_predecessor(shop, product) for product in products)
-    added = sum(image.case_id > products[0].case_id for image in images)
-    return Circumstances(case.round, made_at, former[0], added, former)
+    since = products[0].case_id if products else case.id - 1
+    added = {image.sop_uid for image in material.images if image.case_id > since}
+    return Circumstances(
+        case.round,
+        made_at,
+        former[0] if former else None,
+        len(added),
+        former,
+        views_added=tuple(
+            f"{view.side}{view.projection}"
+            for view in material.exams[""].views
+            if view.sop_instance_uid in added
+        ),
+    )
 
 
 def _predecessor(shop: Workshop, product: Product) -> Predecessor:

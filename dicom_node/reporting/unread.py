@@ -1,7 +1,7 @@
 """Images that came with a study and were not read: a report says so, one by one."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -33,6 +33,12 @@ def view_in(header: Dataset) -> str:
     if not facts.kind(header):
         return ""
     return facts.or_nothing(lambda one: "" if facts.stands_aside(one) else facts.name(one), header)
+
+
+def not_received(required: Sequence[str], came: Collection[str]) -> Iterator[str]:
+    """Say which of the views that a study should have came in no image, read or not."""
+    if missing := [view for view in required if view not in came]:
+        yield f"Not received: {' and '.join(missing)}."
 
 
 def not_read(unread: Sequence[Unread]) -> Iterator[str]:

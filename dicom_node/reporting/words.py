@@ -21,7 +21,7 @@ def impression(
     sentences = (
         maker.research_statement,
         reading(sources, exam),
-        *exam_score(exam),
+        *exam_score(exam, circumstances.given),
         *promised(sources, exam),
         *not_read(circumstances.unread),
         *circumstances.remarks,
@@ -151,7 +151,7 @@ def _view(source: Source) -> str:
     return source.name if score is None else f"{source.name} (score {100 * score:.1f} %)"
 
 
-def exam_score(exam: ExamFindings) -> Iterator[str]:
+def exam_score(exam: ExamFindings, given: float | None = None) -> Iterator[str]:
     """Say the score of the exam, where there is one, and what each of several gave it."""
     if exam.cancer_score is None:
         return
@@ -161,4 +161,12 @@ def exam_score(exam: ExamFindings) -> Iterator[str]:
         if member.cancer_score is not None
     ]
     members = f" ({', '.join(told)})" if several(exam) else ""
-    yield f"Cancer score of the exam: {100 * exam.cancer_score:.1f} %{members}."
+    yield f"Cancer score of the exam: {worst(exam, given)}{members}."
+
+
+def worst(exam: ExamFindings, given: float | None) -> str:
+    """Write the score of the exam, and what it was given where that is less."""
+    score = percent(exam.cancer_score)
+    if given is None:
+        return score
+    return f"{score}, the highest of its parts (as a whole it was given {percent(given)})"

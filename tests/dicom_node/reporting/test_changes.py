@@ -44,8 +44,8 @@ def test_what_is_only_not_shown_is_neither_gone_nor_new() -> None:
     before = replace(FIRST, marks=dict([one]), unshown=frozenset({"m2"}))
     now = replace(SECOND, marks=dict([other]), unshown=frozenset({"m1"}))
     assert changes(before, now) == (
-        "Since round 1: 1 finding shown that was not among the surest (LCC mass 2); "
-        "1 finding not shown that is not among the surest any more (LCC mass 1)."
+        "Since round 1: 1 finding shown that was found before, but not shown (LCC mass 2); "
+        "1 finding found again, but not shown any more (LCC mass 1)."
     )
 
 

@@ -28,6 +28,7 @@ from inference.findings import ExamFindings
 from inference.transcript import pack
 
 Opening = Callable[..., Node]
+LAST = "; those without a cancer score come last."
 PACS = {"ae_title": "PACS", "host": "localhost", "port": 104}
 
 
@@ -99,7 +100,7 @@ def test_a_report_made_again_has_the_same_uids(
     assert made[0] == made[1]
 
 
-def test_the_surest_marks_are_shown_and_the_text_says_of_how_many(
+def test_the_most_suspicious_marks_are_shown_and_the_text_says_of_how_many(
     sending: Opening, headers: list[Dataset], exam: ExamFindings
 ) -> None:
     node = sending(workstation={"max_marks": 2})
@@ -111,7 +112,7 @@ def test_the_surest_marks_are_shown_and_the_text_says_of_how_many(
             "LMLO mass 1",
         }
         for told in objects:
-            assert "Shown are the 2 surest of 5 findings." in plain_text(told)
+            assert (f"Shown are the 2 most suspicious of 5 findings{LAST}") in plain_text(told)
 
 
 def test_marks_that_are_few_enough_are_all_shown_without_a_word(
@@ -210,7 +211,12 @@ def test_no_score_is_less_than_that_of_its_parts_unless_they_are_wanted_as_given
     assert (
         "Cancer score of the left breast: 83.0 %. Cancer score of the right breast: 3.0 %."
     ) in plain_text(told)
-    assert "the exam as a whole was given 82.5 %" in plain_text(told)
+    assert (
+        "Cancer score of the exam: 83.0 %, the highest of its parts "
+        "(as a whole it was given 82.5 %)."
+    ) in plain_text(told)
+    assert plain_text(told).count("82.5 %") == 1
+    assert "Cancer score of the exam: 82.5 %." in plain_text(given)
     assert "LCC (score 83.0 %)" in plain_text(told)
     assert exam_score(given) == 82.5
     assert "as a whole" not in plain_text(given)
@@ -238,9 +244,10 @@ def test_a_presentation_state_says_that_marks_were_left_out(
 ) -> None:
     node = sending(viewer={"objects": ["presentation_state"], "max_marks": 1})
     reported(node, headers, exam)
-    shown = only(owed(node, "viewer", "presentation_state"))
-    *_, statement = shown.GraphicAnnotationSequence[0].TextObjectSequence
-    assert statement.UnformattedTextValue.endswith("Shown are the 1 surest of 5 findings.")
+    state = only(owed(node, "viewer", "presentation_state"))
+    *_, statement = state.GraphicAnnotationSequence[0].TextObjectSequence
+    assert statement.UnformattedTextValue.endswith("those without a cancer score come last.")
+    assert "Shown are the 1 most suspicious of 5 findings;" in statement.UnformattedTextValue
 
 
 def test_findings_at_another_operating_point_are_shown_and_named_alike(
@@ -298,6 +305,9 @@ def test_a_report_at_another_operating_point_replaces_the_one_that_its_destinati
         also_read_at(node, case_id, replace(seen, operating_point="quiet"))
         report(workshop(node), case_id)
     first, second = owed(node, "workstation", "measurement_report")
+    for kind in ("cad_sr", "measurement_report"):
+        said = plain_text(owed(node, "workstation", kind)[-1])
+        assert "Round 2: replaces the report of round 1; LMLO added." in said
     series = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert series.SeriesInstanceUID == first.SeriesInstanceUID

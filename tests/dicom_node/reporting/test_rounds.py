@@ -140,19 +140,19 @@ def test_a_destination_with_few_marks_is_told_of_those(
     assert names(brief).items() <= names(last(node)).items(), "one name, whoever is told"
 
 
-def test_what_a_surer_finding_drives_out_is_not_called_gone(
+def test_what_a_worse_finding_drives_out_is_not_called_gone(
     node: Node, headers: list[Dataset], exam: ExamFindings
 ) -> None:
     read(node, headers[:3], replace(exam, views=exam.views[:3]))
     views = list(exam.views)
     (first, *others) = views[3].findings
-    views[3] = replace(views[3], findings=(replace(first, score=0.99), *others))
+    views[3] = replace(views[3], findings=(replace(first, cancer_score=0.99), *others))
     read(node, headers[3:], replace(exam, views=tuple(views)))
     brief = last(node, "brief")
     assert list(names(brief)) == ["LMLO mass 1"]
     said = plain_text(brief)
     assert "1 finding new (LMLO mass 1)" in said
-    assert "1 finding not shown that is not among the surest any more (LCC mass 1)." in said
+    assert "1 finding found again, but not shown any more (LCC mass 1)" in said
     assert "gone" not in said
 
 
@@ -168,7 +168,7 @@ def test_a_recalled_round_is_no_predecessor_and_its_recall_is_told(
     assert "PredecessorDocumentsSequence" not in second
     said = plain_text(second)
     assert (
-        "Round 2; 1 image added. The result of round 1 was recalled: Rejected for Quality Reasons."
+        "Round 2; LMLO added. The result of round 1 was recalled: Rejected for Quality Reasons."
     ) in said
     assert "Since round" not in said
     assert "LCC mass 1" in names(second), "a lesion is the same, whatever was recalled"
@@ -246,6 +246,35 @@ def test_a_second_round_is_sound(
     prove(build(), headers, exam, origin=origin)
 
 
+def test_views_added_are_named_where_findings_cannot_be_compared(
+    second_round: tuple[Origin, Any], headers: list[Dataset], exam: ExamFindings
+) -> None:
+    origin, build = second_round
+    plain = {"before": None, "views_added": ("LMLO",)}
+    wanted = Origin(origin.maker, replace(origin.circumstances, **plain))
+    made = build(**plain)
+    assert "Round 2: replaces the report of round 1; LMLO added." in plain_text(made)
+    prove(made, headers, exam, origin=wanted)
+    with pytest.raises(Unsound, match=r"no text of the report says 'Round 2: .* LMLO added"):
+        prove(build(before=None), headers, exam, origin=wanted)
+    strange = {"before": None, "views_added": ("LXCC",)}
+    with pytest.raises(Unsound, match="said to add LXCC, which was not read"):
+        prove(
+            build(**strange),
+            headers,
+            exam,
+            origin=Origin(origin.maker, replace(origin.circumstances, **strange)),
+        )
+
+
+def test_images_added_that_show_no_view_are_counted(
+    second_round: tuple[Origin, Any],
+) -> None:
+    _, build = second_round
+    made = build(before=None, views_added=("LMLO",), images_added=3)
+    assert "Round 2: replaces the report of round 1; LMLO added (3 images)." in plain_text(made)
+
+
 OTHER = Predecessor(CAD, uid("other"), uid("other series"), 1, "")
 
 
@@ -314,5 +343,5 @@ def test_rounds_from_before_names_were_kept_are_not_guessed_at(
         session.execute(delete(Lesion))
     read(node, headers[3:], exam)
     said = plain_text(last(node))
-    assert "Round 2: replaces the report of round 1; 1 image added." in said
+    assert "Round 2: replaces the report of round 1; LMLO added." in said
     assert "Since round" not in said

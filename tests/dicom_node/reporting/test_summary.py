@@ -20,8 +20,9 @@ from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.naming import uid
 from dicom_node.reporting.pdf import Page, wrapped
-from dicom_node.reporting.proof import prove
+from dicom_node.reporting.proof import Unsound, prove
 from dicom_node.reporting.report import report
+from dicom_node.reporting.unread import not_received
 from inference.findings import ExamFindings, Kind
 
 WANTED = frozenset({"summary"})
@@ -193,6 +194,42 @@ def test_more_words_than_there_is_room_for_leave_room_for_the_picture(
     assert "More is said in the CAD SR." in said
     assert "1 LCC mass 1 91.3 %" in said
     assert pages(path) == 1
+
+
+def test_the_page_says_which_view_was_not_received_and_the_proof_asks_for_it(
+    headers: list[Dataset],
+    exam: ExamFindings,
+    maker: Maker,
+    first_round: Circumstances,
+    tmp_path: Path,
+) -> None:
+    (missing,) = not_received(["LCC", "RMLO", "LMLO"], {"LCC", "LMLO"})
+    made = built(headers, exam, maker, replace(first_round, remarks=(missing,)))
+    assert text(pdf(made, tmp_path)).count("Not received: RMLO.") == 1
+    silent = built(headers, exam, maker, first_round)
+    with pytest.raises(Unsound, match="does not say 'Not received: RMLO"):
+        prove(silent, headers, exam, lightbox_of(headers), remarks=(missing,))
+
+
+def test_a_long_outcome_stays_on_the_page(
+    headers: list[Dataset],
+    exam: ExamFindings,
+    maker: Maker,
+    first_round: Circumstances,
+    tmp_path: Path,
+) -> None:
+    (one,) = report(
+        headers,
+        exam,
+        maker,
+        replace(first_round, given=0.153),
+        WANTED,
+        lightbox=lightbox_of(headers),
+    )
+    said = text(pdf(one.dataset, tmp_path)).lower()
+    score = "82.5 %, the highest of its parts (as a whole it was given 15.3 %)"
+    assert f"cancer score of the exam {score}" in said
+    assert f"cancer score of the exam: {score}." in said
 
 
 def test_qpdf_would_complain(

@@ -90,3 +90,39 @@ def test_a_view_that_came_only_as_what_nobody_reads_makes_the_report_a_partial_o
     assert answer is not None
     assert code_value(answer) == codes.ANSWERS[True, True].value
     assert "Not read: RCC (I01: so). Nothing is said of RCC." in plain_text(told)
+    assert "Not received" not in plain_text(told), "it came"
+
+
+def test_a_view_that_never_came_is_named_in_every_text(
+    settled: Callable[..., Settings],
+    opened: Callable[[Settings], Node],
+    headers: list[Dataset],
+    exam: ExamFindings,
+) -> None:
+    pacs = {"name": "pacs", "ae_title": "PACS", "host": "localhost", "port": 104}
+    node = opened(settled(delivering={"destinations": [pacs]}))
+    first = kept(node, headers[:2])
+    read(node, first, replace(exam, views=exam.views[:2]))
+    report(workshop(node), first)
+    for kind in ("cad_sr", "measurement_report"):
+        for told in owed(node, "pacs", kind):
+            assert plain_text(told).count("Not received: RMLO and LMLO.") == 1
+    second = kept(node, headers[2:])
+    read(node, second, exam)
+    report(workshop(node), second)
+    assert "Not received" not in plain_text(owed(node, "pacs")[-1])
+
+
+def test_a_view_that_nobody_waits_for_is_not_missed(
+    settled: Callable[..., Settings],
+    opened: Callable[[Settings], Node],
+    headers: list[Dataset],
+    exam: ExamFindings,
+) -> None:
+    pacs = {"name": "pacs", "ae_title": "PACS", "host": "localhost", "port": 104}
+    receiving = {"required_views": ["RCC", "LCC"]}
+    node = opened(settled(delivering={"destinations": [pacs]}, receiving=receiving))
+    case_id = kept(node, headers[:2])
+    read(node, case_id, replace(exam, views=exam.views[:2]))
+    report(workshop(node), case_id)
+    assert "Not received" not in plain_text(owed(node, "pacs")[-1])
