@@ -59,7 +59,7 @@ def test_the_words_name_the_systems_their_scores_and_who_saw_each_finding(
         "Cancer score of the exam: 82.5 % (shared_trunk 70.0 %, ft_mtl 91.0 %).",
         "Looked for masses (shared_trunk, ft_mtl) and calcifications (shared_trunk).",
         f"LCC mass 1: {MASS}.",
-        f"LCC calcification 1: {CALCIFICATION}.",
+        f"LCC calcification 1: 6 calcifications in a group; {CALCIFICATION}.",
     ):
         assert sentence in words
 
