@@ -12,6 +12,9 @@ from redis_server import RedisServer, redis_server
 # Two test processes that each compute with every core are slower than with one each.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A console that is made while these are set keeps its size, and a test cannot ask for another.
+for size in ("COLUMNS", "LINES"):
+    os.environ.pop(size, None)
 
 
 @pytest.fixture(scope="session")

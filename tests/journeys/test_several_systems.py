@@ -25,7 +25,7 @@ SEED = 17  # a malignant cluster of calcifications and a benign mass
 
 
 def test_three_systems_agree_on_one_report(orthanc: OrthancServer, tmp_path: Path) -> None:
-    images = datasets(study(SEED))
+    images = datasets(study(SEED), uid_salt="several systems")
     uid = str(images[0].StudyInstanceUID)
     pacs = Pacs("pacs", orthanc.aet, orthanc.dicom_port)
     with running_node(tmp_path / "node", [pacs], bundle=NAMES) as node:
