@@ -33,6 +33,14 @@ journeys: system .venv viewers ## Run only the journeys: real sockets, servers a
 test-slow: system .venv ## Run only the tests that take minutes each
 	FOURVIEWS_NO_SKIPS=1 $(TESTS) -m slow --timeout 3600
 
+.PHONY: faults
+faults: system .venv viewers ## Keep every promise of reliability, at full length, and print the table
+	FOURVIEWS_NO_SKIPS=1 $(TESTS) $(IN_PARALLEL) --promises --timeout 3600
+
+.PHONY: trace-matrix
+trace-matrix: .venv ## List the tests of each promise
+	@$(TESTS) -q -p no:cacheprovider --trace-matrix | sed '/^no tests/d'
+
 .PHONY: check
 check: .venv ## Check style, types, import contracts, and run the quick tests
 	$(BIN)/ruff format --check

@@ -4,7 +4,7 @@ from alembic import context
 
 from dicom_node.ledger.engine import open_engine
 from dicom_node.ledger.tables import Base, Moment
-from dicom_node.settings import load_settings
+from dicom_node.settings.file import load_settings
 
 engine = context.config.attributes.get("engine")
 if engine is None:

@@ -23,7 +23,7 @@ from dicom_node.commands.recall import recall
 from dicom_node.commands.render import render
 from dicom_node.commands.rules import app as rules
 from dicom_node.errors import Busy, Misconfigured, NotYourTurn
-from dicom_node.settings import ENVIRONMENT_VARIABLE, load_settings, settings_path
+from dicom_node.settings.file import ENVIRONMENT_VARIABLE, load_settings, settings_path
 
 app = typer.Typer(
     name="dicom-node",

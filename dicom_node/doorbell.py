@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 from dicom_node.errors import Busy
 from dicom_node.life import Verb
 from dicom_node.logs import log
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 
 logger = log("doorbell")
 

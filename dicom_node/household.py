@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dicom_node.logs import log
-from dicom_node.settings import ENVIRONMENT_VARIABLE
+from dicom_node.settings.file import ENVIRONMENT_VARIABLE
 
 STOP_SECONDS = 30.0
 RESTART_SECONDS = 2.0

@@ -26,7 +26,7 @@ from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import NAME_LENGTH
 from dicom_node.life import State
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.shipped import shipped
 from dicom_node.spool import Spool
 

@@ -19,7 +19,7 @@ from dicom_node.life import ANALYZE, DELIVER, REPORT, VERBS, Verb
 from dicom_node.logs import log, set_up
 from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.telling import report_or_tell
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.wiring import CODE_VERSION, Node
 
 NEXT = {ANALYZE: REPORT, REPORT: DELIVER}

@@ -9,6 +9,8 @@ from orthanc_server import OrthancServer, orthanc_server
 from postgres_server import PostgresServer, postgres_server
 from redis_server import RedisServer, redis_server
 
+pytest_plugins = ("promises",)
+
 # Two test processes that each compute with every core are slower than with one each.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,10 +20,18 @@ for size in ("COLUMNS", "LINES"):
 
 
 @pytest.fixture(scope="session")
-def orthanc() -> Iterator[OrthancServer]:
-    """Lend the PACS of this test process; it keeps what earlier tests sent."""
+def pacs_of_this_process() -> Iterator[OrthancServer]:
+    """Run the PACS of this test process."""
     with orthanc_server() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def orthanc(pacs_of_this_process: OrthancServer) -> OrthancServer:
+    """Lend the PACS, emptied: it would keep an earlier module's object of the same UID."""
+    pacs_of_this_process.start()
+    pacs_of_this_process.clear()
+    return pacs_of_this_process
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from dicom_node.analyzing.study_rules import (
     keep_one_of_each_view,
 )
 from dicom_node.errors import Declined
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 
 CANNOT_BE_READ = "an attribute that this rule asks for has a value that cannot be read"
 

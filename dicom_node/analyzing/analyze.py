@@ -13,7 +13,7 @@ from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import NOTICE, Questions
 from dicom_node.ledger.tables import Case, Finding, Instance, ModelRun, Verdict
 from dicom_node.life import ANALYZE, State
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.spool import Spool, data_set_digest
 from inference.findings import ExamFindings
 from inference.mammogram import Exam

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from dicom_node.settings import load_settings
+from dicom_node.settings.file import load_settings
 
 SENDER = "FOURVIEWS_SEND"  # how `send` and `echo` call this node's own listener
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from dicom_node.commands.at_hand import SENDER, console
-from dicom_node.settings import Settings, load_settings
+from dicom_node.settings.file import Settings, load_settings
 
 
 def echo(

@@ -23,7 +23,8 @@ from dicom_node.ledger.outbox import (
 from dicom_node.ledger.questions import CAD_SR, NOTICE, Debt, Questions
 from dicom_node.ledger.tellings import telling
 from dicom_node.life import DELIVER, Receipt
-from dicom_node.settings import Destination, Settings
+from dicom_node.settings.delivering import Destination
+from dicom_node.settings.file import Settings
 from dicom_node.spool import Spool
 
 KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"

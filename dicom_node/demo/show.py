@@ -28,7 +28,7 @@ from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Event
 from dicom_node.life import State
 from dicom_node.reporting.marks import plain_text
-from dicom_node.settings import ENVIRONMENT_VARIABLE, Settings, load_settings
+from dicom_node.settings.file import ENVIRONMENT_VARIABLE, Settings, load_settings
 from dicom_node.shipped import shipped
 from dicom_node.specimens import described
 from dicom_node.watching.pages import story_page

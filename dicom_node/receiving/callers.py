@@ -2,7 +2,7 @@
 
 import ipaddress
 
-from dicom_node.settings import Receiving
+from dicom_node.settings.receiving import Receiving
 
 
 def refusal(receiving: Receiving, caller: str, called: str, address: str) -> tuple[int, str] | None:

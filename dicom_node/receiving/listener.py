@@ -25,7 +25,7 @@ from dicom_node.receiving.callers import refusal
 from dicom_node.receiving.contexts import contexts
 from dicom_node.receiving.incoming import IncomingFile, write_to
 from dicom_node.receiving.keep import Envelope, keep
-from dicom_node.settings import Receiving
+from dicom_node.settings.receiving import Receiving
 from dicom_node.spool import Spool
 
 SUCCESS = 0x0000

@@ -11,7 +11,7 @@ from dicom_node.errors import NotYourTurn
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.questions import Arriving, Questions
 from dicom_node.life import State
-from dicom_node.settings import Receiving
+from dicom_node.settings.receiving import Receiving
 
 
 def complete(arriving: Arriving, receiving: Receiving, at: datetime) -> str | None:

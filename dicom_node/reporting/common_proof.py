@@ -19,7 +19,7 @@ from dicom_node.reporting.profile import Profile
 from dicom_node.reporting.sources import Source
 from dicom_node.reporting.tidy import MAX_DS, PATIENT_AND_STUDY
 from dicom_node.reporting.unread import Unread
-from dicom_node.settings import RESEARCH_USE
+from dicom_node.settings.reporting import RESEARCH_USE
 from inference.findings import ExamFindings
 
 FIRST_SERIES_NUMBER = 9000

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dicom_node.settings import RESEARCH_USE, Reporting
+from dicom_node.settings.reporting import RESEARCH_USE, Reporting
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from dicom_node.reporting.profile import PLAIN, Profile
 from dicom_node.reporting.proof import NOT_THERE, Unsound, read_back
 from dicom_node.reporting.status_proof import images_faults, library_of
 from dicom_node.reporting.tidy import PATIENT_AND_STUDY
-from dicom_node.settings import RESEARCH_USE
+from dicom_node.settings.reporting import RESEARCH_USE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,8 @@ from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker, maker_of
 from dicom_node.reporting.profile import Profile, profile_of
 from dicom_node.reporting.report import Built
-from dicom_node.settings import Destination, Settings
+from dicom_node.settings.delivering import Destination
+from dicom_node.settings.file import Settings
 from dicom_node.spool import Spool
 from inference.bundle import Card
 

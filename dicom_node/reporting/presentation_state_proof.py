@@ -13,7 +13,7 @@ from dicom_node.reporting.marks import points
 from dicom_node.reporting.presentation_state import LAYER, MODALITY, anchors, presented, text_of
 from dicom_node.reporting.shown import of_a_cut
 from dicom_node.reporting.sources import Lesion, Source
-from dicom_node.settings import RESEARCH_USE
+from dicom_node.settings.reporting import RESEARCH_USE
 from inference.errors import Unreadable
 from inference.mammogram import GreyScale
 from inference.reading import grey_scale

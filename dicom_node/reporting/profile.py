@@ -15,7 +15,8 @@ from pydicom.uid import (
 )
 
 from dicom_node.reporting.codes import Dialect
-from dicom_node.settings import Destination, Geometry, Reporting, TransferSyntax
+from dicom_node.settings.delivering import Destination, Geometry, TransferSyntax
+from dicom_node.settings.reporting import Reporting
 
 TRANSFER_SYNTAXES = {
     "explicit": ExplicitVRLittleEndian,

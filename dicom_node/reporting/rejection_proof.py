@@ -23,7 +23,7 @@ from dicom_node.reporting.marks import children, is_named, name_value, named
 from dicom_node.reporting.proof import NOT_THERE, Unsound, read_back
 from dicom_node.reporting.rejection import KIND, TEMPLATE, Recalling, Rejected, words
 from dicom_node.reporting.tidy import PATIENT_AND_STUDY
-from dicom_node.settings import RESEARCH_USE
+from dicom_node.settings.reporting import RESEARCH_USE
 
 WHEN = ("ContentDate", "ContentTime")
 EVIDENCE = "CurrentRequestedProcedureEvidenceSequence"

@@ -9,7 +9,7 @@ from dicom_node.reporting.common_proof import Check, Claim, otherwise
 from dicom_node.reporting.secondary_capture import LOSSY, MAX_LT, derived, footing, heading, made_by
 from dicom_node.reporting.unread import not_read
 from dicom_node.reporting.words import exam_score, promised
-from dicom_node.settings import RESEARCH_USE
+from dicom_node.settings.reporting import RESEARCH_USE
 
 FORM = {
     "Modality": "OT",

@@ -24,7 +24,7 @@ from dicom_node.reporting.cad_sr import parameters
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.sources import Lesion, Source, edition_words
-from dicom_node.settings import Geometry
+from dicom_node.settings.delivering import Geometry
 from inference.findings import ExamFindings, Kind
 
 KIND = "segmentation"

@@ -26,7 +26,7 @@ from dicom_node.reporting.sources import Lesion, Source
 from dicom_node.reporting.status_proof import attempted
 from dicom_node.reporting.unread import not_read
 from dicom_node.reporting.words import exam_score, promised, seen_by, several
-from dicom_node.settings import RESEARCH_USE
+from dicom_node.settings.reporting import RESEARCH_USE
 from inference.findings import Finding
 
 TEMPLATES = {MammographyCADSRStorage: "4000", ComprehensiveSRStorage: "1500"}

@@ -19,7 +19,7 @@ from dicom_node.reporting.sheet import pictures
 from dicom_node.reporting.summary import ELSEWHERE, TITLE, cells_of
 from dicom_node.reporting.unread import not_read
 from dicom_node.reporting.words import exam_score, reading, scope
-from dicom_node.settings import RESEARCH_USE
+from dicom_node.settings.reporting import RESEARCH_USE
 
 FORM = {
     "Modality": "DOC",

@@ -11,7 +11,7 @@ from dicom_node.delivering.deliver import peer_of
 from dicom_node.delivering.sender import echo
 from dicom_node.doorbell import listen_for_answer
 from dicom_node.errors import Busy, Misconfigured
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node, newest_revision, revision
 
 

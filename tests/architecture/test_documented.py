@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from dicom_node.cli import app
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 
 NODE_TOML = (ROOT / "config" / "node.toml").read_text(encoding="utf-8")
 UNITS = sorted((ROOT / "deploy").glob("*.service"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pynetdicom.transport import ThreadedAssociationServer
 
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node, migrate
 
 

@@ -14,7 +14,7 @@ from small_images import file_of, mammogram
 from dicom_node import logs
 from dicom_node.analyzing.accept import rules
 from dicom_node.cli import run
-from dicom_node.settings import ENVIRONMENT_VARIABLE
+from dicom_node.settings.file import ENVIRONMENT_VARIABLE
 from dicom_node.shipped import shipped
 from inference.bundle import CARD
 from phantom.dicom import write

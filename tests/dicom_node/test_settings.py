@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.errors import Misconfigured
-from dicom_node.settings import ENVIRONMENT_VARIABLE, Settings, load_settings, settings_path
+from dicom_node.settings.file import ENVIRONMENT_VARIABLE, Settings, load_settings, settings_path
 from dicom_node.shipped import shipped
 
 Written = Callable[[str], Path]

@@ -8,7 +8,7 @@ from free_ports import free_port
 from ledger_book import Book
 
 from dicom_node.life import VERBS, State, Verb
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.tending import LONG_QUEUE, sweep_once
 from dicom_node.wiring import Node
 

@@ -21,6 +21,7 @@ from pydicom import Dataset, config, dcmread
 
 from dicom_node.analyzing.accept import judge_header, judge_study
 from dicom_node.analyzing.rules import Judged, Terms
+from dicom_node.eligibility import Accept
 from dicom_node.life import State
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.frame import encoded
@@ -31,7 +32,7 @@ from dicom_node.reporting.notice import Attempt, Ending, notice
 from dicom_node.reporting.report import KINDS, KINDS_ON_DEMAND, report
 from dicom_node.reporting.tidy import tidy
 from dicom_node.reporting.unread import Unread
-from dicom_node.settings import VIEWS, Accept
+from dicom_node.settings.receiving import VIEWS
 from inference.analyzer import SYSTEMS, open_bundle
 from inference.findings import ExamFindings
 from inference.reading import exam

@@ -18,7 +18,7 @@ from validators import dcentvfy_errors, dciodvfy_errors, dcmpschk_errors
 from dicom_node.life import State
 from dicom_node.reporting.drawing import INK
 from dicom_node.reporting.marks import marks
-from dicom_node.settings import ObjectKind
+from dicom_node.settings.delivering import ObjectKind
 from inference.findings import Kind
 from phantom.dicom import datasets, write
 from phantom.patient import Wanted

@@ -20,7 +20,7 @@ from private_process import program
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Case
 from dicom_node.life import State
-from dicom_node.settings import Settings, load_settings
+from dicom_node.settings.file import Settings, load_settings
 from dicom_node.wiring import Node
 
 PATIENCE_SECONDS = 180.0

@@ -25,7 +25,7 @@ from dicom_node.receiving.keep import Envelope, keep
 from dicom_node.reporting.marks import marks, plain_text
 from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.turn import report
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.shipped import shipped
 from dicom_node.watching.checkup import checkup
 from dicom_node.watching.pages import status_page, story_page

@@ -17,7 +17,7 @@ from dicom_node.analyzing.analyze import Desk, analyze
 from dicom_node.ledger.tables import Case
 from dicom_node.life import State
 from dicom_node.receiving.keep import Envelope, keep
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
 
 STUDY = "2.25.7"

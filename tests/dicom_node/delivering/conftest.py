@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from destinations import Destination, Posted
 
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
 
 

@@ -13,7 +13,7 @@ from dicom_node.cli import app
 from dicom_node.errors import NotYourTurn
 from dicom_node.ledger.tables import Delivery
 from dicom_node.life import State
-from dicom_node.settings import ENVIRONMENT_VARIABLE, Settings, load_settings
+from dicom_node.settings.file import ENVIRONMENT_VARIABLE, Settings, load_settings
 from dicom_node.wiring import Node
 
 Types = Callable[..., tuple[int, str]]

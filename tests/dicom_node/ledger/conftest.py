@@ -9,7 +9,7 @@ from postgres_server import PostgresServer
 from sqlalchemy import Engine, text
 
 from dicom_node.ledger.tables import Base
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node, migrate
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.tables import Base, Case, ModelRun
 from dicom_node.life import State
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node, _alembic, migrate, newest_revision, ready, revision
 
 TABLES = set(Base.metadata.tables)

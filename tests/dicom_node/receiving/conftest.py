@@ -7,7 +7,7 @@ from free_ports import free_port
 from open_listener import OpenListener
 from pynetdicom import _config, dimse_messages
 
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
 
 

@@ -10,7 +10,7 @@ from pynetdicom.sop_class import Verification
 from senders import associate, until
 
 from dicom_node.receiving.callers import refusal
-from dicom_node.settings import Receiving
+from dicom_node.settings.receiving import Receiving
 
 ECHO = [(str(Verification), "1.2.840.10008.1.2")]
 PERMANENT, TRANSIENT = 1, 2

@@ -19,7 +19,7 @@ from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Base
 from dicom_node.life import State
 from dicom_node.receiving.keep import Envelope, keep
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.spool import Spool, data_set_digest
 from dicom_node.wiring import Node, migrate
 

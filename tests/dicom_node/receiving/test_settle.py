@@ -12,7 +12,7 @@ from dicom_node.ledger.questions import Arriving
 from dicom_node.ledger.tables import Case
 from dicom_node.life import State
 from dicom_node.receiving.settle import complete, settle
-from dicom_node.settings import Receiving
+from dicom_node.settings.receiving import Receiving
 
 AT = datetime(2025, 9, 1, 12, tzinfo=UTC)
 RULES = Receiving(grace_seconds=10, quiet_seconds=60, cap_seconds=600)

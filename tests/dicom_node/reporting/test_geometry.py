@@ -17,7 +17,7 @@ from dicom_node.reporting.proof import Unsound, prove
 from dicom_node.reporting.segmentation import painted, segmentation
 from dicom_node.reporting.sources import Source, sources
 from dicom_node.reporting.tidy import tidy
-from dicom_node.settings import Geometry
+from dicom_node.settings.delivering import Geometry
 from inference.findings import ExamFindings
 
 GEOMETRIES: tuple[Geometry, ...] = ("orientation", "none", "full")

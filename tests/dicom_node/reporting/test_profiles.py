@@ -22,7 +22,9 @@ from dicom_node.reporting.marks import is_named, marks, plain_text, walk
 from dicom_node.reporting.profile import PLAIN, Profile, profile_of
 from dicom_node.reporting.shown import consistent
 from dicom_node.reporting.turn import NotReadThere, report
-from dicom_node.settings import Destination, Reporting, Settings
+from dicom_node.settings.delivering import Destination
+from dicom_node.settings.file import Settings
+from dicom_node.settings.reporting import Reporting
 from dicom_node.wiring import Node
 from inference.findings import ExamFindings
 from inference.transcript import pack

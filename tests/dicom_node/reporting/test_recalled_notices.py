@@ -15,7 +15,7 @@ from dicom_node.ledger.tellings import telling
 from dicom_node.life import ANALYZE, DELIVER, Receipt, State
 from dicom_node.reporting.recall import recall
 from dicom_node.reporting.telling import tell
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.tending import try_again
 from dicom_node.wiring import Node
 

@@ -26,7 +26,7 @@ from dicom_node.reporting.profile import PLAIN
 from dicom_node.reporting.proof import Unsound, prove
 from dicom_node.reporting.report import report
 from dicom_node.reporting.turn import report as take_the_turn
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
 from inference.findings import Box, ExamFindings, Finding, Kind
 

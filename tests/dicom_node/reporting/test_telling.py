@@ -25,7 +25,8 @@ from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.recall import recall
 from dicom_node.reporting.status_proof import library_of
 from dicom_node.reporting.telling import report_or_tell, tell
-from dicom_node.settings import VIEWS, Settings
+from dicom_node.settings.file import Settings
+from dicom_node.settings.receiving import VIEWS
 from dicom_node.wiring import Node
 from inference.findings import ExamFindings
 

@@ -21,7 +21,7 @@ from dicom_node.reporting import codes
 from dicom_node.reporting.marks import code_value, named, plain_text
 from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.turn import report
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
 from inference.findings import ExamFindings
 

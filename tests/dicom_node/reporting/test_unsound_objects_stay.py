@@ -17,7 +17,7 @@ from dicom_node.reporting.proof import Unsound
 from dicom_node.reporting.report import Order
 from dicom_node.reporting.turn import report
 from dicom_node.reporting.whole_proof import prove_whole
-from dicom_node.settings import Settings
+from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
 from inference.findings import ExamFindings
 

@@ -17,7 +17,7 @@ from dicom_node.cli import run
 from dicom_node.errors import Declined, Refused
 from dicom_node.ledger.tables import Verdict
 from dicom_node.life import ANALYZE, DELIVER, State
-from dicom_node.settings import ENVIRONMENT_VARIABLE, load_settings
+from dicom_node.settings.file import ENVIRONMENT_VARIABLE, load_settings
 from dicom_node.wiring import Node, migrate, newest_revision
 
 Ends = Callable[..., tuple[int, str, str]]

@@ -1,0 +1,1 @@
+"""Every decision an administrator may take; a module for each table of `config/node.toml`."""

@@ -1,0 +1,70 @@
+"""Where results go."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from dicom_node.settings.values import AETitle, Port, Seconds, Table
+
+Geometry = Literal["orientation", "none", "full"]
+TransferSyntax = Literal["explicit", "implicit", "deflated"]
+ObjectKind = Literal[
+    "cad_sr",
+    "measurement_report",
+    "segmentation",
+    "presentation_state",
+    "secondary_capture",
+    "summary",
+]
+USUAL_OBJECTS: tuple[ObjectKind, ...] = ("cad_sr", "measurement_report", "segmentation")
+
+
+class Destination(Table):
+    """Where results go."""
+
+    name: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.-]+$")]
+    ae_title: AETitle | None = None
+    host: str | None = None
+    port: Port | None = None
+    return_to_sender: bool = False
+    calling_ae_title: AETitle | None = None
+    objects: tuple[ObjectKind, ...] = USUAL_OBJECTS
+    role: Literal["archive", "workstation"] = "archive"
+    max_marks: Annotated[int, Field(ge=0)] = 0
+    operating_point: str = ""
+    scores: Literal["maximum", "as-given"] = "maximum"
+    codes: Literal["SCT", "SRT"] = "SCT"
+    short_meanings: bool = False
+    two_view: bool = False
+    geometry: Geometry = "orientation"
+    transfer_syntax: TransferSyntax = "explicit"
+    manufacturer: Annotated[str, Field(max_length=64)] = ""
+    model: Annotated[str, Field(max_length=64)] = ""
+    timeout_seconds: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        given = [key for key in ("ae_title", "host", "port") if getattr(self, key) is not None]
+        if self.return_to_sender and given:
+            raise ValueError(f"return_to_sender finds its own way: remove {', '.join(given)}")
+        if not self.return_to_sender and len(given) < 3:  # noqa: PLR2004 - the three above
+            raise ValueError("a destination needs ae_title, host and port, or return_to_sender")
+        return self
+
+
+class Delivering(Table):
+    """Who gets the results, and how patiently."""
+
+    retry_seconds: tuple[Seconds, ...] = (30.0, 120.0, 600.0, 1800.0, 3600.0)
+    give_up_hours: Seconds = 72.0
+    destinations: tuple[Destination, ...] = ()
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        names = [destination.name for destination in self.destinations]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"each destination needs a name of its own; twice: {', '.join(twice)}")
+        if not self.retry_seconds:
+            raise ValueError("retry_seconds needs at least one waiting time")
+        return self

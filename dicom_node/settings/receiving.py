@@ -1,0 +1,42 @@
+"""How images come in."""
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from dicom_node.settings.values import AETitle, Network, Port, Seconds, Table
+
+View = Literal["LCC", "RCC", "LMLO", "RMLO"]
+VIEWS: tuple[View, ...] = get_args(View)
+
+
+class Caller(Table):
+    """Who may send."""
+
+    ae_title: AETitle
+    addresses: tuple[Network, ...] = ()
+    return_port: Port = 104
+
+
+class Receiving(Table):
+    """How images come in, and when a study is complete."""
+
+    ae_title: AETitle = "FOURVIEWS"
+    address: str = "127.0.0.1"
+    port: Port = 11112
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 25
+    idle_seconds: Seconds = 60.0
+    reserve_megabytes: Annotated[int, Field(ge=0)] = 5000
+    max_object_megabytes: Annotated[int, Field(ge=1)] = 2048
+    any_caller: bool = False
+    callers: tuple[Caller, ...] = ()
+    required_views: tuple[View, ...] = ("RCC", "LCC", "RMLO", "LMLO")
+    grace_seconds: Annotated[float, Field(ge=0)] = 10.0
+    quiet_seconds: Seconds = 60.0
+    cap_seconds: Seconds = 1800.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.grace_seconds <= self.quiet_seconds <= self.cap_seconds:
+            raise ValueError("wanted: grace_seconds <= quiet_seconds <= cap_seconds")
+        return self
