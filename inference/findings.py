@@ -34,6 +34,19 @@ class Box:
         """Return (column, row) of the middle."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
+    @property
+    def area(self) -> float:
+        """Return how many pixels it covers."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+    def overlap(self, other: "Box") -> float:
+        """Return the intersection over the union of two boxes."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.bottom, other.bottom) - max(self.top, other.top)
+        if width <= 0 or height <= 0:
+            return 0.0
+        return width * height / (self.area + other.area - width * height)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:

@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicom_node.reporting import naming
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.naming import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
@@ -47,6 +48,28 @@ def series_description(words: str, round_: int) -> str:
     """Describe a series in a viewer's list."""
     again = f" (round {round_})" if round_ > 1 else ""
     return f"AI {words}, research use only{again}"
+
+
+def begun(
+    names: tuple[str, str, int, str],
+    sop_class_uid: str,
+    series: tuple[int, str],
+    source: Dataset,
+    maker: Maker,
+    circumstances: Circumstances,
+) -> Dataset:
+    """Begin an object that stands alone in its series: named, signed, of that patient and study."""
+    target = Dataset()
+    target.SOPClassUID = sop_class_uid
+    target.SOPInstanceUID = naming.instance_uid(*names)
+    copy_patient_and_study(source, target)
+    sign(target, maker)
+    number, words = series
+    target.SeriesInstanceUID = naming.series_uid(*names)
+    target.SeriesNumber = series_number(number, circumstances.round)
+    target.SeriesDescription = series_description(words, circumstances.round)
+    target.InstanceNumber = circumstances.round
+    return target
 
 
 def copy_patient_and_study(source: Dataset, target: Dataset) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from dicom_node.reporting import codes, drawing, frame, naming, sheet
+from dicom_node.reporting import codes, drawing, frame, sheet
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.labels import MARKING, outcome
 from dicom_node.reporting.lightbox import Lightbox
@@ -42,15 +42,8 @@ def secondary_capture(
         circumstances.round,
         edition_words(exam, circumstances.edition),
     )
-    dataset = Dataset()
-    dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.SOPInstanceUID = naming.instance_uid(*names)
-    frame.copy_patient_and_study(first, dataset)
-    frame.sign(dataset, maker)
-    dataset.SeriesInstanceUID = naming.series_uid(*names)
-    dataset.SeriesNumber = frame.series_number(frame.SECONDARY_CAPTURE_NUMBER, circumstances.round)
-    dataset.SeriesDescription = frame.series_description("picture", circumstances.round)
-    dataset.InstanceNumber = circumstances.round
+    series = (frame.SECONDARY_CAPTURE_NUMBER, "picture")
+    dataset = frame.begun(names, SecondaryCaptureImageStorage, series, first, maker, circumstances)
     dataset.update(derived(sources))
     said = impression(sources, exam, maker, circumstances)[:MAX_LT]
     dataset.ImageComments = said

@@ -10,7 +10,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
-from dicom_node.reporting import codes, frame, naming, pdf, sheet
+from dicom_node.reporting import codes, frame, pdf, sheet
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.labels import MARKING, finders, outcome, percent, ranked
 from dicom_node.reporting.lightbox import Lightbox, halved
@@ -48,15 +48,8 @@ def summary(
         circumstances.round,
         edition_words(exam, circumstances.edition),
     )
-    dataset = Dataset()
-    dataset.SOPClassUID = EncapsulatedPDFStorage
-    dataset.SOPInstanceUID = naming.instance_uid(*names)
-    frame.copy_patient_and_study(first, dataset)
-    frame.sign(dataset, maker)
-    dataset.SeriesInstanceUID = naming.series_uid(*names)
-    dataset.SeriesNumber = frame.series_number(frame.SUMMARY_NUMBER, circumstances.round)
-    dataset.SeriesDescription = frame.series_description("summary", circumstances.round)
-    dataset.InstanceNumber = circumstances.round
+    series = (frame.SUMMARY_NUMBER, "summary")
+    dataset = frame.begun(names, EncapsulatedPDFStorage, series, first, maker, circumstances)
     dataset.update(described(sources))
     frame.name_predecessor(dataset, circumstances)
     content = written(sources, exam, maker, circumstances, drawn(sources, lightbox))

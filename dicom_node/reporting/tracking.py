@@ -112,19 +112,5 @@ def _seen_again(found: Sequence[Spot], known: Sequence[Known]) -> dict[Spot, Kno
 
 def _near(one: Box, other: Box) -> float:
     """Return how much two boxes share; nothing where that is too little for one lesion."""
-    share = overlap(one, other)
+    share = one.overlap(other)
     return share if share >= SAME_PLACE else 0.0
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Return the intersection over the union."""
-    width = min(one.right, other.right) - max(one.left, other.left)
-    height = min(one.bottom, other.bottom) - max(one.top, other.top)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (_area(one) + _area(other) - shared)
-
-
-def _area(box: Box) -> float:
-    return (box.right - box.left) * (box.bottom - box.top)

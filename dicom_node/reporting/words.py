@@ -116,7 +116,7 @@ def seen_by(lesion: Lesion, exam: ExamFindings) -> str:
     """Say how many of those who look for its kind marked a lesion, and how sure each is of it."""
     finding = lesion.finding
     scores = zip(finding.systems, finding.scores, strict=True)
-    named = ", ".join(f"{name} {100 * score:.1f} %" for name, score in scores)
+    named = ", ".join(f"{name} {percent(score)}" for name, score in scores)
     asked = f"{len(seekers(finding.kind, exam))} that look for {PLURALS[finding.kind]}"
     return f"marked by {len(finding.systems)} of {asked} ({named})"
 
@@ -148,7 +148,7 @@ def _who(exam: ExamFindings) -> str:
 
 def _view(source: Source) -> str:
     score = source.view.cancer_score
-    return source.name if score is None else f"{source.name} (score {100 * score:.1f} %)"
+    return source.name if score is None else f"{source.name} (score {percent(score)})"
 
 
 def exam_score(exam: ExamFindings, given: float | None = None) -> Iterator[str]:
@@ -156,7 +156,7 @@ def exam_score(exam: ExamFindings, given: float | None = None) -> Iterator[str]:
     if exam.cancer_score is None:
         return
     told = [
-        f"{member.name} {100 * member.cancer_score:.1f} %"
+        f"{member.name} {percent(member.cancer_score)}"
         for member in exam.members
         if member.cancer_score is not None
     ]

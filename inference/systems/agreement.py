@@ -108,7 +108,7 @@ def joined(seen: Sequence[Sequence[Finding]], names: Sequence[str]) -> tuple[Fin
         fitting = [lesion for lesion in lesions if _fits(one, lesion)]
         if fitting:
             box = one.finding.box
-            max(fitting, key=lambda lesion: overlap(_mean_box(lesion), box)).append(one)
+            max(fitting, key=lambda lesion: _mean_box(lesion).overlap(box)).append(one)
         else:
             lesions.append([one])
     return tuple(_finding(lesion, names) for lesion in lesions)
@@ -119,16 +119,7 @@ def same_place(one: Box, other: Box) -> bool:
 
     A network that segments draws a tighter box than one that detects, so overlap is not enough.
     """
-    return overlap(one, other) > OVERLAP or _holds(one, other) or _holds(other, one)
-
-
-def overlap(one: Box, other: Box) -> float:
-    """Return the intersection over the union of two boxes."""
-    width = min(one.right, other.right) - max(one.left, other.left)
-    height = min(one.bottom, other.bottom) - max(one.top, other.top)
-    if width <= 0 or height <= 0:
-        return 0.0
-    return width * height / (_area(one) + _area(other) - width * height)
+    return one.overlap(other) > OVERLAP or _holds(one, other) or _holds(other, one)
 
 
 def voted(masks: Sequence[Mask]) -> Mask:
@@ -204,7 +195,3 @@ def _mean_box(lesion: Sequence[Sighting]) -> Box:
 def _holds(one: Box, other: Box) -> bool:
     column, row = other.center
     return one.left <= column < one.right and one.top <= row < one.bottom
-
-
-def _area(box: Box) -> float:
-    return (box.right - box.left) * (box.bottom - box.top)

@@ -16,7 +16,6 @@ from inference.systems.agreement import (
     agreed,
     apart,
     joined,
-    overlap,
     same_place,
     together,
     voted,
@@ -131,12 +130,12 @@ def test_a_finding_goes_to_the_lesion_that_it_shares_most_with() -> None:
 
 def test_a_tight_box_inside_a_wide_one_is_the_same_place() -> None:
     wide, tight = Box(0, 0, 100, 100), Box(40, 40, 60, 60)
-    assert overlap(wide, tight) == pytest.approx(0.04)
+    assert wide.overlap(tight) == pytest.approx(0.04)
     assert same_place(wide, tight)
     assert same_place(tight, wide)
     assert not same_place(Box(0, 0, 10, 10), Box(8, 0, 18, 10))
     assert same_place(Box(0, 0, 10, 10), Box(4, 0, 14, 10))
-    assert overlap(wide, Box(100, 0, 120, 20)) == 0.0
+    assert wide.overlap(Box(100, 0, 120, 20)) == 0.0
 
 
 def test_two_masks_are_their_union_and_of_three_two_must_hold_a_pixel() -> None:

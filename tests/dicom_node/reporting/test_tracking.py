@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dicom_node.reporting.tracking import SAME_PLACE, Known, Name, Spot, named, overlap, spots
+from dicom_node.reporting.tracking import SAME_PLACE, Known, Name, Spot, named, spots
 from inference.findings import Box, ExamFindings, Finding, Kind, ViewFindings
 from inference.mammogram import Projection, Side
 
@@ -119,15 +119,15 @@ def test_over_any_rounds_names_and_uids_are_one_to_one(history: list[list[Box]])
         for spot, name in names.items():
             assert uid_of.setdefault(name.words, str(name.uid)) == name.uid
             before = next((one for one in known if one.name == name), None)
-            assert before is None or overlap(before.box, spot.box) >= SAME_PLACE
+            assert before is None or before.box.overlap(spot.box) >= SAME_PLACE
         known = told(what, known)
     assert len(set(uid_of.values())) == len(uid_of)
 
 
 @given(boxes, boxes)
 def test_overlap_is_a_share_and_the_same_from_both_sides(one: Box, other: Box) -> None:
-    assert 0 <= overlap(one, other) == overlap(other, one) <= 1
-    assert overlap(one, one) == 1
+    assert 0 <= one.overlap(other) == other.overlap(one) <= 1
+    assert one.overlap(one) == 1
 
 
 def test_names_follow_from_what_they_name() -> None:
