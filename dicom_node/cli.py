@@ -177,6 +177,7 @@ def check(*, as_json: JSON = False) -> None:
     if as_json:
         told = [
             {"question": one.question, "good": one.good, "sentence": one.sentence}
+            | ({"warning": True} if one.warning else {})
             for one in answers
         ]
         typer.echo(json.dumps({"settings": str(path), "answers": told}, indent=1))
@@ -184,6 +185,7 @@ def check(*, as_json: JSON = False) -> None:
         say(f"[green]✓[/] the settings can be read  {path}")
         for one in answers:
             mark = "[green]✓[/]" if one.good else "[red]✗[/]"
+            mark = "[yellow]![/]" if one.warning else mark
             say(f"{mark} {one.question}  {escape(one.sentence)}")
     raise typer.Exit(0 if all(one.good for one in answers) else 1)
 

@@ -18,7 +18,7 @@ logger = log("doorbell")
 
 def queue(settings: Settings) -> Celery:
     """Connect to the doorbell: Redis where the settings name one, else a folder."""
-    app = Celery("fourviews", broker=settings.node.broker or "filesystem://")
+    app = Celery("fourviews", broker=settings.broker_url or "filesystem://")
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",
@@ -39,7 +39,7 @@ def queue(settings: Settings) -> Celery:
 
 
 def _transport(settings: Settings) -> dict[str, Any]:
-    if settings.node.broker:
+    if settings.broker_url:
         return {
             "socket_timeout": 5,
             "socket_connect_timeout": 3,
@@ -87,7 +87,7 @@ class Bell:
 
 def listen_for_answer(settings: Settings) -> str:
     """Say that the broker answers, or raise Busy with the reason."""
-    if not settings.node.broker:
+    if not settings.broker_url:
         return f"it is the folder {settings.data / 'queue'}; no server needed"
     connection = queue(settings).connection_for_write()
     try:

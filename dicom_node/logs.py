@@ -11,7 +11,7 @@ from typing import Literal
 
 import structlog
 
-_SILENT = ("pydicom", "pynetdicom", "highdicom", "PIL")
+_SILENT = ("pydicom", "pynetdicom", "highdicom", "PIL", "pylibjpeg")
 _QUIET = ("alembic", "celery", "kombu", "amqp", "redis")  # their troubles alone
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from dicom_node.errors import Busy, Misconfigured
-from dicom_node.ledger.engine import open_engine
+from dicom_node.ledger.engine import open_engine, shown, without_secrets
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import NAME_LENGTH
@@ -53,8 +53,9 @@ class Node:
             raise Misconfigured([f"node.data: {data}: {trouble.strerror}"]) from trouble
         try:
             return open_engine(self.settings.database_url)
-        except (ArgumentError, ImportError) as fault:
-            raise Misconfigured([f"node.database: names no database: {fault}"]) from fault
+        except (ArgumentError, ImportError, ValueError):  # they quote the address, password and all
+            sentence = "node.database: names no database; see the example in node.toml"
+            raise Misconfigured([sentence]) from None
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -185,8 +186,8 @@ def ready(node: Node) -> Node:
     try:
         have = revision(node)
     except SQLAlchemyError as trouble:
-        where = node.engine.url.render_as_string(hide_password=True)
-        sentence = f"node.database: {where} cannot be opened: {trouble}"
+        why = without_secrets(node.engine.url, str(trouble))
+        sentence = f"node.database: {shown(node.engine.url)} cannot be opened: {why}"
         if isinstance(trouble, OperationalError) and node.engine.dialect.name != "sqlite":
             raise Busy(sentence) from trouble  # a server that starts later than the node
         raise Misconfigured([sentence]) from trouble

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 
 def open_engine(url: str) -> Engine:
@@ -17,6 +17,18 @@ def open_engine(url: str) -> Engine:
     event.listen(engine, "connect", _promise)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def shown(url: URL) -> str:
+    """Write a database's address without its password, wherever that may stand in it."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def without_secrets(url: URL, words: str) -> str:
+    """Take the password out of what a driver says."""
+    for secret in (url.password, url.query.get("password")):
+        words = words.replace(str(secret), "***") if secret else words
+    return words
 
 
 def _promise(connection: Any, record: object) -> None:  # noqa: ANN401 - whatever the driver gives

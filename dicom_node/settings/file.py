@@ -1,42 +1,32 @@
 """The whole file of settings: `config/node.toml` holds the same fields with their defaults."""
 
-import difflib
 import hashlib
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_origin
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
 from dicom_node.errors import Misconfigured
 from dicom_node.settings.analyzing import Analyzing
 from dicom_node.settings.delivering import Delivering
 from dicom_node.settings.receiving import Receiving
 from dicom_node.settings.reporting import Reporting
-from dicom_node.settings.values import Seconds, Secret, Table
+from dicom_node.settings.secrets import Broker, Secret
+from dicom_node.settings.values import Seconds, Table
+from dicom_node.settings.words import sentences
 from dicom_node.shipped import shipped
 
 ENVIRONMENT_VARIABLE = "FOURVIEWS_CONFIG"
-MAY_BE_SECRET = {"node.database", "node.broker"}
-
-
-def _broker(value: str) -> str:
-    """Take an address of Redis; Celery would read other words as brokers that are not tried."""
-    if value and not value.startswith(("redis://", "rediss://", "redis+socket://")):
-        raise ValueError("wanted: redis://host:6379/0, or nothing for a folder as the queue")
-    return value
-
-
-Broker = Annotated[Secret, AfterValidator(_broker)]
 
 
 class NodeTable(Table):
     """Where the node keeps things."""
 
     data: Path = Path("var")
-    database: Secret = ""
-    broker: Broker = ""
+    database: Secret = SecretStr("")
+    broker: Broker = SecretStr("")
     log_format: Literal["plain", "json"] = "plain"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -66,7 +56,13 @@ class Settings(Table):
     @property
     def database_url(self) -> str:
         """Return where the ledger is."""
-        return self.node.database or f"sqlite:///{self.data / 'ledger.sqlite'}"
+        named = self.node.database.get_secret_value()
+        return named or f"sqlite:///{self.data / 'ledger.sqlite'}"
+
+    @property
+    def broker_url(self) -> str:
+        """Return where the doorbell is; empty for a folder."""
+        return self.node.broker.get_secret_value()
 
     @property
     def bundle_folders(self) -> tuple[Path, ...]:
@@ -107,43 +103,4 @@ def load_settings(given: Path | None = None) -> Settings:
     try:
         return Settings.model_validate(table)
     except ValidationError as faults:
-        raise Misconfigured(_sentences(path, faults)) from faults
-
-
-def _sentences(path: Path, faults: ValidationError) -> list[str]:
-    """Write each fault as `file: key.path: what is wrong`."""
-    sentences = []
-    for fault in faults.errors(include_url=False):
-        key = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "extra_forbidden":
-            sentences.append(f"{path}: {key}: there is no such key{_meant(fault['loc'])}")
-        elif fault["type"] == "missing":
-            sentences.append(f"{path}: {key}: is missing")
-        else:
-            said = fault["msg"].removeprefix("Value error, ")
-            said = said[:1].lower() + said[1:]
-            simple = isinstance(fault["input"], str | int | float)  # a list may hold a secret
-            simple = simple and key not in MAY_BE_SECRET
-            shown = f" (it is {fault['input']!r})" if simple else ""
-            sentences.append(f"{path}: {key}: {said}{shown}")
-    return sentences
-
-
-def _meant(where: tuple[str | int, ...]) -> str:
-    """Guess which key was meant."""
-    model: type[BaseModel] = Settings
-    for part in where[:-1]:
-        if isinstance(part, int):
-            continue
-        found = _model_in(model.model_fields[part].annotation)
-        if found is None:
-            return ""
-        model = found
-    close = difflib.get_close_matches(str(where[-1]), list(model.model_fields), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and get_origin(annotation) is None:
-        return annotation if issubclass(annotation, BaseModel) else None
-    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
+        raise Misconfigured(sentences(path, Settings, faults)) from None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -11,8 +12,13 @@ from dicom_node.delivering.deliver import peer_of
 from dicom_node.delivering.sender import echo
 from dicom_node.doorbell import listen_for_answer
 from dicom_node.errors import Busy, Misconfigured
+from dicom_node.ledger.engine import shown, without_secrets
 from dicom_node.settings.file import Settings
+from dicom_node.settings.secrets import is_loopback
 from dicom_node.wiring import Node, newest_revision, revision
+
+WARNING = "warning: "
+ENCRYPTED = {"require", "verify-ca", "verify-full"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +28,18 @@ class Answer:
     question: str
     good: bool
     sentence: str
+    warning: bool = False  # good enough to run, and still to be thought about
 
 
 def checkup(node: Node) -> Iterator[Answer]:
     """Ask everything, one after the other."""
     for question, ask in QUESTIONS.items():
         try:
-            yield Answer(question, True, ask(node))
-        except (Misconfigured, Busy, OSError, SQLAlchemyError) as trouble:
+            sentence = ask(node)
+            yield Answer(question, True, sentence, sentence.startswith(WARNING))
+        except SQLAlchemyError as trouble:
+            yield Answer(question, False, without_secrets(node.engine.url, str(trouble)))
+        except (Misconfigured, Busy, OSError) as trouble:
             yield Answer(question, False, str(trouble))
     for destination in node.settings.delivering.destinations:
         yield _destination(node.settings, destination.name)
@@ -66,7 +76,7 @@ def _data(node: Node) -> str:
 
 def _ledger(node: Node) -> str:
     have, want = revision(node), newest_revision(node)
-    where = node.engine.url.render_as_string(hide_password=True)
+    where = shown(node.engine.url)
     if have is None:
         return f"{where} is empty; the first start makes its tables (revision {want})"
     if have != want:
@@ -74,6 +84,25 @@ def _ledger(node: Node) -> str:
             [f"{where} is at revision {have}, not {want}: run `dicom-node migrate`"]
         )
     return f"{where} is at revision {have}"
+
+
+def _road(node: Node) -> str:
+    """See that what goes to a server beyond this machine is encrypted."""
+    database, broker = node.engine.url, node.settings.broker_url
+    bare = []
+    if database.get_backend_name() == "postgresql":
+        hosts = str(database.host or database.query.get("host") or "localhost").split(",")
+        here = all(host.startswith("/") or is_loopback(host) for host in hosts)
+        if not here and database.query.get("sslmode") not in ENCRYPTED:
+            bare.append("node.database: add ?sslmode=verify-full to it")
+    for one in broker.split(";"):
+        if one.startswith("redis://") and not is_loopback(urlsplit(one).hostname or "localhost"):
+            bare.append("node.broker: write rediss:// for Redis over TLS")
+        if "ssl_cert_reqs=none" in one.lower():
+            bare.append("node.broker: without ssl_cert_reqs=none it knows whom it talks to")
+    if bare:
+        return f"{WARNING}the way there can be listened to; {'; '.join(bare)}"
+    return "nothing leaves this machine in the clear"
 
 
 def _bell(node: Node) -> str:
@@ -126,6 +155,7 @@ QUESTIONS: dict[str, Callable[[Node], str]] = {
     "are the packages ours?": _packages,
     "can data be kept?": _data,
     "is the ledger up to date?": _ledger,
+    "are the ways to ledger and bell private?": _road,
     "does the bell ring?": _bell,
     "is the bundle sound?": _bundle,
     "who may send?": _callers,

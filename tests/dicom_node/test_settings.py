@@ -174,12 +174,13 @@ def test_secrets_come_from_the_environment_or_a_file(
     written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LEDGER_URL", "postgresql+psycopg://u:rosebud@db/x")
+    (tmp_path / "broker").touch(mode=0o600)
     (tmp_path / "broker").write_text("redis://:xanadu@db/0\n")
     settings = load_settings(
         written(f'[node]\ndatabase = "env:LEDGER_URL"\nbroker = "file:{tmp_path}/broker"')
     )
     assert settings.database_url == "postgresql+psycopg://u:rosebud@db/x"
-    assert settings.node.broker == "redis://:xanadu@db/0"
+    assert settings.broker_url == "redis://:xanadu@db/0"
 
 
 def test_a_secret_that_is_not_there_is_named(written: Written, tmp_path: Path) -> None:
@@ -209,7 +210,7 @@ def test_the_ledger_lies_in_the_data_folder_unless_told_otherwise(tmp_path: Path
 
 def test_settings_are_named_by_what_shapes_results_not_by_where_things_lie() -> None:
     plain = Settings()
-    elsewhere = Settings.model_validate({"node": {"data": "/elsewhere", "broker": "redis://x"}})
+    elsewhere = Settings.model_validate({"node": {"data": "/elsewhere", "broker": "redis://:y@x"}})
     other = Settings.model_validate({"analyzing": {"operating_point": "sensitive"}})
     assert plain.digest == elsewhere.digest != other.digest
 
