@@ -51,8 +51,8 @@ class Training(_Table):
 class Calibration(_Table):
     """Platt's line on the network's logit: probability = sigmoid(slope * logit + intercept)."""
 
-    slope: float = Field(gt=0)
-    intercept: float
+    slope: float = Field(gt=0, allow_inf_nan=False)
+    intercept: float = Field(allow_inf_nan=False)
 
     def logit(self, raw: float) -> float:
         """Return the calibrated logit."""

@@ -71,6 +71,7 @@ def exam(study_instance_uid: str, datasets: Iterable[Dataset]) -> Exam:
     return Exam(study_instance_uid, tuple(read(dataset) for dataset in datasets))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # looked for below
 def grey_scale(dataset: Dataset, pixels: NDArray[np.integer]) -> GreyScale:
     """Tabulate what the header says about grey, for every stored value that can occur."""
     first, last = _stored_range(dataset)
@@ -80,6 +81,8 @@ def grey_scale(dataset: Dataset, pixels: NDArray[np.integer]) -> GreyScale:
         raise Unreadable(
             f"the modality transformation cannot be applied ({type(fault).__name__})"
         ) from fault
+    if not np.isfinite(values).all():
+        raise Unreadable("the modality transformation gives grey values that are no numbers")
     grey = _voi_lut(dataset, values)
     window = None if grey is not None else _window(dataset)
     if window is not None:
@@ -99,6 +102,8 @@ def grey_scale(dataset: Dataset, pixels: NDArray[np.integer]) -> GreyScale:
         grey = np.clip((bright - low) / (high - low), 0.0, 1.0)
     elif inverse:
         grey = 1.0 - grey
+    if not np.isfinite(grey).all():
+        raise Unreadable("the window gives grey values that are no numbers")
     return GreyScale(first, grey.astype(np.float32), assumed)
 
 
@@ -167,6 +172,8 @@ def _voi_lut(dataset: Dataset, values: NDArray[np.generic]) -> Curve | None:
 def _window(dataset: Dataset) -> Callable[[Curve], Curve] | None:
     """Return the first window as a function onto 0 to 1; None where there is no usable one."""
     center, width = _number(dataset, "WindowCenter"), _number(dataset, "WindowWidth")
+    if not all(math.isfinite(number) for number in (center, width) if number is not None):
+        raise Unreadable("WindowCenter or WindowWidth is NaN or infinite")
     if center is None or width is None or width <= 0:
         return None
     function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
@@ -186,15 +193,14 @@ def _ramp(x: Curve, center: float, width: float) -> Curve:
 
 
 def _number(dataset: Dataset, keyword: str) -> float | None:
-    """Return the first value of an attribute if it is a finite number."""
+    """Return the first value of an attribute if it is a number, and be it NaN."""
     value = dataset.get(keyword)
     if isinstance(value, str) or not isinstance(value, Iterable):
         value = (value,)
     try:
-        number = float(next(iter(value)))
+        return float(next(iter(value)))
     except (StopIteration, TypeError, ValueError):
         return None
-    return number if math.isfinite(number) else None
 
 
 def _breast_range(bright: Curve) -> tuple[float, float]:

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from inference.bundle import Calibration
 from inference.errors import BadBundle
-from inference.findings import Finding, Kind, ViewFindings
-from inference.mammogram import Exam, Side
+from inference.findings import Finding, Kind, Mask, ViewFindings
+from inference.mammogram import Exam, Mammogram, Side
 from inference.preparing.nipple import nipple
 from inference.preparing.prepare import Preparation, PreparedView, prepare
 
@@ -68,6 +69,7 @@ class ViewByView:
         for view in exam.views:
             seen = self.reader.read([prepare(view, how) for how in self.reader.preparations])
             logit = self.calibrated(seen)
+            sound(seen, logit, view)
             logits.append(logit)
             views.append(
                 ViewFindings(
@@ -88,6 +90,47 @@ class ViewByView:
         if self.calibration is None:
             raise BadBundle("the system judges cancer, but its card has no calibration")
         return self.calibration.logit(seen.cancer)
+
+
+def sound(seen: Seen, logit: float | None, view: Mammogram) -> None:
+    """Let no answer pass that is none: the one gate between what a system says and what is told.
+
+    It stands before every threshold. NaN is below none of them and above none, so behind one a
+    lesion of score NaN would be no lesion, and nobody would know.
+    """
+    for judged in (seen.cancer, logit):
+        if judged is not None and not math.isfinite(judged):
+            raise BadBundle(f"the cancer score of {view.name} is no number")
+    for found in seen.findings:
+        fault = _unsound(found, *view.pixels.shape)
+        if fault:
+            raise BadBundle(f"a {found.kind} in {view.name}: {fault}")
+
+
+def _unsound(found: Finding, rows: int, columns: int) -> str:
+    """Say what of a finding cannot be, if anything."""
+    judged = [score for score in (found.cancer_score, found.uncertainty) if score is not None]
+    likely = [found.score, found.cancer_score or 0.0]
+    box = found.box
+    wrong = {
+        "a score is no number": not all(map(math.isfinite, [*likely, *judged, *found.scores])),
+        "a score is no probability": not all(0 <= score <= 1 for score in likely),
+        "a side of its box is no number": not all(
+            map(math.isfinite, (box.left, box.top, box.right, box.bottom))
+        ),
+        "its box holds no pixel": not (box.left < box.right and box.top < box.bottom),
+        "its mask marks nothing of the image": not _marks(found.mask, rows, columns),
+    }
+    return next((sentence for sentence, is_so in wrong.items() if is_so), "")
+
+
+def _marks(mask: Mask | None, rows: int, columns: int) -> bool:
+    """Say whether a mask, where there is one, marks pixels of an image of this size."""
+    if mask is None:
+        return True
+    height, width = mask.pixels.shape
+    lies_on_it = 0 <= mask.left <= columns - width and 0 <= mask.top <= rows - height
+    return lies_on_it and mask.pixels.dtype == np.bool_ and bool(mask.pixels.any())
 
 
 def surest_first(findings: Sequence[Finding], least_score: float) -> tuple[Finding, ...]:

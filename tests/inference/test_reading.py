@@ -189,7 +189,7 @@ def breast(dark: int, bright: int) -> NDArray[np.uint16]:
     return pixels
 
 
-@pytest.mark.parametrize("width", [None, "", 0, -5, float("nan")])
+@pytest.mark.parametrize("width", [None, "", 0, -5])
 def test_without_a_usable_window_one_is_made_of_the_breast(width: float | str | None) -> None:
     dataset = image(breast(100, 3000))
     if width is None:
