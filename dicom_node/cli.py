@@ -17,6 +17,7 @@ import typer
 from rich.markup import escape
 
 from dicom_node.commands.at_hand import JSON, console, open_node, say
+from dicom_node.commands.balance import balance
 from dicom_node.commands.peers import echo, send
 from dicom_node.commands.phantom import phantom
 from dicom_node.commands.recall import recall
@@ -227,6 +228,8 @@ def trace(
         for one in told:
             story_page(console, one)
 
+
+app.command()(balance)
 
 # --- acting -------------------------------------------------------------------------------------
 

@@ -1,0 +1,99 @@
+"""Is everything there? The ledger against itself, and the spool against the ledger."""
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dicom_node.errors import told
+from dicom_node.ledger.accounts import Account, Kept, books
+from dicom_node.spool import Spool, data_set_digest, digest_of
+from dicom_node.wiring import Node
+
+JUST_NOW_SECONDS = 60.0  # a younger file may be one whose row is being written
+_OF_A_TURN = re.compile(r"cases/(\d+)/")
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What came in and where it is, and a sentence for each thing that does not fit."""
+
+    accounts: tuple[Account, ...]
+    files: int
+    left_over: int  # drafts of turns that were lost: harmless, and nobody's
+    discrepancies: tuple[str, ...]
+
+    def told(self) -> dict[str, Any]:
+        """Tell it in plain values."""
+        return {
+            "balanced": not self.discrepancies,
+            **{one.name: {one.total_is: one.total, **one.parts} for one in self.accounts},
+            "files": self.files,
+            "left_over": self.left_over,
+            "discrepancies": list(self.discrepancies),
+        }
+
+
+def balance(node: Node, *, deep: bool) -> Balance:
+    """Close the books and look at every file; `deep` reads each one whole."""
+    there = set(_names_in(node.spool))  # before the rows are read: what comes later has its row
+    closed = books(node.engine)
+    named = {kept.path for kept in closed.files}
+    strange, left_over = _unknown(node.spool, there - named)
+    said = [_unbalanced(one) for one in closed.accounts if not one.balanced]
+    said += closed.contradictions
+    said += filter(None, (_fault(node.spool, kept, deep=deep) for kept in closed.files))
+    said += strange
+    return Balance(closed.accounts, len(closed.files), left_over, tuple(said))
+
+
+def _unbalanced(account: Account) -> str:
+    parts = " + ".join(f"{count} {word}" for word, count in account.parts.items())
+    return f"{account.name}: {account.total} {account.total_is}, but {parts}"
+
+
+def _fault(spool: Spool, kept: Kept, *, deep: bool) -> str:
+    """Say what is wrong with a file that the ledger describes, if anything."""
+    about = f"case {kept.case_id}: the {kept.what} {kept.path}"
+    try:
+        path = spool.path(kept.path)
+        size = path.stat().st_size
+        if kept.size_bytes is not None and size != kept.size_bytes:
+            return f"{about} has {size} bytes, not {kept.size_bytes}"
+        if deep and _digest(path, kept) != kept.sha256:
+            return f"{about} does not hold what was written"
+    except OSError as trouble:
+        return f"{about} cannot be opened: {trouble.strerror}"
+    except Exception as fault:  # noqa: BLE001 - a damaged file raises whatever its parser does
+        return f"{about} cannot be read: {told(fault)}"
+    return ""
+
+
+def _digest(path: Path, kept: Kept) -> str:
+    return data_set_digest(path) if kept.is_image else digest_of(path)
+
+
+def _names_in(spool: Spool) -> Iterator[str]:
+    """Name every file of the images and of the cases."""
+    for part in ("images", "cases"):
+        for folder, _, names in os.walk(spool.folder / part):
+            for name in names:
+                yield str((Path(folder) / name).relative_to(spool.folder))
+
+
+def _unknown(spool: Spool, names: Iterable[str]) -> tuple[list[str], int]:
+    """Say which files nobody knows; count apart what lost turns have left."""
+    strange, left_over, at = [], 0, time.time()
+    for name in sorted(names):
+        try:
+            age = at - (spool.folder / name).lstat().st_ctime
+        except FileNotFoundError:
+            continue
+        if _OF_A_TURN.match(name):
+            left_over += 1
+        elif not 0 <= age < JUST_NOW_SECONDS:
+            strange.append(f"{name} is in the spool and in no row: no sender was told Success")
+    return strange, left_over
