@@ -81,6 +81,14 @@ lock: ## Choose the newest fitting versions again and write the lock files
 	@scripts/lock
 	@scripts/lock-viewers
 
+.PHONY: sbom
+sbom: .venv ## Write the bill of materials (CycloneDX) to build/sbom.json
+	@scripts/sbom build/sbom.json
+
+.PHONY: audit
+audit: .venv ## Ask the network whether anything is known against the locked packages
+	@scripts/audit
+
 .PHONY: clean
 clean: ## Remove the Python environment, caches, and what the demo left
 	rm -rf $(VENV) $(dir $(VIEWERS)) build dist demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
