@@ -7,7 +7,8 @@
     ├── Busy             time: tried again later (case goes back one step, exit 75)
     └── NotYourTurn      nobody: another process was first (exit 1)
 
-Anything else is a fault: a developer acts, the case is FAILED and keeps the reason.
+Anything else is a fault: a developer acts, the case is FAILED and keeps the reason. A fault that
+is not raised by this code's own judgement is tried three times before.
 """
 
 import traceback
@@ -52,6 +53,11 @@ class NotYourTurn(Exception):
 _OURS = ("dicom_node.", "inference.", "phantom.")
 
 
+def is_ours(fault: BaseException) -> bool:
+    """Say whether this code judged, and did not stumble: the same again would end the same."""
+    return type(fault).__module__.startswith(_OURS)
+
+
 def told(fault: BaseException) -> str:
     """Say what went wrong, without words that may quote a header.
 
@@ -59,7 +65,7 @@ def told(fault: BaseException) -> str:
     its kind and its place are told.
     """
     kind = type(fault).__name__
-    if type(fault).__module__.startswith(_OURS):
+    if is_ours(fault):
         return f"{kind}: {fault}"
     if isinstance(fault, OSError) and fault.strerror:
         return f"{kind}: {fault.strerror}"

@@ -20,6 +20,13 @@ PREFIX = 132  # preamble and DICM
 GROUP_LENGTH_BYTES = 12  # the element that says how long the rest of the file meta is
 
 
+class Altered(ValueError):
+    """Say that a file is not the one that the ledger describes."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} in the spool is not the file that the ledger describes")
+
+
 class Spool:
     """The node's folder of files."""
 
@@ -94,7 +101,7 @@ class Spool:
         """Read a file, and refuse bytes that are not those that were written."""
         content = self.path(name).read_bytes()
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise ValueError(f"{name} in the spool is not the file that the ledger describes")
+            raise Altered(name)
         return content
 
     def free_bytes(self) -> int:

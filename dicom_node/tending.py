@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.delivering.deliver import peer_of
 from dicom_node.doorbell import Bell
-from dicom_node.errors import NotYourTurn
+from dicom_node.errors import NotYourTurn, told
 from dicom_node.ledger.outbox import hurry, owe_again
 from dicom_node.ledger.questions import Debt
 from dicom_node.ledger.recalls import read_again
@@ -41,6 +41,8 @@ def tend(node: Node, stop: threading.Event) -> None:
                 _ring_for_all(node, bell)
         except SQLAlchemyError as trouble:  # the next round finds what this one left
             logger.warning("the ledger cannot be reached", why=type(trouble).__name__)
+        except Exception as fault:  # noqa: BLE001 - it must not end the listener that it shares
+            logger.error("fault", why=told(fault))
 
 
 def sweep_once(node: Node) -> int:

@@ -103,21 +103,17 @@ def _task(verb: Verb, home: dict[str, Any]) -> Callable[[Task, int], None]:
         about = {"case": case_id, "verb": verb.name}
         try:
             home["turns"][verb](int(case_id))
+            logger.info("done", **about)
+            if verb in NEXT:
+                home["bell"].ring(case_id, NEXT[verb])
         except NotYourTurn:
             logger.debug("not our turn", **about)
-            return
         except Busy as trouble:
             logger.info("later", why=str(trouble), **about)
-            return
         except Refused as answer:
             logger.warning("refused", why=str(answer), **about)
-            return
         except Exception as fault:  # noqa: BLE001 - recorded as FAILED; Celery would print its words
             logger.error("failed", why=told(fault), **about)
-            return
-        logger.info("done", **about)
-        if verb in NEXT:
-            home["bell"].ring(case_id, NEXT[verb])
 
     answer.__name__ = verb.name
     return answer

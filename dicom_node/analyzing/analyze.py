@@ -14,7 +14,7 @@ from dicom_node.ledger.questions import NOTICE, Questions
 from dicom_node.ledger.tables import Case, Finding, Instance, ModelRun, Verdict
 from dicom_node.life import ANALYZE, State
 from dicom_node.settings.file import Settings
-from dicom_node.spool import Spool, data_set_digest
+from dicom_node.spool import Altered, Spool, data_set_digest
 from inference.findings import ExamFindings
 from inference.mammogram import Exam
 from inference.transcript import pack
@@ -59,7 +59,7 @@ def _looked_at(desk: Desk, image: Instance, terms: Terms) -> Judged:
     """Judge one image, once it is sure that it is the one that was received."""
     path = desk.spool.path(image.path)
     if data_set_digest(path) != image.sha256:
-        raise ValueError(f"{image.path} in the spool is not the image that was received")
+        raise Altered(image.path)
     return look(path, terms)
 
 

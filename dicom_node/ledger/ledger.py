@@ -17,7 +17,7 @@ from sqlalchemy import Engine, and_, func, or_, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from dicom_node.errors import Busy, Declined, NotYourTurn, told
+from dicom_node.errors import Busy, Declined, NotYourTurn, is_ours, told
 from dicom_node.ledger.tables import Base, Case, Delivery, Event
 from dicom_node.life import (
     DELIVER,
@@ -34,6 +34,8 @@ from dicom_node.life import (
 
 LEASE_SECONDS = 20.0
 RING_AGAIN = timedelta(seconds=60)
+FULL_AGAIN = timedelta(seconds=10)  # a disk or a database is back soon, or not
+FAULT_AGAIN = timedelta(seconds=2)
 STRIKES = 3  # a case that lost its worker so often is FAILED, not tried for ever
 
 
@@ -70,6 +72,7 @@ class Turn:
     study_uid: str
     round: int
     lease: str
+    attempt: int = 1
     rows: list[Base] = field(default_factory=list)
     remark: str = ""
     details: dict[str, Any] = field(default_factory=dict)
@@ -179,10 +182,7 @@ class Ledger:
             self._end(turn, verb.during, State.DECLINED, str(answer), rows=turn.rows)
         except Exception as fault:
             stop.set()
-            if passes(fault):
-                self._end(turn, verb.during, verb.before, told(fault), due_at=now() + RING_AGAIN)
-                raise Busy(told(fault)) from fault
-            self._end(turn, verb.during, State.FAILED, told(fault))
+            self._end_badly(turn, verb, fault)
             raise
         else:
             stop.set()
@@ -201,9 +201,25 @@ class Ledger:
         lease = uuid.uuid4().hex
         self.moving(session, case_id, start, during, reason, lease=lease)
         case = session.get_one(Case, case_id)
-        return Turn(case_id, case.study_uid, case.round, lease)
+        return Turn(case_id, case.study_uid, case.round, lease, case.attempts)
 
-    def _end(
+    def _end_badly(self, turn: Turn, verb: Verb, fault: Exception) -> None:
+        """Try again what time mends, and three times what nobody foresaw; else FAILED.
+
+        An error of our own says what is wrong with a case, and would say so again. Any other may
+        be of the moment: a disk that stumbled, no memory just then.
+        """
+        if passes(fault):
+            self._end(turn, verb.during, verb.before, told(fault), due_at=now() + FULL_AGAIN)
+            raise Busy(told(fault)) from fault
+        if not is_ours(fault) and turn.attempt < STRIKES:
+            sentence = f"{told(fault)} (attempt {turn.attempt} of {STRIKES})"
+            due_at = now() + FAULT_AGAIN
+            self._end(turn, verb.during, verb.before, sentence, due_at=due_at, forgive=False)
+            raise Busy(sentence, due_at) from fault
+        self._end(turn, verb.during, State.FAILED, told(fault))
+
+    def _end(  # noqa: PLR0913 - how a turn can end
         self,
         turn: Turn,
         start: State,
@@ -212,6 +228,7 @@ class Ledger:
         *,
         rows: Sequence[Base] = (),
         due_at: datetime | None = None,
+        forgive: bool = True,
     ) -> None:
         with self.writing() as session:
             self.moving(
@@ -223,7 +240,7 @@ class Ledger:
                 lease=turn.lease,
                 due_at=due_at,
                 details=turn.details,
-                forgive=True,
+                forgive=forgive,
             )
             session.add_all(rows)
 

@@ -11,8 +11,16 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dicom_node.errors import Busy, NotYourTurn, told
-from dicom_node.ledger.ledger import RING_AGAIN, Ledger, Turn, now, passes
+from dicom_node.errors import Busy, NotYourTurn, is_ours, told
+from dicom_node.ledger.ledger import (
+    FAULT_AGAIN,
+    FULL_AGAIN,
+    STRIKES,
+    Ledger,
+    Turn,
+    now,
+    passes,
+)
 from dicom_node.ledger.tables import Case, Delivery
 from dicom_node.life import TOLD, Receipt, State
 
@@ -34,8 +42,12 @@ def telling(ledger: Ledger, case_id: int) -> Iterator[Turn]:
     except Exception as fault:
         stop.set()
         if passes(fault):
-            _rest(ledger, turn, end, reason, due_at=now() + RING_AGAIN)
+            _rest(ledger, turn, end, reason, due_at=now() + FULL_AGAIN)
             raise Busy(told(fault)) from fault
+        if not is_ours(fault) and turn.attempt < STRIKES:
+            due_at = now() + FAULT_AGAIN
+            _rest(ledger, turn, end, reason, due_at=due_at, forgive=False)
+            raise Busy(told(fault), due_at) from fault
         turn.rows.clear()
         turn.remark = f"nobody can be told: {told(fault)}"
         _rest(ledger, turn, end, reason, gives_up=True)
@@ -56,7 +68,7 @@ def _begin(ledger: Ledger, case_id: int) -> tuple[Turn, State, str]:
         return ledger.begin(session, case_id, end, State.TELLING, reason), end, reason
 
 
-def _rest(
+def _rest(  # noqa: PLR0913 - how it can come to rest
     ledger: Ledger,
     turn: Turn,
     end: State,
@@ -64,6 +76,7 @@ def _rest(
     *,
     due_at: datetime | None = None,
     gives_up: bool = False,
+    forgive: bool = True,
 ) -> None:
     """Come to rest again; what was left is owed from now on, and with nothing owed it is told."""
     with ledger.writing() as session:
@@ -75,7 +88,7 @@ def _rest(
             reason,
             lease=turn.lease,
             due_at=due_at,
-            forgive=True,
+            forgive=forgive,
         )
         session.add_all(turn.rows)
         session.flush()

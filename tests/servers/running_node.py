@@ -99,6 +99,7 @@ class RunningNode:
     folder: Path
     config: Path
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)  # of its processes, besides ours
 
     @property
     def settings(self) -> Settings:
@@ -203,7 +204,8 @@ class RunningNode:
             time.sleep(0.001)
 
     def _environment(self) -> Mapping[str, str]:
-        return {**os.environ, "FOURVIEWS_CONFIG": str(self.config), "OMP_NUM_THREADS": "1"}
+        own = {"FOURVIEWS_CONFIG": str(self.config), "OMP_NUM_THREADS": "1"}
+        return {**os.environ, **own, **self.environment}
 
 
 @contextmanager

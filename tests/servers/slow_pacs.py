@@ -1,7 +1,9 @@
 """A PACS whose answers a test decides: slow, refusing, out of resources, or fine."""
 
+import hashlib
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,14 +22,20 @@ class SlowPacs:
     seconds: float = 0.0
     status: int = 0x0000
     received: list[str] = field(default_factory=list)
+    contents: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # digests
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def store(self, event: Event) -> int:
         """Note an object down after a while, and answer."""
         time.sleep(self.seconds)
+        asked = event.request
+        assert asked is not None
+        sop_uid, content = str(asked.AffectedSOPInstanceUID), asked.DataSet.getvalue()  # type: ignore[union-attr]
+        with self.lock:
+            self.contents[sop_uid].add(hashlib.sha256(content).hexdigest())
         if self.status == 0x0000:
             with self.lock:
-                self.received.append(str(event.request.AffectedSOPInstanceUID))  # type: ignore[union-attr]
+                self.received.append(sop_uid)
         return self.status
 
 

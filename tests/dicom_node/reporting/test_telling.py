@@ -15,13 +15,14 @@ from pydicom.uid import (
 from sqlalchemy import update
 
 from dicom_node.errors import Busy, Declined, NotYourTurn
-from dicom_node.ledger.ledger import STRIKES
+from dicom_node.ledger.ledger import STRIKES, now
 from dicom_node.ledger.recalls import read_again
-from dicom_node.ledger.tables import Instance, Verdict
+from dicom_node.ledger.tables import Case, Instance, Verdict
 from dicom_node.life import ANALYZE, DELIVER, REPORT, State
 from dicom_node.reporting import turn as turns
 from dicom_node.reporting.marks import plain_text
 from dicom_node.reporting.outgoing import Workshop
+from dicom_node.reporting.proof import Unsound
 from dicom_node.reporting.recall import recall
 from dicom_node.reporting.status_proof import library_of
 from dicom_node.reporting.telling import report_or_tell, tell
@@ -67,6 +68,8 @@ def failed(node: Node, headers: list[Dataset], words: str = "the disk is on fire
 
 
 def fail(node: Node, case_id: int, words: str = "the disk is on fire") -> None:
+    with node.ledger.writing() as session:  # two attempts have failed already
+        session.get_one(Case, case_id).attempts = STRIKES - 1
     with pytest.raises(RuntimeError), node.ledger.turn(case_id, ANALYZE):
         raise RuntimeError(words)
 
@@ -276,11 +279,11 @@ def test_a_failure_of_the_report_is_told_and_retried_where_it_failed(
     case_id = analyzed(node, headers, exam)
 
     def unsound(*_: object, **__: object) -> None:
-        raise RuntimeError
+        raise Unsound(["x"])
 
     with monkeypatch.context() as patch:
         patch.setattr(turns, "prove", unsound)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(Unsound):
             report_or_tell(shop_of(node), case_id)
     tell(shop_of(node), case_id)
     assert state(node, case_id) == (State.FAILED, State.FAILED, True)
@@ -294,6 +297,12 @@ def test_a_notice_that_cannot_be_made_is_given_up_and_the_case_keeps_its_end(
     case_id = failed(node, headers)
     (image, *_) = node.questions.images_of(_case(node, case_id))
     node.spool.path(image.path).write_bytes(b"this is no image any more")
+    for _ in range(STRIKES - 1):
+        with pytest.raises(Busy, match="InvalidDicomError"):
+            tell(shop_of(node), case_id)
+        assert state(node, case_id) == (State.FAILED, State.FAILED, False)
+        with node.ledger.writing() as session:
+            session.get_one(Case, case_id).due_at = now()
     with pytest.raises(Exception, match="DICM"):
         tell(shop_of(node), case_id)
     assert state(node, case_id) == (State.FAILED, None, False)
