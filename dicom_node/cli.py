@@ -17,6 +17,7 @@ import typer
 from rich.markup import escape
 
 from dicom_node.commands.at_hand import JSON, console, open_node, say
+from dicom_node.commands.audit import app as audit
 from dicom_node.commands.balance import balance
 from dicom_node.commands.peers import echo, send
 from dicom_node.commands.phantom import phantom
@@ -105,6 +106,7 @@ def up() -> None:
 @_logging
 def listen() -> None:
     """Take images in, settle studies, and sweep. One of these; it needs no torch."""
+    from dicom_node.auditing.keeping import signing
     from dicom_node.receiving.listener import Listener
     from dicom_node.tending import stop_on_signals, tend
 
@@ -112,11 +114,12 @@ def listen() -> None:
     stop = threading.Event()
     stop_on_signals(stop)
     listener = Listener(node.settings.receiving, node.ledger, node.spool)
-    listener.start()
-    try:
-        tend(node, stop)
-    finally:
-        listener.stop()
+    with signing(node.ledger, node.settings):
+        listener.start()
+        try:
+            tend(node, stop)
+        finally:
+            listener.stop()
 
 
 @app.command()
@@ -246,6 +249,7 @@ def retry(name: Annotated[str, typer.Argument(metavar="STUDY|CASE")]) -> None:
 app.command()(recall)
 app.command()(render)
 app.add_typer(rules, name="rules")
+app.add_typer(audit, name="audit")
 app.command()(echo)
 app.command()(send)
 app.command()(phantom)

@@ -5,15 +5,23 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 
+from dicom_node.ledger.chain import as_text
+
 
 def open_engine(url: str) -> Engine:
     """Make an engine whose commits are durable and whose writers queue up instead of failing."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return create_engine(
-            parsed, pool_pre_ping=True, pool_size=5, connect_args={"connect_timeout": 5}
+            parsed,
+            json_serializer=as_text,
+            pool_pre_ping=True,
+            pool_size=5,
+            connect_args={"connect_timeout": 5},
         )
-    engine = create_engine(parsed, connect_args={"timeout": 30, "isolation_level": None})
+    engine = create_engine(
+        parsed, json_serializer=as_text, connect_args={"timeout": 30, "isolation_level": None}
+    )
     event.listen(engine, "connect", _promise)
     event.listen(engine, "begin", _begin)
     return engine

@@ -18,6 +18,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import Busy, Declined, NotYourTurn, is_ours, told
+from dicom_node.ledger.chain import Writing, link_all, pending
 from dicom_node.ledger.tables import Base, Case, Delivery, Event
 from dicom_node.life import (
     DELIVER,
@@ -100,8 +101,9 @@ class Ledger:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Open one transaction; it commits when the block ends well."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with Writing(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
+            link_all(session)
 
     # --- the life of a case -----------------------------------------------------------------
 
@@ -372,7 +374,8 @@ class Ledger:
         details: dict[str, Any] | None = None,
     ) -> None:
         """Write one line of the audit trail within an open transaction."""
-        session.add(
+        pending(
+            session,
             Event(
                 at=now(),
                 actor=self.actor,
@@ -383,5 +386,5 @@ class Ledger:
                 to_state=end,
                 sentence=sentence,
                 details=details or {},
-            )
+            ),
         )

@@ -270,7 +270,7 @@ class Road(Base):
 
 
 class Event(Base):
-    """One line of the audit trail; never changed, never deleted by the node."""
+    """One line of the audit trail; never changed, and deleted by an audited purge alone."""
 
     __tablename__ = "events"
 
@@ -284,3 +284,21 @@ class Event(Base):
     to_state: Mapped[str | None] = mapped_column(String(16))
     sentence: Mapped[str] = mapped_column(default="")
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    hash: Mapped[str] = mapped_column(String(64), server_default="")  # see chain.py
+
+
+class Checkpoint(Base):
+    """How far the audit trail had come at a moment, signed; never changed, never deleted."""
+
+    __tablename__ = "checkpoints"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)  # counts from 1, without gaps
+    at: Mapped[datetime]
+    event_id: Mapped[int] = mapped_column(Key)  # the last event that is covered
+    events: Mapped[int] = mapped_column(BigInteger)  # how many there have been so far
+    head: Mapped[str] = mapped_column(String(64))  # its hash
+    purged_id: Mapped[int] = mapped_column(Key)  # the last event that was purged, 0 for none
+    purged_head: Mapped[str] = mapped_column(String(64))  # its hash, with which the chain goes on
+    previous: Mapped[str] = mapped_column(String(64))  # the digest of the checkpoint before
+    key: Mapped[str] = mapped_column(String(16))  # which key signed, by its fingerprint
+    signature: Mapped[str] = mapped_column(String(128))

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError
 
 from dicom_node.errors import Misconfigured
 from dicom_node.settings.analyzing import Analyzing
+from dicom_node.settings.audit import Audit
 from dicom_node.settings.delivering import Delivering
 from dicom_node.settings.receiving import Receiving
 from dicom_node.settings.reporting import Reporting
@@ -47,6 +48,7 @@ class Settings(Table):
     reporting: Reporting = Reporting()
     delivering: Delivering = Delivering()
     watching: Watching = Watching()
+    audit: Audit = Audit()
 
     @property
     def data(self) -> Path:
@@ -74,7 +76,7 @@ class Settings(Table):
     @property
     def digest(self) -> str:
         """Name these settings by their content, without the secrets of the first table."""
-        content = self.model_dump_json(exclude={"node"})
+        content = self.model_dump_json(exclude={"node", "audit"})
         return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -32,5 +32,6 @@ def book(request: pytest.FixtureRequest) -> Book:
     engine: Engine = request.getfixturevalue("postgres_engine")
     with engine.begin() as connection:
         tables = ", ".join(Base.metadata.tables)
+        connection.execute(text("SET LOCAL session_replication_role = replica"))  # no triggers
         connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
     return Book(engine)

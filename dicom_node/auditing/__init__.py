@@ -1,0 +1,1 @@
+"""What makes the audit trail trustworthy: signed, verified, sent on, and kept long enough."""

@@ -1,0 +1,74 @@
+"""The steady care of the audit trail: sign it while the node runs, and once more at its end."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from dicom_node.auditing.checkpoints import checkpoints_path, copy_out, is_broken, sign_on
+from dicom_node.auditing.signing import Signer, signer
+from dicom_node.ledger.ledger import Ledger
+from dicom_node.logs import log
+from dicom_node.settings.file import Settings
+
+EVERY_SECONDS = 1.0
+PATIENCE_SECONDS = 10.0
+CHANGED = "the last checkpoint signed something else than what is there; see `audit verify`"
+OLDER = "checkpoints lie outside of the ledger that it has not; see `audit verify`"
+
+logger = log("auditing")
+
+
+@contextmanager
+def signing(ledger: Ledger, settings: Settings) -> Iterator[None]:
+    """Sign the trail in a thread of its own while the block runs."""
+    keeper = Keeper(ledger, settings, signer(settings))
+    if keeper.signer.is_new:
+        ledger.record("key made", f"checkpoints are signed with {keeper.signer.public.words}")
+    stop = threading.Event()
+    thread = threading.Thread(target=keeper.keep, args=(stop,), name="checkpoints", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(PATIENCE_SECONDS)
+        keeper.round(at_once=True)
+
+
+@dataclass
+class Keeper:
+    """Who signs, and what was told already."""
+
+    ledger: Ledger
+    settings: Settings
+    signer: Signer
+    _told: set[str] = field(default_factory=set)
+
+    def keep(self, stop: threading.Event) -> None:
+        """Sign what was left unsigned, then whenever it is time, until told to stop."""
+        self.round(at_once=True)
+        while not stop.wait(EVERY_SECONDS):
+            self.round()
+
+    def round(self, *, at_once: bool = False) -> None:
+        """Look at the last checkpoint, sign the next, and carry both out of the database."""
+        try:
+            with Session(self.ledger.engine.execution_options(reads_only=True)) as session:
+                if is_broken(session):
+                    self._alarm(CHANGED)
+            sign_on(self.ledger, self.signer, self.settings.audit, at_once=at_once)
+            if not copy_out(self.ledger, checkpoints_path(self.settings)):
+                self._alarm(OLDER)
+        except (SQLAlchemyError, OSError) as trouble:  # the next round signs for this one, too
+            logger.warning("the audit trail is not signed", why=type(trouble).__name__)
+
+    def _alarm(self, sentence: str) -> None:
+        """Say it in the log and in the trail, once a run."""
+        if sentence not in self._told:
+            self._told.add(sentence)
+            logger.error("the audit trail was tampered with", why=sentence)
+            self.ledger.record("trail broken", sentence)
