@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.delivering.deliver import peer_of
+from dicom_node.delivering.places import knock, peer_of
 from dicom_node.doorbell import Bell
 from dicom_node.errors import NotYourTurn, told
 from dicom_node.ledger.outbox import hurry, owe_again
@@ -57,6 +57,7 @@ def _ring_for_all(node: Node, bell: Bell) -> int:
     no worker serves, the sweep goes on ringing: a queue that is long enough gets no longer.
     """
     rung = 0
+    knock(node.ledger, node.questions, node.settings)
     due = node.ledger.sweep()
     for verb in {verb: None for _, verb in due}:
         if bell.waiting(verb) >= LONG_QUEUE:

@@ -12,7 +12,8 @@ from typing import Any
 from celery import Task, signals
 
 from dicom_node.analyzing.analyze import Desk, analyze
-from dicom_node.delivering.deliver import Office, deliver
+from dicom_node.delivering.deliver import deliver
+from dicom_node.delivering.office import Office
 from dicom_node.doorbell import Bell, queue
 from dicom_node.errors import Busy, NotYourTurn, Refused, told
 from dicom_node.life import ANALYZE, DELIVER, REPORT, VERBS, Verb

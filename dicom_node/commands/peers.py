@@ -47,7 +47,7 @@ def send(
 
 
 def _peer(settings: Settings, name: str | None, calling: str | None) -> Any:  # noqa: ANN401 - late
-    from dicom_node.delivering.deliver import peer_of
+    from dicom_node.delivering.places import peer_of
     from dicom_node.delivering.sender import Peer
 
     receiving = settings.receiving

@@ -8,7 +8,7 @@ from pydicom.misc import is_dicom
 from rich.console import Console
 from rich.progress import Progress
 
-from dicom_node.delivering.sender import NO_CONTEXT, Parcel, Peer, connected, send
+from dicom_node.delivering.sender import NO_CONTEXT, Parcel, Peer, connected
 from dicom_node.delivering.statuses import Meaning, meaning
 
 
@@ -27,11 +27,11 @@ def post(peer: Peer, files: Sequence[Path], console: Console) -> int:
         return 1
     kinds = [_kind(path) for path in paths]
     refused = 0
-    with connected(peer, kinds) as association, Progress(console=console) as progress:
+    with connected(peer, kinds) as line, Progress(console=console) as progress:
         for path, kind in progress.track(
             list(zip(paths, kinds, strict=True)), description=f"to {peer}"
         ):
-            status = send(association, Parcel(*kind, path.read_bytes()))
+            status = line.send(Parcel(*kind, path.read_bytes()))
             if meaning(status) is not Meaning.ARRIVED:
                 refused += 1
                 said = "no answer" if status is None else f"status {status:04X}"

@@ -1,15 +1,25 @@
-"""The C-STORE client: one association, many objects, one answer each."""
+"""The C-STORE client: one association, many objects, one answer each, each step in its time.
 
+pynetdicom waits without end for the rest of a PDU that stopped half way, and so does a socket for
+a peer that reads nothing. A watch pulls the cable when a step takes longer than it may.
+"""
+
+import socket
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from io import BytesIO
+from ssl import SSLContext
+from typing import Any
 
 from pydicom import dcmread
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+from pynetdicom.transport import AssociationSocket
 
 from dicom_node.errors import Busy
 
@@ -17,6 +27,9 @@ MAXIMUM_PDU_BYTES = 128 << 10
 VERIFICATION = (str(Verification), "1.2.840.10008.1.2")
 BY_THE_USER, CALLING_UNKNOWN, CALLED_UNKNOWN = 1, 3, 7  # who rejects, and why
 NO_CONTEXT = 0x0122  # SOP class not supported (PS3.7 C.5.6); the peer did not accept its context
+SLOWEST_BYTES_PER_SECOND = 64 << 10  # an object may take as long as on a line of this speed
+FAREWELL_SECONDS = 2.0  # for a release or an abort: nothing depends on its answer
+MESSAGE_IDS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +55,144 @@ class Parcel:
     content: bytes
 
 
+class _Caller(AE):
+    """An application entity whose sockets can be watched from before they connect."""
+
+    cable: AssociationSocket | None = None
+
+    def _create_socket(self, *given: Any) -> AssociationSocket:  # noqa: ANN401 - pynetdicom's own
+        self.cable = super()._create_socket(*given)
+        return self.cable
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Pull the cable when the block takes longer."""
+        watch = threading.Timer(seconds, self.pull)
+        watch.daemon = True
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    def pull(self) -> None:
+        """End the connection, whoever waits for what."""
+        wire = self.cable.socket if self.cable is not None else None
+        if wire is not None:
+            with suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass
+class Line:
+    """An open association, and what its peer answered last."""
+
+    peer: Peer
+    caller: _Caller
+    association: Association | None = None  # none: the peer is there, and takes nothing at all
+    _sent: int = field(default=0, init=False)
+    _answered: tuple[int, str] | None = field(default=None, init=False)
+
+    def note(self, event: Event) -> None:
+        """Remember which request an answer is for: pynetdicom takes any."""
+        said = event.message.command_set
+        self._answered = (
+            int(said.get("MessageIDBeingRespondedTo", -1)),
+            str(said.get("AffectedSOPInstanceUID", "")),
+        )
+
+    def send(self, parcel: Parcel) -> int | None:
+        """Send one object as it is, and return the status, or None where no answer came."""
+        dataset = dcmread(BytesIO(parcel.content))
+        if self.association is None:
+            return NO_CONTEXT
+        if not self.association.is_established:
+            return None
+        accepted = {
+            (context.abstract_syntax, context.transfer_syntax[0])
+            for context in self.association.accepted_contexts
+        }
+        if (parcel.sop_class_uid, parcel.transfer_syntax_uid) not in accepted:
+            return NO_CONTEXT  # another context of its class might do, but would re-encode it
+        seconds = self.peer.timeout_seconds + len(parcel.content) / SLOWEST_BYTES_PER_SECOND
+        self.association.dimse_timeout = seconds
+        self._sent = self._sent % (MESSAGE_IDS - 1) + 1
+        self._answered = None
+        try:
+            with self.caller.within(seconds + FAREWELL_SECONDS):
+                answer = self.association.send_c_store(dataset, msg_id=self._sent)
+        except RuntimeError:  # the peer has gone since it was asked for just now
+            return None
+        if "Status" not in answer or not self._is_ours(str(dataset.SOPInstanceUID)):
+            self.abort()  # what comes later on this line belongs to nobody knows what
+            return None
+        return int(answer.Status)
+
+    def _is_ours(self, sop_uid: str) -> bool:
+        number, uid = self._answered or (-1, "")
+        return number == self._sent and uid in {"", sop_uid}
+
+    def abort(self) -> None:
+        """Leave without a word more."""
+        if self.association is not None:
+            with self.caller.within(FAREWELL_SECONDS):
+                self.association.abort()
+
+    def close(self) -> None:
+        """Release the association; that nobody answers that is no harm."""
+        if self.association is not None and self.association.is_established:
+            self.association.acse_timeout = FAREWELL_SECONDS
+            with self.caller.within(2 * FAREWELL_SECONDS):
+                self.association.release()
+
+
 @contextmanager
-def connected(peer: Peer, kinds: Sequence[tuple[str, str]]) -> Iterator[Association]:
+def connected(
+    peer: Peer, kinds: Sequence[tuple[str, str]], tls: SSLContext | None = None
+) -> Iterator[Line]:
     """Open one association for (SOP class, transfer syntax) pairs, and release it."""
-    ae = AE(ae_title=peer.calling_ae_title)
+    line = _called(peer, kinds, tls)
+    try:
+        yield line
+    finally:
+        line.close()
+
+
+def _called(peer: Peer, kinds: Sequence[tuple[str, str]], tls: SSLContext | None) -> Line:
+    ae = _Caller(ae_title=peer.calling_ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
     ae.connection_timeout = peer.timeout_seconds
     # Verification is always among them: with a peer that takes none of the others there is still
     # an association, and each object gets its own answer.
     every = dict.fromkeys([VERIFICATION, *kinds])
     wanted = [build_context(sop_class, syntax) for sop_class, syntax in every]
+    line = Line(peer, ae)
     try:
-        association = ae.associate(
-            peer.host,
-            peer.port,
-            contexts=wanted,
-            ae_title=peer.ae_title,
-            max_pdu=MAXIMUM_PDU_BYTES,
-        )
+        with ae.within(2 * peer.timeout_seconds):
+            association = ae.associate(
+                peer.host,
+                peer.port,
+                contexts=wanted,
+                ae_title=peer.ae_title,
+                max_pdu=MAXIMUM_PDU_BYTES,
+                tls_args=(tls, peer.host) if tls is not None else None,
+                evt_handlers=[(evt.EVT_DIMSE_RECV, line.note)],
+            )
     except (OSError, UnicodeError) as trouble:  # of the name service; names come back as cables do
         raise Busy(f"{peer} cannot be reached: no address is known for {peer.host}") from trouble
     if association.is_rejected:
         raise Busy(f"{peer} refuses the association: {_objection(peer, association)}")
-    if not association.is_established:
+    if association.is_established:
+        line.association = association
+    elif not _accepts_nothing(association):
         raise Busy(f"{peer} cannot be reached")
-    try:
-        yield association
-    finally:
-        if association.is_established:
-            association.release()
+    return line
+
+
+def _accepts_nothing(association: Association) -> bool:
+    """Say whether the peer took the association, and not one of its contexts."""
+    answer = association.acceptor.primitive
+    return answer is not None and answer.result == 0 and not association.accepted_contexts
 
 
 def _objection(peer: Peer, association: Association) -> str:
@@ -84,27 +206,12 @@ def _objection(peer: Peer, association: Association) -> str:
     return f"does it know {peer.calling_ae_title}, and is it called {peer.ae_title}?"
 
 
-def echo(peer: Peer) -> None:
+def echo(peer: Peer, tls: SSLContext | None = None) -> None:
     """Ask whether anybody is there, and raise Busy with the reason if not."""
-    with connected(peer, []) as association:
-        answer = association.send_c_echo()
+    with connected(peer, [], tls) as line:
+        if line.association is None:
+            raise Busy(f"{peer} does not take C-ECHO")
+        with line.caller.within(peer.timeout_seconds + FAREWELL_SECONDS):
+            answer = line.association.send_c_echo()
         if not answer or answer.Status != 0:
             raise Busy(f"{peer} does not answer C-ECHO")
-
-
-def send(association: Association, parcel: Parcel) -> int | None:
-    """Send one object as it is, and return the status, or None where no answer came."""
-    dataset = dcmread(BytesIO(parcel.content))
-    if not association.is_established:
-        return None
-    accepted = {
-        (context.abstract_syntax, context.transfer_syntax[0])
-        for context in association.accepted_contexts
-    }
-    if (parcel.sop_class_uid, parcel.transfer_syntax_uid) not in accepted:
-        return NO_CONTEXT  # another context of its class might do, but would re-encode it
-    try:
-        answer = association.send_c_store(dataset)
-    except RuntimeError:  # the peer has gone since it was asked for just now
-        return None
-    return int(answer.Status) if "Status" in answer else None

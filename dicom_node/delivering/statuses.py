@@ -12,9 +12,12 @@ class Meaning(Enum):
 
 
 DUPLICATE = 0x0111  # it has the object already: that is what was wanted
-WARNINGS = {0xB000, 0xB006, 0xB007}  # stored, with coerced or unmatched elements
+# Stored, with coerced or unmatched elements, or whatever else there was to warn of (PS3.7, C-1).
+WARNINGS = {*range(0xB000, 0xC000), 0x0001, 0x0107, 0x0116}
 OUT_OF_RESOURCES = range(0xA700, 0xA800)
 PROCESSING_FAILURE = 0x0110
+RESOURCE_LIMITATION = 0x0213
+PASSING = {*OUT_OF_RESOURCES, PROCESSING_FAILURE, RESOURCE_LIMITATION, None}
 
 
 # dcm4chee-arc's answers to a rejection note, in the range that else means a lack of room
@@ -29,7 +32,7 @@ def meaning(status: int | None, *, is_rejection: bool = False) -> Meaning:
         return Meaning.ARRIVED
     if is_rejection and status in CANNOT_REJECT:
         return Meaning.NEVER
-    if status is None or status in OUT_OF_RESOURCES or status == PROCESSING_FAILURE:
+    if status in PASSING:
         return Meaning.LATER
     if status in {0x0000, DUPLICATE} or status in WARNINGS:
         return Meaning.ARRIVED

@@ -65,22 +65,6 @@ def record_delay(
         ledger.note(session, "delayed", f"{row.destination}: {sentence}", case=case)
 
 
-def record_road(ledger: Ledger, road: str, sentence: str, due_at: datetime | None) -> None:
-    """Write down whether a destination can be reached, for all cases at once."""
-    with ledger.writing() as session:
-        row = session.get(Road, road)
-        if row is None:
-            row = Road(destination=road, failures=0, due_at=now(), last_error="")
-            session.add(row)
-        if due_at is None:
-            if row.failures:
-                ledger.note(session, "destination back", road)
-            row.failures, row.due_at, row.last_error = 0, now(), ""
-        else:
-            row.failures, row.due_at, row.last_error = row.failures + 1, due_at, sentence
-            ledger.note(session, "destination unreachable", f"{road}: {sentence}")
-
-
 def owe_again(ledger: Ledger, case_id: int) -> None:
     """Ask once more for what was refused: the administrator says that the cause is mended."""
     with ledger.writing() as session:

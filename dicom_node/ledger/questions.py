@@ -245,6 +245,11 @@ class Questions:
             )
             return [Debt(delivery, product) for delivery, product in rows]
 
+    def owed_of(self, case_id: int) -> set[int]:
+        """Return the ids of the deliveries that a case still owes."""
+        debts = self.debts_of(case_id)
+        return {one.delivery.id for one in debts if one.delivery.receipt == Receipt.OWED}
+
     def road(self, destination: str) -> Road | None:
         """Return whether a destination could be reached last time."""
         with self._session() as session:
@@ -264,6 +269,29 @@ class Questions:
                 .group_by(Delivery.destination)
             )
             return {name: count for name, count in rows}  # noqa: C416 - a Row is no tuple to mypy
+
+    def owed_places(self) -> list[tuple[str, str]]:
+        """List the destinations that are owed something, each with its target, where it has one."""
+        with self._session() as session:
+            rows = session.execute(
+                select(Delivery.destination, Delivery.target)
+                .where(Delivery.receipt == Receipt.OWED)
+                .distinct()
+            )
+            return [(name, target) for name, target in rows]
+
+    def parked_by_destination(self) -> dict[str, tuple[int, str]]:
+        """Count what each destination will not take, and say why of the newest."""
+        with self._session() as session:
+            newest = (
+                select(Delivery.destination, func.count(), func.max(Delivery.id))
+                .where(Delivery.receipt == Receipt.REFUSED)
+                .group_by(Delivery.destination)
+            )
+            return {
+                name: (count, session.get_one(Delivery, last).last_error)
+                for name, count, last in session.execute(newest).all()
+            }
 
     def events(
         self,

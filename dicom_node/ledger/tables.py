@@ -267,6 +267,7 @@ class Road(Base):
     failures: Mapped[int] = mapped_column(default=0)  # in a row
     due_at: Mapped[datetime]  # not tried before
     last_error: Mapped[str] = mapped_column(default="")
+    answered_at: Mapped[datetime | None]  # when its peer answered last
 
 
 class Event(Base):

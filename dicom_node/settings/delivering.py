@@ -55,7 +55,8 @@ class Destination(Table):
 class Delivering(Table):
     """Who gets the results, and how patiently."""
 
-    retry_seconds: tuple[Seconds, ...] = (30.0, 120.0, 600.0, 1800.0, 3600.0)
+    retry_seconds: tuple[Seconds, ...] = (60.0, 120.0, 600.0, 1800.0, 3600.0)
+    probe_seconds: Seconds = 60.0
     give_up_hours: Seconds = 72.0
     destinations: tuple[Destination, ...] = ()
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.delivering.deliver import peer_of
+from dicom_node.delivering.places import peer_of
 from dicom_node.delivering.sender import echo
 from dicom_node.doorbell import listen_for_answer
 from dicom_node.errors import Busy, Misconfigured

@@ -18,6 +18,9 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
         console.print(f"owed to {name}: {count} objects", highlight=False)
     for name, why in told["unreachable"].items():
         console.print(f"[red]cannot reach[/] {name}: {why}", highlight=False)
+    for name, one in told["parked"].items():
+        said = f"[red]will not take[/] {one['objects']} objects: {name}: {one['why']}"
+        console.print(said, highlight=False)
     for one in told["refused"]:
         said = f"{one['at']}  {one['what']}: {one['why']}"
         console.print(said, highlight=False, markup=False, soft_wrap=True)

@@ -148,6 +148,10 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
             road.destination: f"{road.last_error}; next try {moment(road.due_at)}"
             for road in questions.roads_down()
         },
+        "parked": {
+            name: {"objects": count, "why": why}
+            for name, (count, why) in questions.parked_by_destination().items()
+        },
         "working": [
             {"case": case.id, "state": case.state, "held_by": case.holder}
             for case in questions.cases(sorted(HELD))

@@ -47,6 +47,7 @@ def settings_text(  # noqa: PLR0913 - what journeys vary
     broker: str = "",
     return_port: int | None = None,
     retry_seconds: Sequence[float] = (1.0, 2.0),
+    probe_seconds: float = 1.0,
     bundle: str | Sequence[str] = "shared_trunk_phantom",
 ) -> str:
     """Write a settings file with the short waits of a test."""
@@ -72,6 +73,7 @@ def settings_text(  # noqa: PLR0913 - what journeys vary
         "threads = 1",
         "[delivering]",
         f"retry_seconds = {list(retry_seconds)}",
+        f"probe_seconds = {probe_seconds}",
         "[watching]",
         "sweep_seconds = 1.0",
         "lease_seconds = 3.0",

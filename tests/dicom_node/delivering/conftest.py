@@ -32,7 +32,7 @@ def posted(
     """Make a node with destinations; waiting times are told by keyword."""
 
     def make(*tables: dict[str, object], **patience: object) -> Posted:
-        patience = {"retry_seconds": [0.2, 0.4], **patience}
+        patience = {"retry_seconds": [0.2, 0.4], "probe_seconds": 0.3, **patience}
         return Posted(opened(settled(delivering={"destinations": tables, **patience})))
 
     return make

@@ -8,7 +8,8 @@ from destinations import Destination, Posted
 from senders import until
 from sqlalchemy import update
 
-from dicom_node.delivering.deliver import deliver, peer_of
+from dicom_node.delivering.deliver import deliver
+from dicom_node.delivering.places import peer_of
 from dicom_node.errors import Busy, NotYourTurn, Refused
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.outbox import hurry, owe_again
@@ -124,7 +125,7 @@ def test_a_kind_that_was_not_negotiated_is_refused(
 
 def test_a_dead_destination_holds_up_no_other(destination: Destinations, posted: Makes) -> None:
     dead, alive = destination("DEAD", running=False), destination("PACS")
-    office = posted(dead.table, alive.table, retry_seconds=[60])
+    office = posted(dead.table, alive.table, probe_seconds=60)
     first, second = office.case(), office.case()
     for case_id in (first, second):
         with pytest.raises(Busy, match="2 objects still owed to dead"):
@@ -156,17 +157,16 @@ def delivered(office: Posted, case_id: int) -> bool:
     return office.state(case_id) == State.DELIVERED
 
 
-def waits(office: Posted, case_id: int, times: int) -> Iterator[float]:
-    """Fail several times, each as soon as allowed, and tell how long the road is closed then."""
+def waits(office: Posted, case_id: int, times: int) -> Iterator[tuple[float, float]]:
+    """Fail several times, each as soon as allowed; tell how long road and case then wait."""
     for _ in range(times):
         before = now()
         with pytest.raises(Busy):
             office.deliver(case_id)
         (road,) = office.node.questions.roads_down()
-        yield (road.due_at - before).total_seconds()
         case = office.node.questions.case(case_id)
         assert case is not None
-        assert case.due_at == road.due_at
+        yield (road.due_at - before).total_seconds(), (case.due_at - before).total_seconds()
         hurried(office, case_id)
 
 
@@ -179,12 +179,14 @@ def hurried(office: Posted, case_id: int) -> None:
     )
 
 
-def test_waiting_grows_with_each_failure_and_the_last_time_repeats(
+def test_a_road_is_tried_at_a_steady_pace_and_its_cases_wait_longer_each_time(
     destination: Destinations, posted: Makes
 ) -> None:
-    office = posted(destination(running=False).table, retry_seconds=[100, 200, 400])
+    patience = {"retry_seconds": [100, 200, 400], "probe_seconds": 60}
+    office = posted(destination(running=False).table, **patience)
     told = list(waits(office, office.case(), 5))
-    assert told == pytest.approx([100, 200, 400, 400, 400], abs=5)
+    assert [road for road, _ in told] == pytest.approx([60] * 5, abs=5)
+    assert [case for _, case in told] == pytest.approx([100, 200, 400, 400, 400], abs=5)
 
 
 def test_waiting_for_room_grows_too(destination: Destinations, posted: Makes) -> None:
@@ -351,7 +353,7 @@ def test_the_road_is_one_for_all_destinations_at_the_same_place(
     destination: Destinations, posted: Makes
 ) -> None:
     dead = destination("DEAD", running=False)
-    office = posted({**dead.table, "name": "a"}, {**dead.table, "name": "b"}, retry_seconds=[60])
+    office = posted({**dead.table, "name": "a"}, {**dead.table, "name": "b"}, probe_seconds=60)
     with pytest.raises(Busy):
         office.deliver(office.case())
     (road,) = office.node.questions.roads_down()

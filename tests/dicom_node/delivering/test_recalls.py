@@ -368,7 +368,7 @@ def test_whatever_was_answered_what_a_pacs_holds_of_a_recalled_result_ends_rejec
     destination: Destinations, posted: Makes, first: int, second: int, note: int
 ) -> None:
     pacs = destination(answers=[first, second])
-    office = posted(pacs.table, retry_seconds=[0.001])
+    office = posted(pacs.table, retry_seconds=[0.001], probe_seconds=0.001)
     case_id = office.case(objects=2)
     with suppress(Busy, Refused):
         office.deliver(case_id)

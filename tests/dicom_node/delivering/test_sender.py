@@ -25,7 +25,7 @@ from rich.console import Console
 from small_images import file_of, mammogram
 
 from dicom_node.delivering.posting import post
-from dicom_node.delivering.sender import NO_CONTEXT, Parcel, Peer, connected, echo, send
+from dicom_node.delivering.sender import NO_CONTEXT, Parcel, Peer, connected, echo
 from dicom_node.errors import Busy
 from dicom_node.receiving.header import data_set_offset
 
@@ -70,8 +70,8 @@ def test_the_data_set_goes_out_byte_for_byte(
     path = tmp_path / "image.dcm"
     path.write_bytes(file_of(awkward(syntax), syntax))
     kept = path.read_bytes()[data_set_offset(path) :]
-    with connected(peer(pacs), [(MAMMOGRAM, str(syntax))]) as association:
-        assert send(association, Parcel(MAMMOGRAM, str(syntax), path.read_bytes())) == 0x0000
+    with connected(peer(pacs), [(MAMMOGRAM, str(syntax))]) as line:
+        assert line.send(Parcel(MAMMOGRAM, str(syntax), path.read_bytes())) == 0x0000
     ((uid, negotiated, came),) = pacs.came
     assert uid == dcmread(path).SOPInstanceUID
     assert negotiated == syntax
@@ -87,10 +87,10 @@ def test_what_the_peer_did_not_accept_is_answered_and_never_reencoded(
     syntaxes = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, JPEG2000Lossless)
     kinds = [(MAMMOGRAM, str(syntax)) for syntax in syntaxes]
     answers = []
-    with connected(peer(pacs), kinds) as association:
+    with connected(peer(pacs), kinds) as line:
         for syntax in (JPEG2000Lossless, ExplicitVRLittleEndian, ImplicitVRLittleEndian):
             content = file_of(awkward(syntax), syntax)
-            answers.append(send(association, Parcel(MAMMOGRAM, str(syntax), content)))
+            answers.append(line.send(Parcel(MAMMOGRAM, str(syntax), content)))
     assert answers == [NO_CONTEXT, NO_CONTEXT, 0x0000]
     assert len(pacs.came) == 1
 
@@ -99,20 +99,20 @@ def test_a_peer_that_takes_nothing_of_it_is_answered_for_too(
     destination: Callable[..., Destination],
 ) -> None:
     pacs = destination(takes=[("1.2.840.10008.5.1.4.1.1.7", [ExplicitVRLittleEndian])])
-    with connected(peer(pacs), [(MAMMOGRAM, LITTLE_ENDIAN)]) as association:
+    with connected(peer(pacs), [(MAMMOGRAM, LITTLE_ENDIAN)]) as line:
         parcel = Parcel(MAMMOGRAM, LITTLE_ENDIAN, file_of(mammogram()))
-        assert send(association, parcel) == NO_CONTEXT
+        assert line.send(parcel) == NO_CONTEXT
     assert pacs.came == []
 
 
 def test_the_answer_of_the_peer_is_returned(destination: Callable[..., Destination]) -> None:
     pacs = destination(answers=[0xB000, 0xA700, 0xC123])
     content = file_of(mammogram())
-    with connected(peer(pacs), [(MAMMOGRAM, LITTLE_ENDIAN)]) as association:
+    with connected(peer(pacs), [(MAMMOGRAM, LITTLE_ENDIAN)]) as line:
         parcel = Parcel(MAMMOGRAM, LITTLE_ENDIAN, content)
-        assert [send(association, parcel) for _ in range(3)] == [0xB000, 0xA700, 0xC123]
-        association.abort()
-        assert send(association, parcel) is None
+        assert [line.send(parcel) for _ in range(3)] == [0xB000, 0xA700, 0xC123]
+        line.abort()
+        assert line.send(parcel) is None
 
 
 def test_echo_says_who_answers_and_who_does_not(
@@ -177,9 +177,9 @@ def test_a_real_pacs_keeps_what_was_sent(orthanc: OrthancServer) -> None:
     image = awkward(ExplicitVRLittleEndian)
     content = file_of(image)
     to = Peer(orthanc.aet, orthanc.host, orthanc.dicom_port, "FOURVIEWS", 5.0)
-    with connected(to, [(MAMMOGRAM, LITTLE_ENDIAN)]) as association:
-        assert send(association, Parcel(MAMMOGRAM, LITTLE_ENDIAN, content)) == 0x0000
-        again = send(association, Parcel(MAMMOGRAM, LITTLE_ENDIAN, content))
+    with connected(to, [(MAMMOGRAM, LITTLE_ENDIAN)]) as line:
+        assert line.send(Parcel(MAMMOGRAM, LITTLE_ENDIAN, content)) == 0x0000
+        again = line.send(Parcel(MAMMOGRAM, LITTLE_ENDIAN, content))
     assert again in {0x0000, 0x0111}
     (kept,) = orthanc.datasets(image.StudyInstanceUID)
     assert kept == dcmread(BytesIO(content))

@@ -79,6 +79,7 @@ def test_a_fresh_node_has_nothing_to_tell(ends: Ends) -> None:
         "last_image_at": "",
         "owed": {},
         "unreachable": {},
+        "parked": {},
         "refused": [],
         "working": [],
         "newest": [],

@@ -10,7 +10,8 @@ from pynetdicom.sop_class import Verification
 from pynetdicom.transport import ThreadedAssociationServer
 from small_images import file_of, mammogram
 
-from dicom_node.delivering.deliver import Office, deliver
+from dicom_node.delivering.deliver import deliver
+from dicom_node.delivering.office import Office
 from dicom_node.ledger.arrivals import Arrival, keep_row
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.tables import Delivery, Product

@@ -1,0 +1,297 @@
+"""Whatever a peer does, nothing is lost, no time is wasted, and nobody else waits for it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+from destinations import Destination, Posted
+from fault_proxy import FaultProxy, fault_proxy
+from faulty_pacs import FaultyPacs, faulty_pacs
+from senders import until
+
+from dicom_node.delivering import deliver as delivering
+from dicom_node.delivering import paying
+from dicom_node.delivering.deliver import deliver
+from dicom_node.delivering.office import Office
+from dicom_node.errors import Busy, NotYourTurn, Refused
+from dicom_node.ledger.questions import Questions
+from dicom_node.life import Receipt, State
+from dicom_node.tending import sweep_once
+from dicom_node.wiring import Node
+
+Makes = Callable[..., Posted]
+PATIENCE_SECONDS = 12.0  # for an attempt at a peer whose timeout is 2 s
+
+
+@pytest.fixture
+def pacs() -> Iterator[FaultyPacs]:
+    with faulty_pacs() as one:
+        yield one
+
+
+@pytest.fixture
+def wire(pacs: FaultyPacs) -> Iterator[FaultProxy]:
+    with fault_proxy(pacs.port) as one:
+        yield one
+
+
+def tried(office: Posted, case_id: int) -> float:
+    """Take a turn that comes to nothing, and tell how long it took."""
+    started = time.monotonic()
+    with pytest.raises(Busy):
+        office.deliver(case_id)
+    return time.monotonic() - started
+
+
+def goes_on(office: Posted, case_id: int) -> None:
+    """Deliver as soon as allowed."""
+
+    def delivered() -> bool:
+        sweep_once(office.node)
+        with suppress(Busy, NotYourTurn):
+            office.deliver(case_id)
+        return office.state(case_id) == State.DELIVERED
+
+    until(delivered, 30)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"rejects": (2, 3, 2)},
+        {"aborts": True},
+        {"loses_answers": True},
+        {"stalls_seconds": 60.0},
+        {"wrong_number": True},
+        {"wrong_uid": True},
+    ],
+    ids=lambda fault: next(iter(fault)),
+)
+def test_a_peer_that_misbehaves_is_left_soon_and_gets_all_of_it_later(
+    pacs: FaultyPacs, posted: Makes, fault: dict[str, object]
+) -> None:
+    office = posted(pacs.table)
+    case_id = office.case(objects=3)
+    for name, value in fault.items():
+        setattr(pacs, name, value)
+    assert tried(office, case_id) < PATIENCE_SECONDS
+    assert office.state(case_id) == State.REPORTED
+    assert [road.failures for road in office.node.questions.roads_down()] == [1]
+    assert len(pacs.called) == 1, "one call is enough to learn it"
+    pacs.heal()
+    goes_on(office, case_id)
+    assert len(pacs.kept) == 3
+    assert pacs.twice == []
+    assert office.node.questions.roads_down() == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"refuses": True},
+        {"black_hole": True},
+        {"swallows_answers": True},
+        {"drips": True},
+        {"cuts_after": 700},
+        {"resets_after": 700},
+        {"half_closes_after": 100},
+    ],
+    ids=str,
+)
+def test_a_broken_wire_is_left_soon_and_carries_all_of_it_later(
+    pacs: FaultyPacs, wire: FaultProxy, posted: Makes, fault: dict[str, object]
+) -> None:
+    office = posted({**pacs.table, "port": wire.port})
+    case_id = office.case(objects=3)
+    for name, value in fault.items():
+        setattr(wire, name, value)
+    assert tried(office, case_id) < PATIENCE_SECONDS
+    assert office.state(case_id) == State.REPORTED
+    wire.heal()
+    goes_on(office, case_id)
+    assert len(pacs.kept) == 3
+    assert pacs.twice == []
+
+
+def test_a_wire_that_is_only_slow_carries_what_it_can(
+    pacs: FaultyPacs, wire: FaultProxy, posted: Makes
+) -> None:
+    office = posted({**pacs.table, "port": wire.port})
+    case_id = office.case(objects=3)
+    wire.bytes_per_second = 4000
+    office.deliver(case_id)
+    assert office.state(case_id) == State.DELIVERED
+
+
+def test_a_peer_that_closes_after_each_object_gets_them_one_a_call(
+    pacs: FaultyPacs, posted: Makes
+) -> None:
+    office = posted(pacs.table, retry_seconds=[60])
+    case_id = office.case(objects=3)
+    pacs.closes_after_each = True
+    for _ in range(3):  # an object on its way when the line closes waits for its time alone
+        with suppress(Busy, NotYourTurn):
+            office.deliver(case_id)
+    assert office.state(case_id) == State.DELIVERED
+    assert len(pacs.kept) == 3
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # the peer's
+def test_a_peer_that_never_answers_a_release_is_left_without(
+    pacs: FaultyPacs, posted: Makes
+) -> None:
+    office = posted(pacs.table)
+    case_id = office.case()
+    pacs.mute_at_release = True
+    started = time.monotonic()
+    office.deliver(case_id)
+    assert time.monotonic() - started < PATIENCE_SECONDS
+    assert office.state(case_id) == State.DELIVERED
+
+
+def test_a_peer_that_accepts_no_context_at_all_has_refused(posted: Makes) -> None:
+    with faulty_pacs(takes_nothing=True) as pacs:
+        office = posted(pacs.table)
+        case_id = office.case(objects=2)
+        with pytest.raises(Refused, match=r"faulty: will not take the kind_0 \(status 0122\)"):
+            office.deliver(case_id)
+        assert {row.receipt for row in office.rows(case_id, "faulty")} == {Receipt.REFUSED}
+        assert office.node.questions.parked_by_destination() == {
+            "faulty": (2, "will not take the kind_1 (status 0122)")
+        }
+
+
+@pytest.mark.parametrize("poison", ["no room", "abort"])
+def test_an_object_that_a_peer_never_takes_holds_up_no_other(
+    pacs: FaultyPacs, posted: Makes, poison: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = posted(pacs.table)
+    first, second = office.case(objects=2), office.case(objects=2)
+    bad = office.node.questions.products_of(first)[0].sop_uid
+    if poison == "no room":
+        pacs.status = lambda uid: 0xA700 if uid == bad else 0x0000
+    else:
+        former = pacs._store
+
+        def store(event: object) -> int:
+            pacs.aborts = str(event.request.AffectedSOPInstanceUID) == bad  # type: ignore[attr-defined]
+            if pacs.aborts:
+                pacs.aborts = False
+                event.assoc.abort()  # type: ignore[attr-defined]
+                return 0xA700
+            return former(event)  # type: ignore[arg-type]
+
+        pacs.stop()
+        monkeypatch.setattr(pacs, "_store", store)
+        pacs.start()
+    with pytest.raises(Busy):
+        office.deliver(first)
+    goes_on(office, second)
+
+    def all_but_one() -> bool:
+        with suppress(Busy, NotYourTurn):
+            office.deliver(first)
+        return len(pacs.kept) == 3
+
+    until(all_but_one)
+    assert bad not in pacs.kept
+    assert office.state(first) == State.REPORTED
+
+
+def test_a_peer_without_room_for_anything_is_asked_with_one_case_only(
+    pacs: FaultyPacs, posted: Makes
+) -> None:
+    office = posted(pacs.table, probe_seconds=60)
+    cases = [office.case(objects=2) for _ in range(5)]
+    pacs.status = lambda _: 0xA700
+    for case_id in cases:
+        tried(office, case_id)
+    assert len(pacs.called) == 1
+    (road,) = office.node.questions.roads_down()
+    assert road.last_error.endswith("has no room")
+
+
+def test_of_many_workers_one_alone_knocks_at_a_closed_door(pacs: FaultyPacs, posted: Makes) -> None:
+    office = posted(pacs.table, probe_seconds=2)
+    cases = [office.case(objects=1) for _ in range(8)]
+    pacs.rejects = (1, 1, 3)
+
+    def work(case_id: int) -> None:
+        node = Node(office.node.settings)
+        mine = Office(node.ledger, Questions(node.engine), node.spool, node.settings)
+        while time.monotonic() < end:
+            with suppress(Busy, NotYourTurn):
+                deliver(mine, case_id)
+            time.sleep(0.05)
+        node.engine.dispose()
+
+    end = time.monotonic() + 5
+    workers = [threading.Thread(target=work, args=[case_id]) for case_id in cases]
+    for one in workers:
+        one.start()
+    while time.monotonic() < end:
+        sweep_once(office.node)
+        time.sleep(0.2)
+    for one in workers:
+        one.join()
+    gaps = [after - before for before, after in zip(pacs.called, pacs.called[1:], strict=False)]
+    assert 2 <= len(pacs.called) <= 3, "in five seconds, with one knock in two"
+    assert min(gaps) >= 1.9
+    pacs.heal()
+    for case_id in cases:
+        goes_on(office, case_id)
+    assert len(pacs.kept) == 8
+
+
+def test_a_closed_road_wakes_one_case_and_an_open_one_all(pacs: FaultyPacs, posted: Makes) -> None:
+    office = posted(pacs.table, retry_seconds=[3600])
+    pacs.stop()
+    cases = [office.case(objects=1) for _ in range(5)]
+    for case_id in cases:
+        tried(office, case_id)
+    assert office.node.ledger.sweep() == [], "all of them wait for an hour"
+    pacs.start()
+    until(lambda: sweep_once(office.node) == 1)
+    with suppress(Busy):
+        office.deliver(cases[0])
+    assert office.state(cases[0]) == State.DELIVERED
+    assert sweep_once(office.node) == 4, "the others need not wait"
+
+
+def test_who_waits_for_another_goes_first_after_a_slow_peer(
+    pacs: FaultyPacs,
+    destination: Callable[..., Destination],
+    posted: Makes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivering, "SLOW_SECONDS", 1.1)
+    monkeypatch.setattr(paying, "FAIR_SECONDS", 1.2)
+    quick = destination("QUICK")
+    office = posted(pacs.table, quick.table)
+    cases = [office.case(objects=4) for _ in range(3)]
+    pacs.stalls_seconds = 0.6
+    started = time.monotonic()
+    with pytest.raises(Busy, match="owed to faulty"):
+        office.deliver(cases[0])
+    assert time.monotonic() - started < 10
+    assert len(quick.came) == 12, "of all three cases"
+    assert 0 < len(pacs.kept) < 4
+    for case_id in cases:
+        goes_on(office, case_id)
+    assert len(pacs.kept) == 12
+    assert len(quick.came) == 12
+
+
+def test_a_road_that_leads_nowhere_is_forgotten(pacs: FaultyPacs, posted: Makes) -> None:
+    office = posted(pacs.table)
+    pacs.stop()
+    tried(office, office.case(objects=1))
+    without = office.node.settings.model_copy(
+        update={
+            "delivering": office.node.settings.delivering.model_copy(update={"destinations": ()})
+        }
+    )
+    sweep_once(Node(without))
+    assert office.node.questions.roads_down() == []
