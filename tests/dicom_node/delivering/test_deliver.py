@@ -13,7 +13,7 @@ from dicom_node.delivering.places import peer_of
 from dicom_node.errors import Busy, NotYourTurn, Refused
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.outbox import hurry, owe_again
-from dicom_node.ledger.tables import Case, Delivery, Product, Road
+from dicom_node.ledger.tables import Delivery, Road
 from dicom_node.life import DELIVER, Receipt, State
 
 OWED, DELIVERED, REFUSED = Receipt.OWED, Receipt.DELIVERED, Receipt.REFUSED
@@ -360,43 +360,3 @@ def test_the_road_is_one_for_all_destinations_at_the_same_place(
     assert isinstance(road, Road)
     assert road.failures == 1, "one knock is enough"
     assert road.destination == f"DEAD@127.0.0.1:{dead.port}"
-
-
-def test_what_a_workstation_refuses_fails_no_case(destination: Destinations, posted: Makes) -> None:
-    archive, screen = destination("ARCHIVE"), destination("SCREEN", answers=[0xC000])
-    office = posted(archive.table, {**screen.table, "role": "workstation"})
-    case_id = office.case()
-    deliver(office.office, case_id)
-    case = office.node.questions.case(case_id)
-    assert case is not None
-    assert case.state == State.DELIVERED
-    receipts = {
-        debt.delivery.destination: debt.delivery.receipt
-        for debt in office.node.questions.debts_of(case_id)
-    }
-    assert receipts == {"archive": Receipt.DELIVERED, "screen": Receipt.WAIVED}
-
-
-def test_a_workstation_is_not_sent_a_round_that_a_later_one_has_replaced(
-    destination: Destinations, posted: Makes
-) -> None:
-    archive, screen = destination("ARCHIVE"), destination("SCREEN")
-    office = posted(archive.table, {**screen.table, "role": "workstation"})
-    first, second = office.case(objects=1), office.case(objects=1)
-    with office.node.ledger.writing() as session:
-        study = session.get_one(Case, first).study_uid
-        values = {"study_uid": study, "round": 2}
-        session.execute(update(Case).where(Case.id == second).values(**values))
-        session.execute(update(Product).values(kind="cad_sr"))
-    deliver(office.office, first)
-    deliver(office.office, second)
-    assert len(archive.came) == 2
-    assert len(screen.came) == 1
-    (debt, _) = sorted(
-        (debt for debt in office.node.questions.debts_of(first)),
-        key=lambda debt: debt.delivery.destination != "screen",
-    )
-    assert (debt.delivery.receipt, debt.delivery.last_error) == (
-        Receipt.WAIVED,
-        "round 2 replaces it",
-    )
