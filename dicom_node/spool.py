@@ -13,10 +13,9 @@ import os
 import shutil
 from pathlib import Path
 
-from pydicom.filereader import read_file_meta_info
-
 BLOCK = 1 << 20
 PREFIX = 132  # preamble and DICM
+GROUP_LENGTH = b"\2\0\0\0UL\4\0"
 GROUP_LENGTH_BYTES = 12  # the element that says how long the rest of the file meta is
 
 
@@ -128,9 +127,16 @@ def sync_folder(path: Path) -> None:
 
 
 def data_set_offset(path: Path) -> int:
-    """Say where the data set begins: what stands before it was written by this node."""
-    meta = read_file_meta_info(path)
-    return PREFIX + GROUP_LENGTH_BYTES + int(meta.FileMetaInformationGroupLength)
+    """Say where the data set begins: what stands before it was written by this node.
+
+    pydicom would take elements of group 0002 that a data set begins with for more of the same.
+    """
+    with path.open("rb") as file:
+        file.seek(PREFIX)
+        head = file.read(GROUP_LENGTH_BYTES)
+    if len(head) < GROUP_LENGTH_BYTES or head[:8] != GROUP_LENGTH:
+        raise ValueError("this is no file of the spool")
+    return PREFIX + GROUP_LENGTH_BYTES + int.from_bytes(head[8:], "little")
 
 
 def data_set_digest(path: Path) -> str:

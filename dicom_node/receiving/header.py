@@ -5,8 +5,9 @@ from io import BytesIO
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
-from pydicom.filereader import read_dataset, read_file_meta_info
+from pydicom.filereader import read_dataset
 from pydicom.uid import (
+    UID,
     DeflatedExplicitVRLittleEndian,
     DigitalMammographyXRayImageStorageForPresentation,
 )
@@ -24,9 +25,9 @@ VIEW_ATTRIBUTES = (
 HEADER_BYTES = 4 << 20  # of a deflated data set, inflated: far more than a header needs
 
 
-def read_header(path: Path) -> Dataset:
+def read_header(path: Path, syntax: UID) -> Dataset:
     """Read the elements that a newcomer is judged and filed by."""
-    if read_file_meta_info(path).TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+    if syntax == DeflatedExplicitVRLittleEndian:
         return _inflated_start(path)
     return dcmread(path, stop_before_pixels=True, specific_tags=[*IDENTIFIERS, *VIEW_ATTRIBUTES])
 

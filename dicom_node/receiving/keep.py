@@ -11,6 +11,7 @@ from dicom_node.errors import Declined
 from dicom_node.ledger.arrivals import Arrival, keep_row, known_digest
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.receiving.header import IDENTIFIERS, read_header, view_of
+from dicom_node.receiving.structure import Unsound, check
 from dicom_node.spool import Spool, data_set_digest, sync_file
 
 _LOCKS = tuple(threading.Lock() for _ in range(64))
@@ -75,9 +76,13 @@ def keep(ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope) -> boo
 
 def _checked(arrived: Path, envelope: Envelope) -> Dataset:
     """Refuse what cannot be filed, or is not what the network announced."""
+    syntax = UID(envelope.transfer_syntax_uid)
     try:
-        header = read_header(arrived)
+        check(arrived, syntax)
+        header = read_header(arrived, syntax)
         values = {keyword: str(header.get(keyword) or "") for keyword in IDENTIFIERS}
+    except Unsound as fault:
+        raise Unintelligible("C000", f"the data set is not sound: {fault}") from fault
     except Exception as fault:
         sentence = f"the data set cannot be parsed ({type(fault).__name__})"
         raise Unintelligible("C000", sentence) from fault

@@ -34,7 +34,7 @@ def written(path: Path, image: Dataset, syntax: UID) -> Path:
 def test_the_header_is_read_from_every_transfer_syntax(tmp_path: Path, syntax: UID) -> None:
     image = mammogram("RMLO")
     path = written(tmp_path / "image.dcm", image, syntax)
-    header = read_header(path)
+    header = read_header(path, syntax)
     assert [header[keyword].value for keyword in IDENTIFIERS] == [
         image[keyword].value for keyword in IDENTIFIERS
     ]
@@ -46,7 +46,7 @@ def test_the_header_is_read_from_every_transfer_syntax(tmp_path: Path, syntax: U
 def test_only_the_start_of_a_deflated_image_is_inflated(tmp_path: Path) -> None:
     image = mammogram(PixelData=bytes(64 << 20))
     path = written(tmp_path / "image.dcm", image, DeflatedExplicitVRLittleEndian)
-    assert read_header(path).SOPInstanceUID == image.SOPInstanceUID
+    assert read_header(path, DeflatedExplicitVRLittleEndian).SOPInstanceUID == image.SOPInstanceUID
 
 
 def described(**said: object) -> Dataset:
