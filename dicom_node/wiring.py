@@ -45,14 +45,22 @@ class Node:
 
     @cached_property
     def engine(self) -> Engine:
-        """Open the database."""
+        """Open the database, for work that is never kept waiting long."""
+        return self._opened(patient=False)
+
+    @cached_property
+    def patient_engine(self) -> Engine:
+        """Open the database for what may take hours: migrations, and questions about everything."""
+        return self._opened(patient=True)
+
+    def _opened(self, *, patient: bool) -> Engine:
         data = self.settings.data
         try:
             data.mkdir(parents=True, exist_ok=True)
         except OSError as trouble:
             raise Misconfigured([f"node.data: {data}: {trouble.strerror}"]) from trouble
         try:
-            return open_engine(self.settings.database_url)
+            return open_engine(self.settings.database_url, patient=patient)
         except (ArgumentError, ImportError, ValueError):  # they quote the address, password and all
             sentence = "node.database: names no database; see the example in node.toml"
             raise Misconfigured([sentence]) from None
@@ -157,7 +165,7 @@ def _alembic(node: Node) -> Config:
     config = Config()
     config.set_main_option("script_location", str(shipped("alembic")))
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
-    config.attributes["engine"] = node.engine
+    config.attributes["engine"] = node.patient_engine
     return config
 
 

@@ -7,8 +7,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from dicom_node.ledger.ledger import Ledger, now
+from dicom_node.ledger.patience import within
 from dicom_node.ledger.tables import Association, Case, Instance
 from dicom_node.life import State
+
+SENDER_SECONDS = 2.0  # for what is written down of a sender: its images are not to wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Arrival:
 
 def open_association(ledger: Ledger, listener: str, caller: str, called: str, address: str) -> int:
     """Write down that a sender was let in."""
-    with ledger.writing() as session:
+    with within(SENDER_SECONDS), ledger.writing() as session:
         row = Association(
             listener=listener, caller=caller, called=called, address=address, opened_at=now()
         )
@@ -46,7 +49,7 @@ def open_association(ledger: Ledger, listener: str, caller: str, called: str, ad
 
 def close_association(ledger: Ledger, association_id: int, how: str) -> None:
     """Write down that a sender has gone, and how."""
-    with ledger.writing() as session:
+    with within(SENDER_SECONDS), ledger.writing() as session:
         row = session.get_one(Association, association_id)
         row.closed_at = now()
         ledger.note(
@@ -68,7 +71,7 @@ def close_left_open(ledger: Ledger, listener: str) -> None:
 
 def known_digest(ledger: Ledger, sop_uid: str) -> str | None:
     """Return the digest of an image that is already kept."""
-    with Session(ledger.engine) as session:
+    with Session(ledger.engine.execution_options(reads_only=True)) as session:
         return session.scalar(select(Instance.sha256).where(Instance.sop_uid == sop_uid))
 
 

@@ -1,29 +1,41 @@
 """Open the ledger's database, SQLite or PostgreSQL, with the promises that the node relies on."""
 
+import sqlite3
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
 
 from dicom_node.ledger.chain import as_text
+from dicom_node.ledger.patience import left
+from dicom_node.ledger.refuge import Refuge
+
+LOCK_SECONDS = 20.0  # who writes next to whom; a sender waits less, see `patience`
+LONG_LOCK_SECONDS = 1.5  # no writer of the node takes so long
+_LOCKED = OperationalError("BEGIN IMMEDIATE", (), sqlite3.OperationalError("locked just now"))
 
 
-def open_engine(url: str) -> Engine:
-    """Make an engine whose commits are durable and whose writers queue up instead of failing."""
+def open_engine(url: str, *, patient: bool = False) -> Engine:
+    """Make an engine whose commits are durable and whose writers queue up instead of failing.
+
+    A `patient` one is for migrations and for questions about everything: they may take hours.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_engine(
-            parsed,
-            json_serializer=as_text,
-            pool_pre_ping=True,
-            pool_size=5,
-            connect_args={"connect_timeout": 5},
-        )
+        from dicom_node.ledger.postgres import open_postgres
+
+        return open_postgres(parsed, patient=patient)
     engine = create_engine(
-        parsed, json_serializer=as_text, connect_args={"timeout": 30, "isolation_level": None}
+        parsed,
+        json_serializer=as_text,
+        connect_args={"timeout": LOCK_SECONDS, "isolation_level": None},
+        poolclass=NullPool if patient else None,
     )
+    refuge = Refuge(_LOCKED, LONG_LOCK_SECONDS)
     event.listen(engine, "connect", _promise)
-    event.listen(engine, "begin", _begin)
+    event.listen(engine, "begin", lambda connection: _begin(connection, refuge))
     return engine
 
 
@@ -42,11 +54,19 @@ def without_secrets(url: URL, words: str) -> str:
 def _promise(connection: Any, record: object) -> None:  # noqa: ANN401 - whatever the driver gives
     """Survive a power cut (FULL), let readers read while one writes (WAL)."""
     del record
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in (_wait(), "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
-def _begin(connection: Connection) -> None:
+def _wait() -> str:
+    return f"busy_timeout = {int(left(LOCK_SECONDS) * 1000)}"
+
+
+def _begin(connection: Connection, refuge: Refuge) -> None:
     """Take the write lock at once: a transaction that reads first could not be promoted later."""
-    mode = "DEFERRED" if connection.get_execution_options().get("reads_only") else "IMMEDIATE"
-    connection.exec_driver_sql(f"BEGIN {mode}")
+    connection.exec_driver_sql(f"PRAGMA {_wait()}")
+    if connection.get_execution_options().get("reads_only"):
+        connection.exec_driver_sql("BEGIN DEFERRED")
+    else:
+        with refuge.trying():
+            connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from dicom_node.errors import Busy, Declined, NotYourTurn, is_ours, told
 from dicom_node.ledger.chain import Writing, link_all, pending
+from dicom_node.ledger.patience import within
 from dicom_node.ledger.tables import Base, Case, Delivery, Event
 from dicom_node.life import (
     DELIVER,
@@ -37,6 +38,7 @@ LEASE_SECONDS = 20.0
 RING_AGAIN = timedelta(seconds=60)
 FULL_AGAIN = timedelta(seconds=10)  # a disk or a database is back soon, or not
 FAULT_AGAIN = timedelta(seconds=2)
+NOTE_SECONDS = 3.0  # somebody may wait for the answer that a line tells of
 STRIKES = 3  # a case that lost its worker so often is FAILED, not tried for ever
 
 
@@ -358,7 +360,7 @@ class Ledger:
 
     def record(self, what: str, sentence: str, **details: Any) -> None:  # noqa: ANN401 - JSON
         """Write one line of the audit trail that changes nothing else."""
-        with self.writing() as session:
+        with within(NOTE_SECONDS), self.writing() as session:
             self.note(session, what, sentence, details=details)
 
     def note(  # noqa: PLR0913 - the columns of an event

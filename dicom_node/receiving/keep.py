@@ -10,10 +10,12 @@ from pydicom.uid import UID
 from dicom_node.errors import Declined
 from dicom_node.ledger.arrivals import Arrival, keep_row, known_digest
 from dicom_node.ledger.ledger import Ledger
+from dicom_node.ledger.patience import within
 from dicom_node.receiving.header import IDENTIFIERS, read_header, view_of
 from dicom_node.receiving.structure import Unsound, check
 from dicom_node.spool import Spool, data_set_digest, sync_file
 
+ANSWER_SECONDS = 3.0  # a sender hears within 5 s that the ledger is away
 _LOCKS = tuple(threading.Lock() for _ in range(64))
 
 
@@ -45,7 +47,7 @@ def keep(ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope) -> boo
     """
     header = _checked(arrived, envelope)
     size, digest = arrived.stat().st_size, data_set_digest(arrived)
-    with _LOCKS[hash(envelope.sop_uid) % len(_LOCKS)]:
+    with _LOCKS[hash(envelope.sop_uid) % len(_LOCKS)], within(ANSWER_SECONDS):
         known = known_digest(ledger, envelope.sop_uid)
         if known is not None:
             if known != digest:

@@ -40,7 +40,7 @@ class Balance:
 def balance(node: Node, *, deep: bool) -> Balance:
     """Close the books and look at every file; `deep` reads each one whole."""
     there = set(_names_in(node.spool))  # before the rows are read: what comes later has its row
-    closed = books(node.engine)
+    closed = books(node.patient_engine)
     named = {kept.path for kept in closed.files}
     strange, left_over = _unknown(node.spool, there - named)
     said = [_unbalanced(one) for one in closed.accounts if not one.balanced]

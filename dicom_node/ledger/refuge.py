@@ -1,0 +1,45 @@
+"""Where one has just found the database away, others need not find out for themselves.
+
+Only who works against a deadline gives up at once: a sender can send again, a result cannot.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dicom_node.ledger.patience import somebody_waits
+
+AWAY_SECONDS = 2.0
+
+
+class Refuge:
+    """Remembers for a moment that the database was away.
+
+    `least_seconds`: who has waited less has only met another writer.
+    """
+
+    def __init__(self, away: Exception, least_seconds: float = 0.0) -> None:
+        self._away = away
+        self._least_seconds = least_seconds
+        self._until = 0.0
+
+    def remember(self) -> None:
+        """Take the database to be away for a moment."""
+        self._until = time.monotonic() + AWAY_SECONDS
+
+    def give_way(self) -> None:
+        """Raise at once, where it is away and somebody waits for an answer."""
+        if time.monotonic() < self._until and somebody_waits():
+            raise self._away
+
+    @contextmanager
+    def trying(self) -> Iterator[None]:
+        """Try to reach the database, and remember that it could not be reached."""
+        self.give_way()
+        began = time.monotonic()
+        try:
+            yield
+        except type(self._away):
+            if time.monotonic() - began >= self._least_seconds:
+                self.remember()
+            raise

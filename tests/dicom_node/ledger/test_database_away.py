@@ -1,0 +1,192 @@
+"""A database that is away, mute, crowded or in a knot: everybody hears of it within seconds."""
+
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from ledger_book import Book
+from postgres_server import PostgresServer
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from tcp_proxy import TcpProxy, tcp_proxy
+
+from dicom_node.ledger.arrivals import close_association, known_digest, open_association
+from dicom_node.ledger.engine import open_engine
+from dicom_node.ledger.patience import left, within
+from dicom_node.settings.file import Settings
+from dicom_node.wiring import Node, migrate
+
+ANSWERED_SECONDS = 5.0
+
+
+@pytest.fixture
+def behind(postgres: PostgresServer) -> Iterator[tuple[Book, TcpProxy]]:
+    """Open a ledger behind a proxy."""
+    url = postgres.create_database(f"away_{uuid.uuid4().hex}")
+    node = Node(Settings.model_validate({"node": {"database": url}}))
+    migrate(node)
+    node.engine.dispose()
+    with tcp_proxy(postgres.port) as proxy:
+        engine = open_engine(str(make_url(url).set(port=proxy.port)))
+        yield Book(engine), proxy
+        engine.dispose()
+
+
+def took(work: Callable[[], object]) -> float:
+    """Measure how long it takes until something fails."""
+    began = time.monotonic()
+    with pytest.raises(SQLAlchemyError):
+        work()
+    return time.monotonic() - began
+
+
+def store(book: Book) -> None:
+    """Do with the ledger what a C-STORE does, in its time."""
+    with within(3.0):
+        known_digest(book.ledger, "2.25.1")
+        book.arrive()
+
+
+def back_after(book: Book) -> float:
+    began = time.monotonic()
+    while True:
+        try:
+            store(book)
+        except SQLAlchemyError:
+            assert time.monotonic() - began < 60
+            time.sleep(0.1)
+        else:
+            return time.monotonic() - began
+
+
+@pytest.mark.parametrize("way", ["black hole", "refused"])
+def test_R16_a_database_that_is_away_is_noticed_and_found_again(
+    behind: tuple[Book, TcpProxy], way: str, figure: Callable[[str], None]
+) -> None:
+    book, proxy = behind
+    for _ in range(3):
+        store(book)
+    proxy.set(way)  # type: ignore[arg-type]
+    answers = [took(lambda: store(book)) for _ in range(3)]
+    proxy.set("open")
+    back = back_after(book)
+    figure(f"{way}: told within {max(answers):.1f} s, back after {back:.1f} s")
+    assert max(answers) < ANSWERED_SECONDS
+    assert back < 10
+
+
+def test_twenty_senders_in_a_black_hole_wait_side_by_side(behind: tuple[Book, TcpProxy]) -> None:
+    book, proxy = behind
+    store(book)
+    proxy.set("black hole")
+    waited: list[float] = []
+
+    def send() -> None:
+        began = time.monotonic()
+        with pytest.raises(SQLAlchemyError):
+            store(book)
+        with pytest.raises(SQLAlchemyError):
+            book.ledger.record("image refused", "A700")
+        waited.append(time.monotonic() - began)
+
+    senders = [threading.Thread(target=send) for _ in range(20)]
+    for one in senders:
+        one.start()
+    for one in senders:
+        one.join()
+    assert len(waited) == 20
+    assert max(waited) < 2 * ANSWERED_SECONDS
+
+
+def test_a_line_that_is_slow_everywhere_is_no_reason_to_wait_longer(
+    behind: tuple[Book, TcpProxy],
+) -> None:
+    book, proxy = behind
+    store(book)
+    proxy.delay_seconds = 0.7  # for each statement, of which there are many
+    assert took(lambda: store(book)) < ANSWERED_SECONDS
+
+
+def test_R16_a_crowded_server_is_answered_for_at_once(
+    postgres: PostgresServer, figure: Callable[[str], None]
+) -> None:
+    name = f"crowded_{uuid.uuid4().hex}"
+    url = postgres.create_database(name)
+    node = Node(Settings.model_validate({"node": {"database": url}}))
+    migrate(node)
+    node.engine.dispose()
+    with psycopg.connect(
+        host="127.0.0.1", port=postgres.port, user="postgres", autocommit=True
+    ) as admin:
+        admin.execute("DROP ROLE IF EXISTS crowd")
+        admin.execute("CREATE ROLE crowd LOGIN CONNECTION LIMIT 1")
+        admin.execute(f'GRANT ALL ON DATABASE "{name}" TO crowd')
+        with psycopg.connect(
+            host="127.0.0.1", port=postgres.port, user="postgres", dbname=name, autocommit=True
+        ) as inside:
+            inside.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO crowd")
+            inside.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO crowd")
+        book = Book(open_engine(str(make_url(url).set(username="crowd"))))
+        with psycopg.connect(
+            host="127.0.0.1", port=postgres.port, user="crowd", dbname=name
+        ):  # the one place that there is
+            told = took(lambda: store(book))
+        back = back_after(book)
+        book.engine.dispose()
+    figure(f"too many connections: told within {told:.1f} s, back after {back:.1f} s")
+    assert told < ANSWERED_SECONDS
+    assert back < 10
+
+
+def test_a_lock_that_another_holds_is_not_waited_for(behind: tuple[Book, TcpProxy]) -> None:
+    book, _ = behind
+    case_id = book.arrive("2.25.7")
+    with book.engine.begin() as other:
+        other.execute(text("SELECT * FROM cases WHERE id = :id FOR UPDATE"), {"id": case_id})
+
+        def late() -> None:
+            with within(3.0):
+                book.arrive("2.25.7")
+
+        assert took(late) < ANSWERED_SECONDS
+    book.arrive("2.25.7")
+
+
+def test_an_sqlite_that_another_program_holds_is_not_waited_for(node: Node) -> None:
+    book = Book(node.engine)
+    store(book)
+    association = open_association(book.ledger, "here", "TESTER", "NODE", "127.0.0.1")
+    holder = sqlite3.connect(node.settings.data / "ledger.sqlite", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+
+    def one_image() -> None:
+        began = time.monotonic()
+        for work in (lambda: store(book), lambda: book.ledger.record("image refused", "A700")):
+            with pytest.raises(OperationalError):
+                work()
+        assert time.monotonic() - began < ANSWERED_SECONDS
+        raise OperationalError("", (), Exception())
+
+    try:
+        assert took(one_image) < ANSWERED_SECONDS
+        assert took(lambda: close_association(book.ledger, association, "lost")) < ANSWERED_SECONDS
+    finally:
+        holder.execute("ROLLBACK")
+        holder.close()
+    assert back_after(book) < 10
+
+
+def test_a_deadline_inside_another_is_never_longer() -> None:
+    assert left(7.0) == 7.0
+    with within(2.0):
+        assert left(7.0) <= 2.0
+        with within(60.0):
+            assert left(7.0) <= 2.0
+        with within(0.0):
+            assert left(7.0) == pytest.approx(0.01)
+    assert left(7.0) == 7.0
