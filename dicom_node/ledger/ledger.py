@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Engine, and_, func, or_, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as CrowdedPool
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import Busy, Declined, NotYourTurn, is_ours, told
@@ -49,7 +50,7 @@ def passes(fault: Exception) -> bool:
     """Say whether time mends a fault: a disk without room, a database that is away."""
     if isinstance(fault, OSError):
         return fault.errno in _FULL
-    return isinstance(fault, OperationalError | InterfaceError)
+    return isinstance(fault, OperationalError | InterfaceError | CrowdedPool)
 
 
 def now() -> datetime:
