@@ -1,29 +1,22 @@
-"""From a DICOM image to a mammogram: the only module of this room that knows pydicom."""
+"""From a DICOM image to a mammogram: what its header says, and what its pixels are."""
 
 import math
-import warnings
 from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
 
+from inference.decoding.files import Opened
+from inference.decoding.pixels import Layout, held_by, pixels_of
 from inference.errors import Unreadable
 from inference.mammogram import PROJECTIONS, Exam, GreyScale, Mammogram, Projection, Side
 
 _ASSUMED_PERCENTILES = (1.0, 99.7)  # of the breast's pixels
 _BITS_STORED = range(8, 17)
-_PLAIN = {
-    *(ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian),
-    DeflatedExplicitVRLittleEndian,
-}
+_BITS_ALLOCATED = (8, 16, 32)
+_SMALLEST = 16  # rows or columns of a picture
 # CID 244, in SNOMED's codes of today and of before 2019.
 _SIDES = {
     "7771000": "L",
@@ -38,24 +31,20 @@ _AIR = 0.04  # of the range between air and the densest tissue
 Curve = NDArray[np.float64]
 
 
-def read(dataset: Dataset) -> Mammogram:
+def read(image: Dataset | Opened) -> Mammogram:
     """Read one view; `Unreadable` says what is missing or broken.
 
-    Of a library's fault it tells the kind alone: its words may quote a value of the header.
+    It never quotes a value that could be a name. Of a library's fault it tells the kind alone: its
+    words may quote one, too.
     """
+    dataset = image.header if isinstance(image, Opened) else image
     if (_number(dataset, "NumberOfFrames") or 1) != 1:
-        raise Unreadable(
-            f"the image has {dataset.NumberOfFrames} frames: send single-frame mammograms"
-        )
-    photometric = str(dataset.get("PhotometricInterpretation") or "")
-    if photometric not in {"MONOCHROME1", "MONOCHROME2"}:
-        raise Unreadable(
-            f"PhotometricInterpretation is {photometric!r}: "
-            "a mammogram is MONOCHROME1 or MONOCHROME2"
-        )
+        raise Unreadable("the image has several frames: send single-frame mammograms")
+    if str(dataset.get("PhotometricInterpretation") or "") not in {"MONOCHROME1", "MONOCHROME2"}:
+        raise Unreadable("PhotometricInterpretation is neither MONOCHROME1 nor MONOCHROME2")
     side, projection = side_of(dataset), projection_of(dataset)
     spacing_mm = _spacing_mm(dataset)
-    pixels = _pixels(dataset)
+    pixels = _pixels(image)
     return Mammogram(
         sop_instance_uid=str(dataset.get("SOPInstanceUID") or ""),
         side=side,
@@ -110,26 +99,24 @@ def grey_scale(dataset: Dataset, pixels: NDArray[np.integer]) -> GreyScale:
 def _stored_range(dataset: Dataset) -> tuple[int, int]:
     bits = dataset.get("BitsStored")
     if bits not in _BITS_STORED:
-        raise Unreadable(f"BitsStored is {bits!r}: a mammogram has 8 to 16")
+        raise Unreadable("BitsStored is not 8 to 16, as a mammogram's is")
     if dataset.get("PixelRepresentation") == 1:
         return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     return 0, (1 << bits) - 1
 
 
-def _pixels(dataset: Dataset) -> NDArray[np.integer]:
+def _pixels(image: Dataset | Opened) -> NDArray[np.integer]:
     """Decode the pixels, and make sure that the grey scale's table covers them."""
+    dataset = image.header if isinstance(image, Opened) else image
     first, last = _stored_range(dataset)
-    if "PixelData" not in dataset:
+    layout = _layout(dataset)
+    if isinstance(image, Opened):
+        pixels = image.pixels(layout)
+    elif "PixelData" in dataset:
+        element = dataset["PixelData"]
+        pixels = pixels_of(held_by(element.value or b"", element.VR, layout), layout)
+    else:
         raise Unreadable("the image has no PixelData")
-    try:
-        with warnings.catch_warnings():
-            # Decoders warn about harmless padding, and raise about the rest.
-            warnings.simplefilter("ignore")
-            pixels = dataset.pixel_array
-    except Exception as fault:
-        raise Unreadable(f"the pixels cannot be decoded ({_why(dataset, fault)})") from fault
-    if pixels.ndim != 2 or min(pixels.shape) < 16:  # noqa: PLR2004 - a picture has two sides
-        raise Unreadable(f"the pixels have the shape {pixels.shape}: expected rows and columns")
     low, high = int(pixels.min()), int(pixels.max())
     if low < first or high > last:
         raise Unreadable(
@@ -141,15 +128,24 @@ def _pixels(dataset: Dataset) -> NDArray[np.integer]:
     return np.ascontiguousarray(pixels)
 
 
-def _why(dataset: Dataset, fault: Exception) -> str:
-    """Say why pixels cannot be decoded: too few of them, or else the kind of fault."""
-    asked = [dataset.get(word) for word in ("Rows", "Columns", "BitsAllocated")]
+def _layout(dataset: Dataset) -> Layout:
+    """Read how the pixels lie; a mammogram has one sample a pixel and a few sides of bits."""
+    rows, columns, allocated = (dataset.get(word) for word in ("Rows", "Columns", "BitsAllocated"))
+    if not (isinstance(rows, int) and isinstance(columns, int) and min(rows, columns) >= _SMALLEST):
+        raise Unreadable(f"Rows and Columns are not both {_SMALLEST} or more")
+    if allocated not in _BITS_ALLOCATED or allocated < dataset.BitsStored:
+        raise Unreadable("BitsAllocated is not 8, 16 or 32, or is less than BitsStored")
+    if (dataset.get("SamplesPerPixel") or 1) != 1:
+        raise Unreadable("SamplesPerPixel is not 1, as a mammogram's is")
     meta = getattr(dataset, "file_meta", Dataset())
-    if meta.get("TransferSyntaxUID") in _PLAIN and all(isinstance(number, int) for number in asked):
-        held, wanted = len(dataset.PixelData), math.prod(asked) // 8
-        if held < wanted:
-            return f"PixelData has {held} bytes where {wanted} are asked for"
-    return type(fault).__name__
+    return Layout(
+        syntax=str(meta.get("TransferSyntaxUID") or ""),
+        rows=rows,
+        columns=columns,
+        bits_allocated=allocated,
+        bits_stored=dataset.BitsStored,
+        signed=dataset.get("PixelRepresentation") == 1,
+    )
 
 
 def _voi_lut(dataset: Dataset, values: NDArray[np.generic]) -> Curve | None:
@@ -256,13 +252,11 @@ def projection_of(dataset: Dataset) -> Projection:
     if any(codes):  # an item that says nothing is none
         if len(codes) == 1 and codes[0] in PROJECTIONS:
             return PROJECTIONS[codes[0]]
-        raise Unreadable(f"ViewCodeSequence says {', '.join(codes)}: expected one of CC and MLO")
+        raise Unreadable("ViewCodeSequence says neither CC nor MLO")
     position = str(dataset.get("ViewPosition") or "").strip().upper()
     if position in {"CC", "MLO"}:
         return Projection(position)
-    raise Unreadable(
-        f"there is no ViewCodeSequence, and ViewPosition is {position!r}: expected CC or MLO"
-    )
+    raise Unreadable("there is no ViewCodeSequence, and ViewPosition is neither CC nor MLO")
 
 
 def _spacing_mm(dataset: Dataset) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom import Dataset
 
 from dicom_node.analyzing.image_rules import IMAGE_RULES
-from dicom_node.analyzing.pixel_rules import PIXEL_RULES, decoded, open_header, too_large
+from dicom_node.analyzing.pixel_rules import PIXEL_RULES, decoded, opened, too_large
 from dicom_node.analyzing.rules import Judged, JudgedStudy, Rule, Terms
 from dicom_node.analyzing.study_rules import (
     NOTHING_NEW,
@@ -39,14 +39,15 @@ def rules() -> list[Rule]:
 
 def look(path: Path, terms: Terms) -> Judged:
     """Judge one file: its header first, its pixels only where the header is fine."""
-    header = open_header(path)
-    if isinstance(header, Declined):
-        return Judged(Dataset(), header)
+    file = opened(path)
+    if isinstance(file, Declined):
+        return Judged(Dataset(), file)
+    header = file.header
     size_bytes = path.stat().st_size
     declined = judge_header(header, terms) or too_large(size_bytes, terms)
     if declined is not None:
         return Judged(header, declined, size_bytes=size_bytes)
-    mammogram = decoded(path, terms)
+    mammogram = decoded(file, terms)
     if isinstance(mammogram, Declined):
         return Judged(header, mammogram, size_bytes=size_bytes)
     return Judged(header, None, mammogram, size_bytes)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from dicom_node.analyzing.rules import Rule, Terms
 from dicom_node.errors import Declined
+from inference.decoding.files import Opened, open_file
 from inference.errors import Unreadable
 from inference.mammogram import Mammogram
 from inference.reading import read
@@ -37,13 +37,15 @@ PIXELS = Rule(
 PIXEL_RULES = (FILE, FILE_SIZE, PIXELS)
 
 
-def open_header(path: Path) -> Dataset | Declined:
-    """Read a header, or say why it is none."""
+def opened(path: Path) -> Opened | Declined:
+    """Open a file at its header, or say why it has none."""
     try:
-        header = dcmread(path, stop_before_pixels=True)
-        return header or Declined(FILE.code, "the file has no header")
+        file = open_file(path)
+        return file if file.header else Declined(FILE.code, "the file has no header")
     except InvalidDicomError:
         return Declined(FILE.code, "this is no DICOM file")
+    except Unreadable as trouble:
+        return Declined(FILE.code, str(trouble))
     except Exception as fault:  # noqa: BLE001 - bytes from outside: parsers raise anything
         if isinstance(fault, OSError) and _of_the_disk(fault):
             return Declined(FILE.code, f"the file cannot be read: {fault.strerror}")
@@ -63,28 +65,22 @@ def too_large(size_bytes: int, terms: Terms) -> Declined | None:
     return Declined(FILE_SIZE.code, f"its file is larger than {limit} MB")
 
 
-def decoded(path: Path, terms: Terms) -> Mammogram | Declined:
+def decoded(file: Opened, terms: Terms) -> Mammogram | Declined:
     """Decode an image whose header is fine, and look at its pixels."""
     try:
-        image = dcmread(path)
-        mammogram = read(image)
+        mammogram = read(file)
     except Unreadable as trouble:
         return Declined(PIXELS.code, str(trouble))
     except Exception as fault:
         if isinstance(fault, MemoryError) or _of_the_disk(fault):
             raise
         return Declined(PIXELS.code, f"the image cannot be read ({type(fault).__name__})")
-    sentence = _shown(image, mammogram, terms)
+    sentence = _shown(mammogram, terms)
     return Declined(PIXELS.code, sentence) if sentence else mammogram
 
 
-def _shown(image: Dataset, mammogram: Mammogram, terms: Terms) -> str:
+def _shown(mammogram: Mammogram, terms: Terms) -> str:
     """Say what is wrong with pixels that could be decoded."""
-    if mammogram.pixels.shape != (image.Rows, image.Columns):
-        rows, columns = mammogram.pixels.shape
-        return (
-            f"it has {rows} x {columns} pixels, and its header says {image.Rows} x {image.Columns}"
-        )
     lowest, highest = int(mammogram.pixels.min()), int(mammogram.pixels.max())
     if lowest == highest:
         return "all its pixels have one value"

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydicom.dataset import Dataset
+from pydicom import Dataset
 
+from inference.decoding.files import Opened
 from inference.mammogram import GreyScale, Mammogram
 from inference.reading import read
 
@@ -26,8 +27,8 @@ class Shown:
 class Lightbox:
     """Hang up images, each opened once; four of them take four megabytes."""
 
-    def __init__(self, opened: Callable[[str], Dataset]) -> None:
-        self._opened = opened  # from a SOP instance UID to the image with its pixels
+    def __init__(self, opened: Callable[[str], Dataset | Opened]) -> None:
+        self._opened = opened  # from a SOP instance UID to the image
         self._shown: dict[str, Shown] = {}
 
     def shown(self, sop_instance_uid: str) -> Shown:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pydicom import Dataset, config, dcmread
+from pydicom import Dataset, config
 from pydicom.uid import (
     BreastTomosynthesisImageStorage,
     DigitalMammographyXRayImageStorageForPresentation,
@@ -24,7 +24,7 @@ from dicom_node.reporting.profile import Profile
 from dicom_node.reporting.report import Built
 from dicom_node.reporting.tidy import tidy
 from dicom_node.reporting.turn import report
-from dicom_node.reporting.unread import Unread, view_in
+from dicom_node.reporting.unread import Unread, kept_header, view_in
 
 MAMMOGRAMS = {
     DigitalMammographyXRayImageStorageForPresentation,
@@ -103,7 +103,7 @@ def _images(shop: Workshop, case: Case, images: Sequence[Instance]) -> Iterator[
     """Describe images, each with the rule that declined it."""
     verdicts = shop.questions.verdicts_of(case.id)
     for image in images:
-        header = dcmread(shop.spool.path(image.path), stop_before_pixels=True)
+        header = kept_header(shop.spool, image)
         verdict = verdicts.get(image.id)
         code, sentence = (verdict.code, verdict.sentence) if verdict else ("", "")
         yield Unread(tidy(header), view_in(header), code, sentence)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 
 from dicom_node.errors import Busy
 from dicom_node.ledger.ledger import now
@@ -24,8 +24,9 @@ from dicom_node.reporting.report import report as build
 from dicom_node.reporting.shown import shown
 from dicom_node.reporting.sources import edition_words
 from dicom_node.reporting.tidy import tidy
-from dicom_node.reporting.unread import Unread, not_received, view_in
+from dicom_node.reporting.unread import Unread, kept_header, not_received, view_in
 from dicom_node.reporting.whole_proof import prove_whole
+from inference.decoding.files import open_file
 from inference.findings import ExamFindings
 from inference.transcript import unpack
 
@@ -100,11 +101,7 @@ def _after_the_former(shop: Workshop, case: Case) -> None:
 def _headers(shop: Workshop, images: Sequence[Instance], exam: ExamFindings) -> list[Dataset]:
     """Read the headers of the images that were read."""
     seen = {view.sop_instance_uid for view in exam.views}
-    return [
-        dcmread(shop.spool.path(image.path), stop_before_pixels=True)
-        for image in images
-        if image.sop_uid in seen
-    ]
+    return [kept_header(shop.spool, image) for image in images if image.sop_uid in seen]
 
 
 def _unread(
@@ -117,7 +114,7 @@ def _unread(
         verdict = verdicts.get(image.id)
         if verdict is None or not verdict.code:
             continue
-        header = dcmread(shop.spool.path(image.path), stop_before_pixels=True)
+        header = kept_header(shop.spool, image)
         view = view_in(header)
         missed = bool(view) and view not in read
         yield Unread(tidy(header), view, verdict.code, verdict.sentence, missed)
@@ -132,7 +129,7 @@ def _came(images: Sequence[Instance], exam: ExamFindings, unread: Sequence[Unrea
 def _lightbox(shop: Workshop, images: Sequence[Instance]) -> Lightbox:
     """Open images with their pixels when an object shows them, and not before."""
     paths = {image.sop_uid: shop.spool.path(image.path) for image in images}
-    return Lightbox(lambda sop_uid: dcmread(paths[sop_uid]))
+    return Lightbox(lambda sop_uid: open_file(paths[sop_uid]))
 
 
 def _wanted(shop: Workshop, operating_point: str) -> list[tuple[Wish, Profile]]:

@@ -5,8 +5,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 
 from dicom_node import facts
+from dicom_node.ledger.tables import Instance
+from dicom_node.spool import Spool
+from inference.decoding.files import open_file
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,6 +27,19 @@ class Unread:
     def words(self) -> str:
         """Name the image and the rule."""
         return f"{self.view or 'another image'} ({self.code}: {self.sentence})"
+
+
+def kept_header(spool: Spool, image: Instance) -> Dataset:
+    """Read the header of a received image; of one that cannot be read, what the ledger knows."""
+    try:
+        return open_file(spool.path(image.path)).header
+    except (InvalidDicomError, MemoryError, OSError):  # not the image's fault but the spool's
+        raise
+    except Exception:  # noqa: BLE001 - bytes from outside: parsers raise anything
+        header = Dataset()
+        header.StudyInstanceUID, header.SeriesInstanceUID = image.study_uid, image.series_uid
+        header.SOPClassUID, header.SOPInstanceUID = image.sop_class_uid, image.sop_uid
+        return header
 
 
 def view_in(header: Dataset) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
-from pydicom import Dataset, dcmread
+from pydicom import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
@@ -25,6 +25,7 @@ from dicom_node.watching.workstation import (
     status,
     vendor_fault,
 )
+from inference.decoding.files import Opened, open_file
 from inference.errors import Unreadable
 from inference.findings import Kind
 from inference.mammogram import Mammogram
@@ -51,30 +52,30 @@ class Rendered:
         return sum(not finding.reason for finding in self.findings)
 
 
-def files_of(folder: Path) -> list[Dataset]:
-    """Read the DICOM files of a folder and of those below; whatever else lies there is passed."""
-    found: list[Dataset] = []
+def files_of(folder: Path) -> list[Opened]:
+    """Open the DICOM files of a folder and of those below; whatever else lies there is passed."""
+    found: list[Opened] = []
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             try:
-                found.append(dcmread(path))
-            except InvalidDicomError:
+                found.append(open_file(path))
+            except (InvalidDicomError, Unreadable):
                 continue
     return found
 
 
-def kept_objects(questions: Questions, spool: Spool, name: str) -> list[Dataset]:
-    """Read a study's images and what was made of them, as far as the spool still has them."""
+def kept_objects(questions: Questions, spool: Spool, name: str) -> list[Opened]:
+    """Open a study's images and what was made of them, as far as the spool still has them."""
     cases = cases_named(questions, name)
     paths = [image.path for image in questions.images_of(cases[-1])] if cases else []
     paths += [product.path for case in cases for product in questions.products_of(case.id)]
-    return [dcmread(spool.path(path)) for path in paths if spool.path(path).exists()]
+    return [open_file(spool.path(path)) for path in paths if spool.path(path).exists()]
 
 
-def render(objects: Sequence[Dataset], rules: Rules, folder: Path) -> Rendered:
+def render(objects: Sequence[Dataset | Opened], rules: Rules, folder: Path) -> Rendered:
     """Draw each view, and all of them on one sheet, into a folder."""
     views = dict(_views(objects))
-    report, said = _newest_report(objects)
+    report, said = _newest_report([_header(one) for one in objects])
     fault = vendor_fault(report, rules) if report is not None else ""
     sizes = {uid: view.pixels.shape for uid, (_, view) in views.items()}
     found = judged(report, rules, sizes) if report is not None else []
@@ -97,11 +98,15 @@ def render(objects: Sequence[Dataset], rules: Rules, folder: Path) -> Rendered:
     return Rendered(report, said, fault, tuple(found), tuple(pictures))
 
 
-def _views(objects: Sequence[Dataset]) -> Iterator[tuple[str, tuple[str, Mammogram]]]:
+def _header(one: Dataset | Opened) -> Dataset:
+    return one.header if isinstance(one, Opened) else one
+
+
+def _views(objects: Sequence[Dataset | Opened]) -> Iterator[tuple[str, tuple[str, Mammogram]]]:
     """Read the mammograms, each with a name of its own for its file, the oldest first."""
     names: dict[str, int] = {}
-    for one in sorted(objects, key=_age):
-        if one.get("Modality") == "MG" and "PixelData" in one:
+    for one in sorted(objects, key=lambda one: _age(_header(one))):
+        if _header(one).get("Modality") == "MG":
             try:
                 view = read(one)
             except Unreadable:

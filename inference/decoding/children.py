@@ -1,0 +1,263 @@
+"""Children that decode, as many as there are cores: warm, and each within limits of its own.
+
+Whoever takes too much memory or time is ended, and another one takes its place. They are programs
+of their own and no forks: a fork of a process in which torch computes would hang, and Celery's
+workers may have no children of the usual kind.
+"""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.errors import Unreadable
+
+if TYPE_CHECKING:
+    from inference.decoding.pixels import Layout
+
+# What decoders take beside the pixels themselves: measured at five times their bytes, at most.
+_TIMES_THE_PIXELS, _LEAST_BYTES = 7, 32 << 20
+_ROOM_BYTES = 768 << 20  # for all children together: larger images wait for each other
+_CPU_SECONDS, _CPU_SECONDS_A_MEGAPIXEL = 5.0, 0.75
+_PATIENCE = 3.0  # of the clock on the wall, for each second of work: others want the cores, too
+_HEADER_BYTES, _HEADER_SECONDS = 256 << 20, 8.0
+_START_SECONDS = 60.0
+_KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SYSTEMROOT")
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class _Gone(Exception):
+    """Say that a child came to an end over what it was asked for."""
+
+
+class _Child:
+    """One process that decodes, and the memory that it shares with this one."""
+
+    def __init__(self) -> None:
+        self.shared = os.memfd_create("pixels")
+        self.process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-P", "-m", "inference.decoding.child", str(self.shared)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(self.shared,),
+            env=_environment(),
+            start_new_session=True,
+        )
+        self.ready = False
+
+    def ask(self, wish: dict[str, Any]) -> dict[str, Any]:
+        """Send a wish and wait for the answer, no longer than it may take."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        wish["seconds"] = int(_PATIENCE * wish["cpu_seconds"]) + 1
+        patience = wish["seconds"] + 1.0 + (0.0 if self.ready else _START_SECONDS)
+        try:
+            self.process.stdin.write(json.dumps(wish).encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError as fault:
+            raise _Gone from fault
+        with DefaultSelector() as selector:
+            selector.register(self.process.stdout, EVENT_READ)
+            if not selector.select(patience):
+                raise _Gone
+        answer = self.process.stdout.readline()
+        if not answer.endswith(b"\n"):
+            raise _Gone
+        self.ready = True
+        told: dict[str, Any] = json.loads(answer)
+        return told
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):
+                assert pipe is not None
+                pipe.close()
+        os.close(self.shared)
+
+
+def _environment() -> dict[str, str]:
+    """Give a child what it needs to find its modules, and none of our secrets."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    places = [str(Path(place).absolute()) for place in sys.path if place]
+    return {
+        **kept,
+        **dict.fromkeys(_ONE_THREAD, "1"),
+        "PYTHONPATH": os.pathsep.join(places),
+        "MALLOC_ARENA_MAX": "1",
+    }
+
+
+@dataclass
+class _Children:
+    """The children of this process: those at rest, and how much the others may take."""
+
+    idle: list[_Child] = field(default_factory=list)
+    all: set[_Child] = field(default_factory=set)
+    busy: int = 0
+    taken_bytes: int = 0
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    @contextmanager
+    def one(self, room_bytes: int) -> Iterator[_Child]:
+        """Lend a child, once there is room for what it may take."""
+        with self.changed:
+            self.changed.wait_for(lambda: self._room(room_bytes))
+            self.busy += 1
+            self.taken_bytes += room_bytes
+            child = self.idle.pop() if self.idle else None
+        try:
+            if child is None or child.process.poll() is not None:
+                child = self._replaced(child)
+            yield child
+        except Unreadable:  # the image's fault and not the child's
+            self._rest(child)
+            raise
+        except BaseException:
+            if child is not None:
+                self._forget(child)
+            raise
+        else:
+            self._rest(child)
+        finally:
+            with self.changed:
+                self.busy -= 1
+                self.taken_bytes -= room_bytes
+                self.changed.notify_all()
+
+    def _rest(self, child: _Child | None) -> None:
+        assert child is not None
+        os.ftruncate(child.shared, 0)
+        with self.changed:
+            self.idle.append(child)
+
+    def _room(self, room_bytes: int) -> bool:
+        if self.busy >= cores():
+            return False
+        return not self.busy or self.taken_bytes + room_bytes <= _ROOM_BYTES
+
+    def _replaced(self, former: _Child | None) -> _Child:
+        if former is not None:
+            self._forget(former)
+        child = _Child()
+        with self.changed:
+            self.all.add(child)
+        return child
+
+    def _forget(self, child: _Child) -> None:
+        with self.changed:
+            if child not in self.all:
+                return
+            self.all.remove(child)
+        child.end()
+
+    def end(self) -> None:
+        """End all children."""
+        for child in list(self.all):
+            self._forget(child)
+        self.idle.clear()
+
+
+_OURS = _Children()
+
+
+def _begin_anew() -> None:
+    """Leave the children to the process that has them: this one is its fork."""
+    _OURS.__init__()  # type: ignore[misc]
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+atexit.register(_OURS.end)
+
+
+def cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def decoded(stream: bytes, layout: "Layout") -> NDArray[np.integer]:
+    """Let a child decode a code stream whose size is the header's."""
+    room = _LEAST_BYTES + _TIMES_THE_PIXELS * layout.rows * layout.columns * 2
+    wish = {
+        "do": "decode",
+        **layout._asdict(),
+        "stream_bytes": len(stream),
+        "memory_bytes": room + 2 * len(stream),
+        "cpu_seconds": _CPU_SECONDS
+        + _CPU_SECONDS_A_MEGAPIXEL * layout.rows * layout.columns / 1_000_000,
+    }
+    try:
+        with _OURS.one(room) as child:
+            os.ftruncate(child.shared, len(stream))
+            _write(child.shared, stream)
+            answer = _told(child.ask(wish))
+            pixels = np.empty(answer["shape"], dtype=answer["dtype"])
+            if pixels.shape != (layout.rows, layout.columns):
+                raise Unreadable(
+                    f"the pixels have the shape {pixels.shape}: expected rows and columns"
+                )
+            _read(child.shared, pixels)
+    except _Gone as fault:
+        raise Unreadable(
+            "the pixels cannot be decoded: that took more memory or time than such an image may"
+        ) from fault
+    return pixels
+
+
+def tried(path: Path, most_bytes: int) -> None:
+    """Let a child read a large header first: if that is too much for it, it is for us."""
+    wish = {
+        "do": "try",
+        "path": str(path.absolute()),
+        "most_bytes": most_bytes,
+        "memory_bytes": _HEADER_BYTES,
+        "cpu_seconds": _HEADER_SECONDS,
+    }
+    try:
+        with _OURS.one(_HEADER_BYTES) as child:
+            _told(child.ask(wish), "the header cannot be read")
+    except _Gone as fault:
+        raise Unreadable(
+            "the header cannot be read: that took more memory or time than a header may"
+        ) from fault
+
+
+def _told(answer: dict[str, Any], what: str = "the pixels cannot be decoded") -> dict[str, Any]:
+    """Raise what a child says was wrong; of a library's fault it tells the kind alone."""
+    if sentence := answer.get("sentence"):
+        raise Unreadable(sentence)
+    if fault := answer.get("fault"):
+        if fault == "memory":
+            raise Unreadable(f"{what}: that took more memory than such an image may")
+        raise Unreadable(f"{what} ({fault})")
+    return answer
+
+
+def _write(place: int, content: bytes) -> None:
+    rest, at = memoryview(content), 0
+    while rest:
+        some = os.pwrite(place, rest, at)
+        rest, at = rest[some:], at + some
+
+
+def _read(place: int, pixels: NDArray[np.integer]) -> None:
+    rest, at = pixels.data.cast("B"), 0
+    while rest:
+        some = os.preadv(place, [rest], at)
+        if not some:
+            raise _Gone
+        rest, at = rest[some:], at + some
