@@ -242,7 +242,7 @@ def _told(answer: dict[str, Any], what: str = "the pixels cannot be decoded") ->
         raise Unreadable(sentence)
     if fault := answer.get("fault"):
         if fault == "memory":
-            raise Unreadable(f"{what}: that took more memory than such an image may")
+            raise Unreadable(f"{what}: that took more memory than is allowed for")
         raise Unreadable(f"{what} ({fault})")
     return answer
 

@@ -57,7 +57,12 @@ def open_file(path: Path) -> Opened:
     A few bytes may become a thousand: an empty item, or a number among many.
     """
     try:
-        return Opened(path, *header_at(path, _USUAL_BYTES))
-    except TooLarge:
-        children.tried(path, _MOST_BYTES)
-        return Opened(path, *header_at(path, _MOST_BYTES))
+        try:
+            return Opened(path, *header_at(path, _USUAL_BYTES))
+        except TooLarge:
+            children.tried(path, _MOST_BYTES)
+            return Opened(path, *header_at(path, _MOST_BYTES))
+    except RecursionError as fault:
+        raise Unreadable(
+            "the header cannot be read: its sequences lie too deep in each other"
+        ) from fault

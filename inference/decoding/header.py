@@ -15,6 +15,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, Imp
 from inference.errors import Unreadable
 
 UNDEFINED = 0xFFFFFFFF
+TOO_LARGE = "its header is larger than any mammogram's"
 _BLOCK = 1 << 16
 _LONG = {b"OB", b"OW", b"UN", b"OD", b"OF", b"OL", b"OV"}
 
@@ -43,7 +44,7 @@ class _Rationed(io.BufferedReader):
         got = super().read(most if size is None or size < 0 else min(size, most))
         self.ration -= len(got)
         if self.ration < 0:
-            raise TooLarge("its header is larger than any mammogram's")
+            raise TooLarge(TOO_LARGE)
         return got
 
 
@@ -69,11 +70,16 @@ def _inflated_header(path: Path, meta: FileMetaDataset, most_bytes: int) -> tupl
         if len(start) > most_bytes:
             break
     content = io.BytesIO(start)
-    header = read_dataset(
-        content, is_implicit_VR=False, is_little_endian=True, stop_when=_at_pixels
-    )
+    try:
+        header = read_dataset(
+            content, is_implicit_VR=False, is_little_endian=True, stop_when=_at_pixels
+        )
+    except Exception as fault:
+        if len(start) > most_bytes:  # whatever a parser says of what was cut off
+            raise TooLarge(TOO_LARGE) from fault
+        raise
     if content.tell() >= most_bytes:
-        raise TooLarge("its header is larger than any mammogram's")
+        raise TooLarge(TOO_LARGE)
     header.file_meta = meta
     header.set_original_encoding(is_implicit_vr=False, is_little_endian=True)
     return header, content.tell()
