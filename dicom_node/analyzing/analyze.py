@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dicom_node.analyzing.accept import judge_study, look, terms_of
-from dicom_node.analyzing.rules import MAMMOGRAM, Judged, JudgedStudy, Terms
+from dicom_node.analyzing.accept import judge_study, terms_of
+from dicom_node.analyzing.looking import looked_at, views_of
+from dicom_node.analyzing.rules import MAMMOGRAM, JudgedStudy
 from dicom_node.analyzing.study_rules import NOTHING_NEW
 from dicom_node.errors import Declined
 from dicom_node.ledger.ledger import Ledger, Turn, now
@@ -14,7 +15,7 @@ from dicom_node.ledger.questions import NOTICE, Questions
 from dicom_node.ledger.tables import Case, Finding, Instance, ModelRun, Verdict
 from dicom_node.life import ANALYZE, State
 from dicom_node.settings.file import Settings
-from dicom_node.spool import Altered, Spool, data_set_digest
+from dicom_node.spool import Spool
 from inference.findings import ExamFindings
 from inference.mammogram import Exam
 from inference.transcript import pack
@@ -45,22 +46,14 @@ def analyze(desk: Desk, case_id: int) -> None:
         assert case is not None
         images = desk.questions.images_of(case)
         terms = terms_of(desk.settings, desk.reads())
-        study = judge_study([_looked_at(desk, image, terms) for image in images], terms)
+        study = judge_study(looked_at(desk.spool, images, terms), terms)
         for image, one in zip(images, study.images, strict=True):
             turn.leave(_verdict(turn, image, one.declined))
         _something_new(desk, case, images, study)
         if study.declined is not None:
             raise study.declined
-        views = tuple(one.mammogram for one in study.accepted if one.mammogram is not None)
+        views = tuple(views_of(desk.spool, images, study))
         _read(desk, turn, Exam(case.study_uid, views))
-
-
-def _looked_at(desk: Desk, image: Instance, terms: Terms) -> Judged:
-    """Judge one image, once it is sure that it is the one that was received."""
-    path = desk.spool.path(image.path)
-    if data_set_digest(path) != image.sha256:
-        raise Altered(image.path)
-    return look(path, terms)
 
 
 def _something_new(desk: Desk, case: Case, images: Sequence[Instance], study: JudgedStudy) -> None:

@@ -62,7 +62,9 @@ def open_file(path: Path) -> Opened:
         except TooLarge:
             children.tried(path, _MOST_BYTES)
             return Opened(path, *header_at(path, _MOST_BYTES))
-    except RecursionError as fault:
+    except (RecursionError, OSError) as fault:
+        if isinstance(fault, OSError) and fault.errno is not None:
+            raise  # trouble with the disk; a parser's own has no number
         raise Unreadable(
-            "the header cannot be read: its sequences lie too deep in each other"
+            "the header cannot be parsed: it is cut off, or its sequences lie too deep"
         ) from fault

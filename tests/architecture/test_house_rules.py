@@ -22,7 +22,7 @@ BROAD_EXCEPTS = {
     ("dicom_node/facts.py", "or_nothing"): "values from outside, as above",
     (
         "dicom_node/analyzing/pixel_rules.py",
-        "open_header",
+        "opened",
     ): "bytes from outside: parsers raise anything",
     (
         "dicom_node/analyzing/pixel_rules.py",
@@ -32,7 +32,11 @@ BROAD_EXCEPTS = {
     ("dicom_node/receiving/header.py", "view_of"): "values from outside; they are judged later",
     ("dicom_node/receiving/keep.py", "_checked"): "bytes from outside: parsers raise anything",
     ("dicom_node/worker.py", "answer"): "recorded as FAILED; Celery would print a header's values",
-    ("inference/reading.py", "_pixels"): "bytes from outside: decoders raise anything",
+    ("inference/decoding/child.py", "_answer"): "bytes from outside: decoders raise anything",
+    (
+        "dicom_node/reporting/unread.py",
+        "kept_header",
+    ): "bytes from outside: parsers raise anything",
     ("inference/reading.py", "_voi_lut"): "bytes from outside: a LUT may be anything",
 }
 

@@ -99,11 +99,11 @@ def written(folder: Path, name: str, image: Dataset) -> Path:
             b"\0" * 128
             + b"DICM"
             + b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\x10\0\0\0",
-            "the header cannot be parsed (",
+            "the header cannot be parsed",
         ),
         (
             b"\0" * 128 + b"DICM" + b"\x08\x00\x05\x00ZZ\x04\x00abcd",
-            "the header cannot be parsed (",
+            "the header cannot be parsed",
         ),
     ],
 )
