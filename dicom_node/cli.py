@@ -19,6 +19,7 @@ from rich.markup import escape
 from dicom_node.commands.at_hand import JSON, console, open_node, say
 from dicom_node.commands.audit import app as audit
 from dicom_node.commands.balance import balance
+from dicom_node.commands.page import page, password
 from dicom_node.commands.peers import echo, send
 from dicom_node.commands.phantom import phantom
 from dicom_node.commands.recall import recall
@@ -96,10 +97,10 @@ def up() -> None:
     from dicom_node.household import keep_house
     from dicom_node.tending import stop_on_signals
 
-    open_node()
+    serve = open_node().settings.watching.page.serve
     stop = threading.Event()
     stop_on_signals(stop)
-    raise typer.Exit(keep_house(settings_path().absolute(), stop))
+    raise typer.Exit(keep_house(settings_path().absolute(), stop, with_page=serve))
 
 
 @app.command()
@@ -246,6 +247,8 @@ def retry(name: Annotated[str, typer.Argument(metavar="STUDY|CASE")]) -> None:
         say(escape(sentence))
 
 
+app.command()(_logging(page))
+app.command()(password)
 app.command()(recall)
 app.command()(render)
 app.add_typer(rules, name="rules")

@@ -22,6 +22,7 @@ HOUSEHOLD: tuple[tuple[str, ...], ...] = (
     ("work", "--only", "analyze"),
     ("work", "--only", "report", "--only", "deliver"),
 )
+PAGE = ("page",)  # may fail without taking anybody along
 
 logger = log("household")
 
@@ -79,16 +80,19 @@ class Member:
             self.process.wait()
 
 
-def keep_house(config: Path, stop: threading.Event) -> int:
+def keep_house(config: Path, stop: threading.Event, *, with_page: bool = False) -> int:
     """Run all processes until told to stop; start again whichever ends by itself."""
-    members = [Member(arguments, config) for arguments in HOUSEHOLD]
+    household = (*HOUSEHOLD, PAGE) if with_page else HOUSEHOLD
+    members = [Member(arguments, config) for arguments in household]
     try:
         for member in members:
             member.start()
         while not stop.wait(0.5):
-            for member in members:
+            for member in list(members):
                 if member.has_ended() and _ended(member) == MISCONFIGURED:
-                    return MISCONFIGURED
+                    if member.arguments != PAGE:
+                        return MISCONFIGURED
+                    members.remove(member)
     finally:
         _stop(members)
     return 0

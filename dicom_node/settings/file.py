@@ -4,9 +4,9 @@ import hashlib
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 
 from dicom_node.errors import Misconfigured
 from dicom_node.settings.analyzing import Analyzing
@@ -15,7 +15,8 @@ from dicom_node.settings.delivering import Delivering
 from dicom_node.settings.receiving import Receiving
 from dicom_node.settings.reporting import Reporting
 from dicom_node.settings.secrets import Broker, Secret
-from dicom_node.settings.values import Seconds, Table
+from dicom_node.settings.values import Table
+from dicom_node.settings.watching import Watching
 from dicom_node.settings.words import sentences
 from dicom_node.shipped import shipped
 
@@ -30,13 +31,6 @@ class NodeTable(Table):
     broker: Broker = SecretStr("")
     log_format: Literal["plain", "json"] = "plain"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-
-class Watching(Table):
-    """How the node looks after itself."""
-
-    sweep_seconds: Seconds = 15.0
-    lease_seconds: Annotated[Seconds, Field(ge=2)] = 20.0
 
 
 class Settings(Table):

@@ -1,0 +1,1 @@
+"""The status page: where everything stands, in a browser, behind a login."""

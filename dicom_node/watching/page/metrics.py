@@ -1,0 +1,62 @@
+"""The numbers of the node in Prometheus' text format: no name but those of the settings."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dicom_node.life import State
+
+KIND = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def metrics(told: Mapping[str, Any]) -> str:
+    """Write where everything stands as numbers."""
+    return "\n".join(_lines(told)) + "\n"
+
+
+def _lines(told: Mapping[str, Any]) -> Iterator[str]:
+    yield from _gauge(
+        "fourviews_info", "The version that runs", {_label("version", told["version"]): 1}
+    )
+    yield from _gauge(
+        "fourviews_cases",
+        "Cases in each state",
+        {_label("state", state): told["cases"].get(state.value, 0) for state in State},
+    )
+    yield from _gauge(
+        "fourviews_owed_objects",
+        "Objects that are owed to a destination",
+        {
+            _label("destination", name): told["owed"].get(name, 0)
+            for name in sorted({*told["destinations"], *told["owed"]})
+        },
+    )
+    yield from _gauge(
+        "fourviews_unreachable_destinations",
+        "Destinations that could not be reached the last time",
+        {"": len(told["unreachable"])},
+    )
+    yield from _gauge(
+        "fourviews_disk_free_bytes", "Room where images are kept", {"": told["free_bytes"]}
+    )
+    yield from _gauge(
+        "fourviews_disk_reserve_bytes",
+        "With less room images are refused",
+        {"": told["reserve_bytes"]},
+    )
+    if told["last_image_seconds"] is not None:
+        yield from _gauge(
+            "fourviews_last_image_timestamp_seconds",
+            "When the last image came",
+            {"": told["last_image_seconds"]},
+        )
+
+
+def _gauge(name: str, what: str, values: Mapping[str, float]) -> Iterator[str]:
+    yield f"# HELP {name} {what}."
+    yield f"# TYPE {name} gauge"
+    yield from (f"{name}{label} {value}" for label, value in values.items())
+
+
+def _label(name: str, value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'{{{name}="{escaped}"}}'
