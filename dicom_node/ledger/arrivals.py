@@ -47,14 +47,15 @@ def open_association(ledger: Ledger, listener: str, caller: str, called: str, ad
         return row.id
 
 
-def close_association(ledger: Ledger, association_id: int, how: str) -> None:
-    """Write down that a sender has gone, and how."""
+def close_association(ledger: Ledger, association_id: int, how: str, why: str = "") -> None:
+    """Write down that a sender has gone, how, and why where it was not its own will."""
     with within(SENDER_SECONDS), ledger.writing() as session:
         row = session.get_one(Association, association_id)
         row.closed_at = now()
         ledger.note(
             session,
             f"association {how}",
+            why,
             details={"caller": row.caller, "address": row.address, "association": row.id},
         )
 

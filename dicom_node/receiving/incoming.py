@@ -1,82 +1,85 @@
 """The file that an arriving image is written to, straight from the network.
 
-pynetdicom makes this file itself and would raise in its network thread when the disk is full;
-then the sender hears nothing. This one swallows the trouble and remembers it, so that the
-answer can be A700.
+Trouble with the disk is swallowed while the image comes in, and remembered: a sender that is cut
+off would hear nothing, and the answer after the last byte is A700.
 """
 
+import hashlib
 import os
-import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
-from pynetdicom import dimse_messages
+from pynetdicom.dsutils import create_file_meta, encode_file_meta
+
+PREFIX = bytes(128) + b"DICM"
 
 
 class IncomingFile:
     """A file in the spool's incoming folder that never raises while it is written."""
 
-    def __init__(self, path: Path) -> None:
-        self.name = str(path)
+    def __init__(self, path: Path, refusal: Exception | None = None) -> None:
+        """Open the file, or none where it is known already that the image is refused."""
+        self.path = path
+        self.refusal = refusal
         self.trouble: str | None = None
-        self._handle: BinaryIO | None = None
-        self._size = 0
-        try:
-            self._handle = path.open("wb")
-        except OSError as trouble:
-            self._give_up(trouble)
-
-    @property
-    def file(self) -> "IncomingFile":
-        """Stand in for the file that tempfile wraps."""
-        return self
-
-    def write(self, block: bytes) -> int:
-        """Write, or drop everything once the disk is full."""
-        self._size += len(block)
-        if self._handle is not None and self.trouble is None:
+        self.size = 0
+        self._digest = hashlib.sha256()
+        self._handle = -1
+        if refusal is None:
             try:
-                self._handle.write(block)
+                self._handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC)
             except OSError as trouble:
                 self._give_up(trouble)
-        return len(block)
 
-    def flush(self) -> None:
-        """Do nothing: blocks are flushed once, at the end, and synced before the answer."""
+    @property
+    def sha256(self) -> str:
+        """Name the image by its data set, which was hashed as it came."""
+        return self._digest.hexdigest()
 
-    def tell(self) -> int:
-        """Say how much came in."""
-        return self._size
+    def begin(self, sop_class_uid: str, sop_uid: str, transfer_syntax_uid: str) -> None:
+        """Write what stands before the data set: nothing of it comes from the sender's file."""
+        meta = create_file_meta(
+            sop_class_uid=sop_class_uid,  # type: ignore[arg-type]
+            sop_instance_uid=sop_uid,  # type: ignore[arg-type]
+            transfer_syntax=transfer_syntax_uid,  # type: ignore[arg-type]
+        )
+        self._put(PREFIX + encode_file_meta(meta))
+
+    def write(self, piece: memoryview) -> None:
+        """Write a piece of the data set, or drop it once the disk is full."""
+        self.size += len(piece)
+        if self._handle >= 0:
+            self._digest.update(piece)
+            self._put(piece)
 
     def close(self) -> None:
         """Finish writing."""
-        if self._handle is not None:
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
             try:
-                self._handle.close()
+                os.close(handle)
             except OSError as trouble:
                 self._give_up(trouble)
-            self._handle = None
 
     def discard(self) -> None:
         """Close and remove what nobody will be told about."""
         self.close()
-        Path(self.name).unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def _put(self, piece: bytes | memoryview) -> None:
+        try:
+            while self._handle >= 0 and piece:
+                piece = piece[os.write(self._handle, piece) :]
+        except OSError as trouble:
+            self._give_up(trouble)
 
     def _give_up(self, trouble: OSError) -> None:
+        """Remember why, and give the room back at once: others may need it."""
         self.trouble = trouble.strerror or type(trouble).__name__
-        handle, self._handle = self._handle, None
-        if handle is not None:
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
             with suppress(OSError):
-                os.truncate(self.name, 0)  # by name: the handle would write its buffer first
+                os.ftruncate(handle, 0)
             with suppress(OSError):
-                handle.close()
-
-
-def write_to(folder: Path) -> None:
-    """Let pynetdicom write arriving images into this folder."""
-
-    def incoming_file(**_: object) -> IncomingFile:
-        return IncomingFile(folder / f"{uuid.uuid4().hex}.dcm")
-
-    dimse_messages.NamedTemporaryFile = incoming_file  # type: ignore[assignment, attr-defined]
+                os.close(handle)

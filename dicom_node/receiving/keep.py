@@ -39,14 +39,16 @@ class Unintelligible(Declined):
     """Say that what came in is no data set that can be filed."""
 
 
-def keep(ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope) -> bool:
-    """Keep an arrived image; return False where it was here already.
+def keep(
+    ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope, digest: str | None = None
+) -> bool:
+    """Keep an arrived image, whose data set may be digested already; False: it was here before.
 
     The order is the promise: bytes to the disk, row, rename, folder to the disk, commit. Killed
     anywhere in between, the sender has no Success and sends again.
     """
     header = _checked(arrived, envelope)
-    size, digest = arrived.stat().st_size, data_set_digest(arrived)
+    size, digest = arrived.stat().st_size, digest or data_set_digest(arrived)
     with _LOCKS[hash(envelope.sop_uid) % len(_LOCKS)], within(ANSWER_SECONDS):
         known = known_digest(ledger, envelope.sop_uid)
         if known is not None:

@@ -1,146 +1,186 @@
 """The C-STORE and C-ECHO service: takes images in, answers at once, never thinks.
 
 Trouble becomes a DIMSE status and a sentence in the audit trail. The data set goes to the disk
-in chunks as it comes; no pixel is parsed, and no study is held in memory.
+as it comes; no pixel is parsed, and no study is held in memory.
 """
 
+import resource
+import ssl
 import threading
-from collections.abc import Callable
+import time
+import uuid
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from pynetdicom import AE, _config, evt
-from pynetdicom.association import Association
+from pynetdicom import _config, evt
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.events import Event
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.presentation import PresentationContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.errors import Busy, Declined, told
 from dicom_node.ledger.arrivals import close_association, close_left_open, open_association
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.logs import log
-from dicom_node.receiving.callers import refusal
+from dicom_node.receiving.callers import (
+    APPLICATION_UNKNOWN,
+    DICOM_APPLICATION_CONTEXT,
+    misfit,
+    refusal,
+)
+from dicom_node.receiving.connection import SUCCESS, Connection
 from dicom_node.receiving.contexts import contexts
-from dicom_node.receiving.incoming import IncomingFile, write_to
+from dicom_node.receiving.incoming import IncomingFile
 from dicom_node.receiving.keep import Envelope, keep
+from dicom_node.receiving.places import Places
+from dicom_node.receiving.server import Peer, Server
+from dicom_node.receiving.sparing import Sparing
+from dicom_node.receiving.wire import CutOff, Ended, Stop
 from dicom_node.settings.receiving import Receiving
 from dicom_node.spool import Spool
 
-SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 CANNOT_UNDERSTAND = 0xC000
 REJECTED_PERMANENT, REJECTED_TRANSIENT = 1, 2
 MAXIMUM_PDU_BYTES = 128 << 10
-ASSOCIATE_SECONDS = 30.0
+LAST_IMAGE_SECONDS = 15.0  # for the images in flight when the node stops
+LAST_WORD_SECONDS = 5.0
 
 logger = log("receiving")
 
 
 @dataclass
 class Listener:
-    """One listening address and what its handlers need."""
+    """One listening address and what is done for those who connect."""
 
     receiving: Receiving
     ledger: Ledger
     spool: Spool
-    _server: ThreadedAssociationServer | None = field(default=None, init=False)
-    _open: dict[Association, int] = field(default_factory=dict, init=False)
-    _unclosed: list[tuple[int, str]] = field(default_factory=list, init=False)
+    handlers: Sequence[tuple[evt.EventType, Callable[[evt.Event], object]]] = ()
+    maximum_pdu_bytes: int = MAXIMUM_PDU_BYTES
+    tls: ssl.SSLContext | None = None
+    stopping: Stop = field(default_factory=Stop, init=False)
+    _places: Places = field(init=False)
+    _server: Server | None = field(default=None, init=False)
+    _rows: dict[Connection, int] = field(default_factory=dict, init=False)
+    _unclosed: list[tuple[int, str, str]] = field(default_factory=list, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _sparing: Sparing = field(default_factory=Sparing, init=False)
 
     @property
     def name(self) -> str:
         """Name this listener in the ledger."""
         return f"{self.receiving.address}:{self.receiving.port}"
 
+    @property
+    def idle_seconds(self) -> float:
+        """Say how long a connection may be silent."""
+        return self.receiving.idle_seconds
+
+    @property
+    def most_bytes(self) -> int:
+        """Say how large an object may be."""
+        return self.receiving.max_object_megabytes << 20
+
     def start(self) -> None:
         """Listen; associations are served in threads of their own."""
-        _config.STORE_RECV_CHUNKED_DATASET = True
-        _config.ENFORCE_UID_CONFORMANCE = True
+        _config.LOG_HANDLER_LEVEL = "none"
+        _allow_many_files()
         self.spool.prepare()
-        write_to(self.spool.incoming)
         forgotten = self.spool.forget_incoming()
         close_left_open(self.ledger, self.name)
-        ae = AE(ae_title=self.receiving.ae_title)
-        ae.supported_contexts = contexts()
-        ae.maximum_pdu_size = MAXIMUM_PDU_BYTES
-        ae.maximum_associations = self.receiving.max_associations + 100  # refused below, in words
-        ae.acse_timeout = ae.connection_timeout = ASSOCIATE_SECONDS
-        ae.dimse_timeout = ae.network_timeout = self.receiving.idle_seconds
-        handlers: list[tuple[evt.EventType, Callable[[Event], object]]] = [
-            (evt.EVT_REQUESTED, self._judge),
-            (evt.EVT_ACCEPTED, self._let_in),
-            (evt.EVT_C_STORE, self._store),
-            (evt.EVT_C_ECHO, lambda _: SUCCESS),
-            (evt.EVT_PDU_RECV, self._limit_size),
-            (evt.EVT_RELEASED, lambda event: self._gone(event, "released")),
-            (evt.EVT_ABORTED, lambda event: self._gone(event, "aborted")),
-            (evt.EVT_CONN_CLOSE, lambda event: self._gone(event, "lost")),
-        ]
+        self.stopping = Stop()
+        self._places = Places(self.receiving.max_associations)
+        ae = Peer(ae_title=self.receiving.ae_title)
+        ae.maximum_pdu_size = self.maximum_pdu_bytes
+        ae.network_timeout = ae.dimse_timeout = self.receiving.idle_seconds
         where = (self.receiving.address, self.receiving.port)
         try:
-            server = ae.start_server(where, block=False, evt_handlers=handlers)  # type: ignore[arg-type]
+            self._server = Server(ae, where, contexts(), self, self._places)
         except OSError as trouble:
             sentence = f"receiving.address and port: {self.name} cannot be listened on"
             raise Busy(f"{sentence}: {trouble.strerror}") from trouble
-        assert isinstance(server, ThreadedAssociationServer)
-        self._server = server
+        self._server.open()
         self.ledger.record(
             "listening", f"{self.receiving.ae_title} at {self.name}", forgotten_files=forgotten
         )
         logger.info("listening", ae_title=self.receiving.ae_title, at=self.name)
 
     def stop(self) -> None:
-        """Stop taking in; who is connected is cut off, and sends again what was not answered."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server = None
-            with self._lock:
-                connected = list(self._open)
-            for association in connected:
-                association.abort()
-            logger.info("stopped listening", at=self.name, cut_off=len(connected))
+        """Stop taking in, at once; who is in the middle of an image may end it, and is answered."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        self.stopping.tell()
+        self._wait_for_all(LAST_IMAGE_SECONDS)
+        cut_off = self._places.everybody()
+        for one in cut_off:
+            one.push_out("the node stops")
+        self._wait_for_all(LAST_WORD_SECONDS)
+        self._close_rows()
+        logger.info("stopped listening", at=self.name, cut_off=len(cut_off))
+
+    def _wait_for_all(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while len(self._places) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     # --- associations -----------------------------------------------------------------------
 
-    def _judge(self, event: Event) -> None:
+    def judge(self, connection: Connection) -> tuple[int, int, int] | None:
         """Turn unknown callers away before anything is negotiated, and say why."""
-        caller, called, address = _who(event.assoc)
+        caller, called, address = connection.who
+        request = connection.requestor.primitive
+        assert request is not None
+        malformed = misfit(request)
+        if malformed is not None:
+            raise CutOff(malformed, 6)
         verdict = refusal(self.receiving, caller, called, address)
-        result, source, reason = REJECTED_PERMANENT, 1, 0
-        if verdict is not None:
+        result, source, reason = REJECTED_PERMANENT, 1, APPLICATION_UNKNOWN
+        if request.application_context_name != DICOM_APPLICATION_CONTEXT:
+            sentence = f"{caller} at {address} asked for an application that is not DICOM"
+        elif verdict is not None:
             reason, sentence = verdict
-        elif len(self._open) >= self.receiving.max_associations:
+        elif (full := self._places.sit(connection)) is not None:
             result, source, reason = REJECTED_TRANSIENT, 3, 2
-            sentence = f"{caller} at {address}: {len(self._open)} senders are connected already"
+            sentence = f"{caller} at {address}: {full}"
         else:
-            return
-        logger.warning("association refused", caller=caller, address=address, why=sentence)
-        event.assoc.acse.send_reject(result, source, reason)
-        event.assoc.kill()
-        self._try_to_record("association refused", sentence)
+            return None
+        self._say_refused(sentence, caller, address)
+        return result, source, reason
 
-    def _let_in(self, event: Event) -> None:
+    def let_in(self, connection: Connection) -> None:
         """Open the association's row; a study is not complete while a sender is connected."""
         self._close_rows()
         with suppress(SQLAlchemyError):  # the images themselves will be answered A700
-            row = open_association(self.ledger, self.name, *_who(event.assoc))
+            row = open_association(self.ledger, self.name, *connection.who)
             with self._lock:
-                self._open[event.assoc] = row
+                self._rows[connection] = row
 
-    def _gone(self, event: Event, how: str) -> None:
-        """Close the row, and forget what was half received."""
-        message = event.assoc.dimse.message
-        half = getattr(message, "_data_set_file", None)
-        if isinstance(half, IncomingFile):
-            half.discard()
+    def gone(self, connection: Connection, ended: Ended) -> None:
+        """Give the place back, and close the row."""
+        self._places.leave(connection)
         with self._lock:
-            row = self._open.pop(event.assoc, None)
+            row = self._rows.pop(connection, None)
             if row is not None:
-                self._unclosed.append((row, how))
-        self._close_rows()
+                self._unclosed.append((row, ended.how, ended.why))
+        caller, _, address = connection.who
+        if row is not None:
+            say = logger.info if ended.how == "released" else logger.warning
+            say(f"association {ended.how}", caller=caller, address=address, why=ended.why)
+            self._close_rows()
+        elif ended.why and ended.how != "lost":
+            self._say_refused(
+                f"{caller or 'a connection'} from {address}: {ended.why}", caller, address
+            )
+
+    def _say_refused(self, sentence: str, caller: str, address: str) -> None:
+        """Write down who was not let in; of a flood of them, some."""
+        may = self._sparing.may_say(sentence)
+        if may is not None:
+            logger.warning("association refused", caller=caller, address=address, why=may)
+            self._try_to_record("association refused", may)
 
     def _close_rows(self) -> None:
         """Close the rows of those who have gone; without a database, when the next one comes."""
@@ -151,34 +191,38 @@ class Listener:
 
     # --- images -----------------------------------------------------------------------------
 
-    def _limit_size(self, event: Event) -> None:
-        """Cut off an object that never ends."""
-        half = getattr(event.assoc.dimse.message, "_data_set_file", None)
-        limit = self.receiving.max_object_megabytes << 20
-        if isinstance(half, IncomingFile) and half.tell() > limit:
-            event.assoc.dul.event_queue.put("Evt19")  # abort; doing it here would stall the thread
+    def image_begins(
+        self, connection: Connection, request: C_STORE, context: PresentationContext
+    ) -> IncomingFile:
+        """Open the file of an image, or none where it will be refused whatever it is."""
+        del connection
+        path = self.spool.incoming / f"{uuid.uuid4().hex}.dcm"
+        file = IncomingFile(path, self._known_refusal(request, context))
+        if file.refusal is None:
+            uids = (request.AffectedSOPClassUID, request.AffectedSOPInstanceUID)
+            file.begin(str(uids[0]), str(uids[1]), str(context.transfer_syntax[0]))
+        return file
 
-    def _store(self, event: Event) -> int:
+    def image_is_here(
+        self,
+        connection: Connection,
+        request: C_STORE,
+        context: PresentationContext,
+        file: IncomingFile | None,
+    ) -> int:
         """Answer one C-STORE."""
-        asked = event.request
-        assert isinstance(asked, C_STORE)
-        incoming: object = asked._dataset_file  # noqa: SLF001 - pynetdicom offers the path alone
-        assert isinstance(incoming, IncomingFile)
-        incoming.close()
-        caller, _, address = _who(event.assoc)
+        caller, _, address = connection.who
         envelope = Envelope(
-            association_id=self._open.get(event.assoc),
+            association_id=self._rows.get(connection),
             caller=caller,
             address=address,
-            sop_class_uid=str(asked.AffectedSOPClassUID),
-            sop_uid=str(asked.AffectedSOPInstanceUID),
-            transfer_syntax_uid=str(event.context.transfer_syntax),
+            sop_class_uid=str(request.AffectedSOPClassUID or ""),
+            sop_uid=str(request.AffectedSOPInstanceUID or ""),
+            transfer_syntax_uid=str(context.transfer_syntax[0]),
         )
         about = {"sop_uid": envelope.sop_uid, "caller": envelope.caller}
         try:
-            self._check_room(incoming)
-            _check_class(envelope, str(event.context.abstract_syntax))
-            kept = keep(self.ledger, self.spool, Path(incoming.name), envelope)
+            kept = self._keep(file, envelope)
         except Busy as trouble:
             return self._answer(OUT_OF_RESOURCES, str(trouble), about)
         except Declined as answer:
@@ -193,9 +237,30 @@ class Listener:
         logger.info("image received" if kept else "duplicate received", **about)
         return SUCCESS
 
-    def _check_room(self, incoming: IncomingFile) -> None:
-        if incoming.trouble:
-            raise Busy(f"the image could not be written: {incoming.trouble}")
+    def _keep(self, file: IncomingFile | None, envelope: Envelope) -> bool:
+        if file is None:
+            raise Declined("C000", "the request has no data set")
+        if file.refusal is not None:
+            raise file.refusal
+        file.close()
+        if file.trouble:
+            raise Busy(f"the image could not be written: {file.trouble}")
+        self._check_room()
+        return keep(self.ledger, self.spool, file.path, envelope, file.sha256)
+
+    def _known_refusal(self, request: C_STORE, context: PresentationContext) -> Exception | None:
+        """Say what is wrong before the first byte of the data set."""
+        if request.AffectedSOPInstanceUID is None:
+            return Declined("0117", "the SOP Instance UID of the request is missing or invalid")
+        if request.AffectedSOPClassUID != context.abstract_syntax:
+            return Declined("A900", "the object is not of the class that was negotiated")
+        try:
+            self._check_room()
+        except Busy as trouble:
+            return trouble
+        return None
+
+    def _check_room(self) -> None:
         if self.spool.free_bytes() < self.receiving.reserve_megabytes << 20:
             raise Busy(f"less than {self.receiving.reserve_megabytes} MB are free")
 
@@ -211,13 +276,7 @@ class Listener:
             self.ledger.record(what, sentence, **about)
 
 
-def _who(assoc: Association) -> tuple[str, str, str]:
-    """Return the calling AE title, the called one, and the address."""
-    asked = assoc.requestor.primitive
-    assert asked is not None
-    return asked.calling_ae_title.strip(), asked.called_ae_title.strip(), assoc.requestor.address
-
-
-def _check_class(envelope: Envelope, negotiated: str) -> None:
-    if envelope.sop_class_uid != negotiated:
-        raise Declined("A900", "the object is not of the class that was negotiated")
+def _allow_many_files() -> None:
+    """Take as many open files as the administrator allows: 1,024 are few for all the places."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -24,7 +24,7 @@ class Receiving(Table):
     ae_title: AETitle = "FOURVIEWS"
     address: str = "127.0.0.1"
     port: Port = 11112
-    max_associations: Annotated[int, Field(ge=1, le=1000)] = 25
+    max_associations: Annotated[int, Field(ge=1, le=1000)] = 400
     idle_seconds: Seconds = 60.0
     reserve_megabytes: Annotated[int, Field(ge=0)] = 5000
     max_object_megabytes: Annotated[int, Field(ge=1)] = 2048

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from free_ports import free_port
 from open_listener import OpenListener
-from pynetdicom import _config, dimse_messages
+from pynetdicom import _config
 
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
@@ -17,11 +17,8 @@ def listening(
     opened: Callable[[Settings], Node],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[..., OpenListener]]:
-    """Start listeners; pynetdicom's settings, which they change, are as before at the end."""
-    for name in ("STORE_RECV_CHUNKED_DATASET", "ENFORCE_UID_CONFORMANCE"):
-        monkeypatch.setattr(_config, name, getattr(_config, name))
-    former = dimse_messages.NamedTemporaryFile  # type: ignore[attr-defined]
-    monkeypatch.setattr(dimse_messages, "NamedTemporaryFile", former)
+    """Start listeners; what they change of pynetdicom is as before at the end."""
+    monkeypatch.setattr(_config, "LOG_HANDLER_LEVEL", _config.LOG_HANDLER_LEVEL)
     started: list[OpenListener] = []
 
     def start(**receiving: object) -> OpenListener:

@@ -1,10 +1,15 @@
 """A disk that fills up while an image arrives is told by the answer, never by an exception."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from small_images import encoded, mammogram
 
 from dicom_node.receiving.incoming import IncomingFile
+from dicom_node.spool import data_set_digest, data_set_offset
 
 FULL = "No space left on device"
 
@@ -17,27 +22,49 @@ def on_a_full_disk(tmp_path: Path) -> IncomingFile:
 
 
 def test_a_disk_that_is_full_at_a_write_is_remembered(on_a_full_disk: IncomingFile) -> None:
-    block = bytes(1 << 20)
-    assert on_a_full_disk.write(block) == len(block)
-    assert on_a_full_disk.write(block) == len(block)
+    block = memoryview(bytes(1 << 20))
+    on_a_full_disk.write(block)
+    on_a_full_disk.write(block)
     on_a_full_disk.close()
-    assert (on_a_full_disk.trouble, on_a_full_disk.tell()) == (FULL, 2 << 20)
-
-
-def test_a_disk_that_is_full_at_the_last_bytes_is_remembered(
-    on_a_full_disk: IncomingFile,
-) -> None:
-    on_a_full_disk.write(b"few enough to wait in the buffer")
-    assert on_a_full_disk.trouble is None
-    on_a_full_disk.close()
-    assert on_a_full_disk.trouble == FULL
+    assert (on_a_full_disk.trouble, on_a_full_disk.size) == (FULL, 2 << 20)
     on_a_full_disk.discard()
-    assert not Path(on_a_full_disk.name).is_symlink()
+    assert not on_a_full_disk.path.is_symlink()
 
 
 def test_what_was_written_before_the_disk_was_full_gives_its_room_back(tmp_path: Path) -> None:
     incoming = IncomingFile(tmp_path / "image.dcm")
-    incoming.write(bytes(1 << 20))
+    incoming.write(memoryview(bytes(1 << 20)))
     incoming._give_up(OSError(28, FULL))
     incoming.close()
-    assert Path(incoming.name).stat().st_size == 0
+    assert incoming.path.stat().st_size == 0
+
+
+def test_a_folder_that_is_gone_is_remembered_too(tmp_path: Path) -> None:
+    incoming = IncomingFile(tmp_path / "gone" / "image.dcm")
+    incoming.write(memoryview(b"12"))
+    incoming.discard()
+    assert incoming.trouble == "No such file or directory"
+
+
+def test_an_image_that_is_refused_already_is_counted_and_not_written(tmp_path: Path) -> None:
+    incoming = IncomingFile(tmp_path / "image.dcm", ValueError("whatever it is"))
+    incoming.write(memoryview(bytes(1 << 20)))
+    incoming.close()
+    assert incoming.size == 1 << 20
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_whole_and_its_digest_that_of_its_data_set(tmp_path: Path) -> None:
+    image = mammogram()
+    sent = encoded(image)
+    incoming = IncomingFile(tmp_path / "image.dcm")
+    sop_class = DigitalMammographyXRayImageStorageForPresentation
+    incoming.begin(sop_class, image.SOPInstanceUID, ExplicitVRLittleEndian)
+    for start in range(0, len(sent), 100):
+        incoming.write(memoryview(sent)[start : start + 100])
+    incoming.close()
+    assert incoming.path.read_bytes()[data_set_offset(incoming.path) :] == sent
+    assert incoming.sha256 == hashlib.sha256(sent).hexdigest() == data_set_digest(incoming.path)
+    kept = dcmread(incoming.path)
+    assert kept.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    assert kept.file_meta.MediaStorageSOPInstanceUID == image.SOPInstanceUID

@@ -12,7 +12,7 @@ from running_node import RunningNode, running_node, sqlite_bytes
 from senders import associate, connected, send, store, until
 from small_images import deflated_bomb, encoded, mammogram
 
-MEGABYTES = 120  # what the project promises
+MEGABYTES = 150  # half of what is promised with eight senders
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
 SENTINELS = ("SENTINEL-ID", "Sentinel", "19110111", "SENTINELACC", "Sentinelphysician")

@@ -1,0 +1,245 @@
+"""Whatever a connection does or leaves, it ends in time, in words, and keeps nobody out."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from open_listener import OpenListener
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
+from raw_senders import (
+    ABORT,
+    ACCEPTANCE,
+    LITTLE_ENDIAN,
+    P_DATA,
+    REJECTION,
+    VERIFICATION,
+    RawSender,
+    associate_request,
+    echo_command,
+    pdu,
+    pdv,
+    store_command,
+)
+from senders import send, until
+from small_images import encoded, mammogram
+
+from dicom_node.receiving import connection, fragments
+from dicom_node.receiving.places import Places
+from dicom_node.receiving.sparing import Sparing
+
+MAMMOGRAM = str(DigitalMammographyXRayImageStorageForPresentation)
+KINDS = [(MAMMOGRAM, LITTLE_ENDIAN)]
+ECHO = [(VERIFICATION, "1.2.840.10008.1.2")]
+
+
+def seconds_until_closed(sender: RawSender) -> float:
+    began = time.monotonic()
+    while sender.hear()[0]:
+        pass
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("said", [b"", b"\x01", b"\x01\x00\x00\x00", associate_request()[:-10]])
+def test_who_asks_for_no_association_is_closed_in_time(
+    listener: OpenListener, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(connection, "ASSOCIATE_SECONDS", 0.5)
+    sender = RawSender(listener.port)
+    sender.say(said)
+    assert 0.3 < seconds_until_closed(sender) < 3.0
+    sender.close()
+    until(lambda: listener.sentences("association refused"))
+    (told,) = listener.sentences("association refused")
+    assert told == "a connection from 127.0.0.1: no association within 0.5 s"
+
+
+def test_who_drips_is_closed_as_early_as_who_is_silent(
+    listener: OpenListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "ASSOCIATE_SECONDS", 0.6)
+    sender = RawSender(listener.port)
+    stop = threading.Event()
+
+    def drip() -> None:
+        for byte in associate_request():
+            if not stop.wait(0.05):
+                sender.say(bytes([byte]))
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    assert 0.3 < seconds_until_closed(sender) < 3.0
+    stop.set()
+    dripping.join()
+    sender.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", "speaks HTTP"),
+        (b"\x16\x03\x01\x02\x00\x01\x00", "speaks TLS, and this node does not"),
+        (b"SSH-2.0-x\r\n", "speaks SSH"),
+        (b"\xff\xff\xff\xff\xff\xff", "does not speak DICOM"),
+    ],
+)
+def test_who_speaks_something_else_is_closed_at_once(
+    listener: OpenListener, said: bytes, told: str
+) -> None:
+    for _ in range(15):
+        sender = RawSender(listener.port)
+        sender.say(said)
+        assert sender.hear()[0] == 0
+        sender.close()
+    until(lambda: len(listener.sentences("association refused")) == 10)
+    sentences = set(listener.sentences("association refused"))
+    assert sentences == {f"a connection from 127.0.0.1: {told}"}
+    assert send(listener.port, mammogram()) == [0x0000]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        associate_request()[:6] + b"\xff" * 100,
+        associate_request().replace(b"\x50\x00", b"\x50\x00\xff\xff")[:-2],
+        associate_request()[:74],
+        pdu(0x01, associate_request()[6:], length=1 << 31),
+        pdu(P_DATA, bytes(20)),
+        associate_request(ECHO * 3).replace(b"\x20\x00\x00.\x03", b"\x20\x00\x00.\x01"),
+        associate_request(calling="XBELL").replace(b"XBELL", b"\x07BELL"),
+    ],
+    ids=["ones", "lengths that lie", "cut off", "2 GiB", "data first", "numbers twice", "bell"],
+)
+def test_a_malformed_request_is_cut_off(listener: OpenListener, request_: bytes) -> None:
+    sender = RawSender(listener.port)
+    sender.say(request_)
+    sender.plug.shutdown(socket.SHUT_WR)
+    assert sender.hear()[0] in {ABORT, 0}
+    sender.close()
+    assert send(listener.port, mammogram()) == [0x0000]
+
+
+def test_an_application_that_is_not_dicom_is_rejected(listener: OpenListener) -> None:
+    sender = RawSender(listener.port)
+    sender.say(associate_request().replace(b"1.2.840.10008.3.1.1.1", b"1.2.840.10008.3.1.1.9"))
+    assert sender.hear() == (REJECTION, bytes([0, 1, 1, 2]))
+    sender.close()
+
+
+def test_who_sends_half_a_pdu_is_closed_in_time(listening: Callable[..., OpenListener]) -> None:
+    listener = listening(idle_seconds=0.5)
+    sender = RawSender(listener.port)
+    assert sender.associate(KINDS) == ACCEPTANCE
+    command = store_command(MAMMOGRAM, mammogram().SOPInstanceUID)
+    sender.say(pdu(P_DATA, pdv(command, command=True)), pdu(P_DATA, pdv(bytes(100)), length=5000))
+    until(listener.incoming)
+    assert 0.3 < seconds_until_closed(sender) < 3.0
+    sender.close()
+    until(lambda: listener.sentences("association cut off"))
+    assert listener.incoming() == []
+
+
+def test_who_keeps_a_place_with_next_to_nothing_is_cut_off(
+    listening: Callable[..., OpenListener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fragments, "SLOWEST_BYTES_PER_SECOND", 1000)
+    listener = listening(idle_seconds=0.5)
+    sender = RawSender(listener.port)
+    assert sender.associate(KINDS) == ACCEPTANCE
+    command = store_command(MAMMOGRAM, mammogram().SOPInstanceUID)
+    sender.say(pdu(P_DATA, pdv(command, command=True)))
+    for _ in range(100):
+        sender.say(pdu(P_DATA, pdv(b"", last=False)))
+        time.sleep(0.05)
+        if listener.sentences("association cut off"):
+            break
+    (told,) = listener.sentences("association cut off")
+    assert "bytes of a message came in" in told
+    assert listener.incoming() == []
+    sender.close()
+
+
+def test_who_never_reads_is_cut_off(listening: Callable[..., OpenListener]) -> None:
+    listener = listening(idle_seconds=0.5)
+    sender = RawSender(listener.port)
+    sender.plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    assert sender.associate(ECHO) == ACCEPTANCE
+    sender.plug.settimeout(0.1)
+    questions = pdu(P_DATA, pdv(echo_command(), command=True)) * 200
+    deadline = time.monotonic() + 60
+    while not listener.sentences("association cut off") and time.monotonic() < deadline:
+        sender.say(questions)
+    (told,) = listener.sentences("association cut off")
+    assert told == "the sender does not read what it is answered"
+    sender.close()
+
+
+def test_silent_connections_keep_nobody_out(listener: OpenListener) -> None:
+    silent = [RawSender(listener.port) for _ in range(300)]
+    until(lambda: len(listener.listener._places) == 300)
+    began = time.monotonic()
+    assert send(listener.port, mammogram()) == [0x0000]
+    assert time.monotonic() - began < 10
+    for one in silent:
+        one.close()
+    until(lambda: len(listener.listener._places) == 0)
+    assert not [one for one in threading.enumerate() if one.name.startswith("sender ")]
+
+
+class Guest:
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.pushed_out = ""
+
+    def push_out(self, why: str) -> None:
+        self.pushed_out = why
+
+
+def test_the_oldest_of_the_most_crowded_address_makes_room() -> None:
+    places = Places(4, half_open=3)
+    calm, crowd = Guest("10.0.0.1"), [Guest("10.0.0.2") for _ in range(3)]
+    for one in (calm, *crowd):
+        places.enter(one)
+    assert [bool(one.pushed_out) for one in (calm, *crowd)] == [False, True, False, False]
+    assert len(places) == 3
+
+
+def test_one_address_leaves_a_quarter_of_the_places_to_others() -> None:
+    places = Places(4)
+    full = "3 senders are connected from this address already"
+    assert [places.sit(Guest("10.0.0.2")) for _ in range(4)] == [None, None, None, full]
+    assert places.sit(Guest("10.0.0.1")) is None
+    assert places.sit(Guest("10.0.0.1")) == "4 senders are connected already"
+
+
+def test_a_flood_of_one_sentence_is_counted_and_not_said() -> None:
+    sparing = Sparing(most=2, seconds=0.2)
+    assert [sparing.may_say("no") for _ in range(5)] == ["no", "no", None, None, None]
+    assert sparing.may_say("another") == "another"
+    time.sleep(0.3)
+    assert sparing.may_say("no") == "no; and 3 times more before"
+
+
+def test_the_image_in_flight_is_answered_before_the_node_stops(listener: OpenListener) -> None:
+    image = mammogram()
+    sender, idle = RawSender(listener.port), RawSender(listener.port)
+    assert sender.associate(KINDS) == idle.associate(KINDS) == ACCEPTANCE
+    data = encoded(image)
+    command = store_command(MAMMOGRAM, image.SOPInstanceUID)
+    sender.say(pdu(P_DATA, pdv(command, command=True)), pdu(P_DATA, pdv(data[:100], last=False)))
+    until(listener.incoming)
+    stopping = threading.Thread(target=listener.listener.stop)
+    stopping.start()
+    assert idle.hear()[0] == ABORT
+    idle.close()
+    with pytest.raises(ConnectionError):
+        RawSender(listener.port)
+    sender.say(pdu(P_DATA, pdv(data[100:])))
+    assert sender.status() == 0x0000
+    assert sender.hear()[0] == ABORT
+    sender.close()
+    stopping.join(20)
+    assert not stopping.is_alive()
+    assert listener.sentences("association cut off") == ["the node stops"] * 2
+    assert listener.incoming() == []
