@@ -228,11 +228,6 @@ class Wire(AssociationSocket):
     def _shutdown_socket(self) -> None:
         """Leave the closing to the end of the association, which comes in any case."""
 
-    @property
-    def ready(self) -> bool:
-        """Say that nobody is to poll here."""
-        raise NotImplementedError
-
 
 def _said(trouble: OSError) -> str:
     return f"the connection broke: {trouble.strerror or type(trouble).__name__}"
