@@ -132,7 +132,10 @@ def test_who_sends_half_a_pdu_is_closed_in_time(listening: Callable[..., OpenLis
     sender = RawSender(listener.port)
     assert sender.associate(KINDS) == ACCEPTANCE
     command = store_command(MAMMOGRAM, mammogram().SOPInstanceUID)
-    sender.say(pdu(P_DATA, pdv(command, command=True)), pdu(P_DATA, pdv(bytes(100)), length=5000))
+    sender.say(
+        pdu(P_DATA, pdv(command, command=True)),
+        pdu(P_DATA, pdv(bytes(100), last=False), length=5000),
+    )
     until(listener.incoming)
     assert 0.3 < seconds_until_closed(sender) < 3.0
     sender.close()
