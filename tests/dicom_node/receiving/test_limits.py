@@ -27,6 +27,7 @@ from small_images import encoded, mammogram
 
 from dicom_node.receiving import connection, fragments
 from dicom_node.receiving.places import Places
+from dicom_node.receiving.server import Server
 from dicom_node.receiving.sparing import Sparing
 
 MAMMOGRAM = str(DigitalMammographyXRayImageStorageForPresentation)
@@ -163,16 +164,23 @@ def test_who_keeps_a_place_with_next_to_nothing_is_cut_off(
     sender.close()
 
 
-def test_who_never_reads_is_cut_off(listening: Callable[..., OpenListener]) -> None:
+def test_who_never_reads_is_cut_off(
+    listening: Callable[..., OpenListener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept = Server.get_request
+
+    def with_little_room(server: Server) -> tuple[socket.socket, tuple[str, int]]:
+        plug, address = accept(server)
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return plug, address
+
+    monkeypatch.setattr(Server, "get_request", with_little_room)
     listener = listening(idle_seconds=0.5)
     sender = RawSender(listener.port)
     sender.plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     assert sender.associate(ECHO) == ACCEPTANCE
-    sender.plug.settimeout(0.1)
-    questions = pdu(P_DATA, pdv(echo_command(), command=True)) * 200
-    deadline = time.monotonic() + 60
-    while not listener.sentences("association cut off") and time.monotonic() < deadline:
-        sender.say(questions)
+    sender.say(pdu(P_DATA, pdv(echo_command(), command=True)) * 20_000)
+    until(lambda: listener.sentences("association cut off"))
     (told,) = listener.sentences("association cut off")
     assert told == "the sender does not read what it is answered"
     sender.close()
