@@ -11,6 +11,9 @@ A name from outside never becomes a path: files are named by hashes and case num
 import hashlib
 import os
 import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 BLOCK = 1 << 20
@@ -50,43 +53,79 @@ class Spool:
             path.unlink()
         return len(left)
 
-    def image_name(self, sop_uid: str) -> str:
-        """Name the place of an image within the spool."""
-        digest = hashlib.sha256(sop_uid.encode()).hexdigest()
-        return f"images/{digest[:2]}/{digest}.dcm"
+    def image_name(self, sop_uid: str, digest: str = "") -> str:
+        """Name the place of an image within the spool; here one content alone has its UID."""
+        del digest
+        named = hashlib.sha256(sop_uid.encode()).hexdigest()
+        return f"images/{named[:2]}/{named}.dcm"
+
+    def quarantine_name(self, sop_uid: str, digest: str) -> str:
+        """Name the place of what is set aside: the same content has the same one."""
+        named = hashlib.sha256(sop_uid.encode()).hexdigest()
+        return f"quarantine/{named[:32]}-{digest[:32]}.dcm"
 
     def case_name(self, case_id: int, lease: str, name: str) -> str:
         """Name the place of something a turn made; two holders never write the same file."""
         return f"cases/{case_id}/{lease[:12]}/{name}"
 
-    def path(self, name: str) -> Path:
-        """Return where a name lies on the disk."""
+    def inside(self, name: str) -> Path:
+        """Return where a name would lie in the folder, and refuse what leads out of it."""
         path = self.folder / name
         if not path.resolve().is_relative_to(self.folder.resolve()):
             raise ValueError(f"{name} lies outside the spool")
         return path
 
+    def path(self, name: str) -> Path:
+        """Return where a file can be read on this machine."""
+        return self.inside(name)
+
+    def size(self, name: str) -> int:
+        """Say how large a file is; one that is not there raises FileNotFoundError."""
+        return self.path(name).stat().st_size
+
+    def has(self, name: str) -> bool:
+        """Say whether a file is there."""
+        try:
+            self.size(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def names(self) -> Iterator[tuple[str, float]]:
+        """List the images and what cases hold, each with when it came."""
+        for part in ("images", "cases"):
+            for folder, _, names in os.walk(self.folder / part):
+                for name in names:
+                    path = Path(folder) / name
+                    with suppress(FileNotFoundError):
+                        came = path.lstat().st_ctime
+                        yield str(path.relative_to(self.folder)), came
+
+    def secure(self, arrived: Path, name: str) -> None:
+        """Bring an arrived file to where nothing loses it, before its row is written."""
+        del name
+        sync_file(arrived)
+
     def take(self, arrived: Path, name: str) -> None:
-        """Move an arrived file, already synced, to its place for good."""
+        """Move an arrived file, already secured, to its place for good."""
         place = self.path(name)
         arrived.replace(place)
         sync_folder(place.parent)
 
-    def set_aside(self, arrived: Path, sop_uid: str, digest: str) -> Path:
-        """Keep a file that cannot be accepted, for people to look at.
+    def set_aside(self, arrived: Path, sop_uid: str, digest: str) -> str:
+        """Keep a file that cannot be accepted, for people to look at, and return its name.
 
         A sender that never gives up sends it again and again: the same content is kept once.
         """
-        named = hashlib.sha256(sop_uid.encode()).hexdigest()
-        place = self.quarantine / f"{named[:32]}-{digest[:32]}.dcm"
-        arrived.replace(place)
-        return place
+        name = self.quarantine_name(sop_uid, digest)
+        arrived.replace(self.path(name))
+        return name
 
     def write(self, name: str, content: bytes) -> str:
         """Write a file whole, durably, and return its SHA-256."""
         place = self.path(name)
         place.parent.mkdir(parents=True, exist_ok=True)
-        draft = place.with_name(f".{place.name}.{os.getpid()}")
+        draft = hidden(place)
         with draft.open("wb") as file:
             file.write(content)
             file.flush()
@@ -103,9 +142,18 @@ class Spool:
             raise Altered(name)
         return content
 
+    def ask(self) -> str:
+        """Say what more there is to say of where the files are; nothing of a folder."""
+        return ""
+
     def free_bytes(self) -> int:
         """Say how much room is left."""
         return shutil.disk_usage(self.folder).free
+
+
+def hidden(place: Path) -> Path:
+    """Name the draft of a file: no other process writes the same one."""
+    return place.with_name(f".{place.name}.{os.getpid()}.{threading.get_ident()}")
 
 
 def sync_file(path: Path) -> None:

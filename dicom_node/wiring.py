@@ -79,8 +79,14 @@ class Node:
 
     @cached_property
     def spool(self) -> Spool:
-        """Open the spool."""
-        spool = Spool(self.settings.data / "spool")
+        """Open the spool, a folder or a bucket."""
+        folder = self.settings.data / "spool"
+        if self.settings.node.spool:
+            from dicom_node.bucket import BucketSpool
+
+            spool: Spool = BucketSpool(folder, self.settings.bucket, self.settings.node.spool)
+        else:
+            spool = Spool(folder)
         spool.prepare()
         return spool
 

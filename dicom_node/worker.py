@@ -6,9 +6,11 @@ hears nothing of it.
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from billiard import active_children
 from celery import Task, signals
 
 from dicom_node.analyzing.analyze import Desk, analyze
@@ -23,6 +25,7 @@ from dicom_node.reporting.telling import report_or_tell
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import CODE_VERSION, Node
 
+PATIENCE_SECONDS = 20.0  # whoever stops a worker waits 30
 NEXT = {ANALYZE: REPORT, REPORT: DELIVER}
 
 logger = log("worker")
@@ -67,6 +70,7 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
                 os.kill(os.getppid(), signal.SIGTERM)
 
     signals.setup_logging.connect(_our_own_logging, weak=False)
+    signals.worker_shutting_down.connect(_leave_in_time, weak=False)
     signals.worker_process_init.connect(at_home, weak=False)
     for verb in VERBS:
         app.task(name=verb.name, bind=True)(_task(verb, home))
@@ -93,6 +97,23 @@ def _at_home(settings: Settings, verbs: Sequence[Verb]) -> dict[str, Any]:
         for analyzer in node.analyzers:
             logger.info("bundle loaded", digest=analyzer.digest[:12])
     return {"turns": turns(node), "bell": Bell(settings)}
+
+
+def _leave_in_time(**_: object) -> None:
+    """Finish the case at hand if it is soon done; else leave it to whoever comes next.
+
+    Its lease runs out, and the sweep takes it back: that costs the study time and nothing else.
+    """
+
+    def leave() -> None:
+        logger.warning("the case at hand is left to the sweep")
+        for child in active_children():
+            os.kill(child.pid, signal.SIGKILL)
+        os._exit(0)
+
+    patience = threading.Timer(PATIENCE_SECONDS, leave)
+    patience.daemon = True
+    patience.start()
 
 
 def _our_own_logging(**_: object) -> None:

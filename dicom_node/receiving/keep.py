@@ -13,7 +13,7 @@ from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.patience import within
 from dicom_node.receiving.header import IDENTIFIERS, read_header, view_of
 from dicom_node.receiving.structure import Unsound, check
-from dicom_node.spool import Spool, data_set_digest, sync_file
+from dicom_node.spool import Spool, data_set_digest
 
 ANSWER_SECONDS = 3.0  # a sender hears within 5 s that the ledger is away
 _LOCKS = tuple(threading.Lock() for _ in range(64))
@@ -54,10 +54,10 @@ def keep(
         if known is not None:
             if known != digest:
                 raise _collision(spool, arrived, envelope, digest)
-            _pass_duplicate(ledger, spool, arrived, envelope)
+            _pass_duplicate(ledger, spool, arrived, envelope, digest)
             return False
-        sync_file(arrived)
-        name = spool.image_name(envelope.sop_uid)
+        name = spool.image_name(envelope.sop_uid, digest)
+        spool.secure(arrived, name)
         with ledger.writing() as session:
             arrival = Arrival(
                 association_id=envelope.association_id,
@@ -101,13 +101,16 @@ def _checked(arrived: Path, envelope: Envelope) -> Dataset:
     return header
 
 
-def _pass_duplicate(ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope) -> None:
+def _pass_duplicate(
+    ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope, digest: str
+) -> None:
     """Drop an exact duplicate, unless the kept file has gone: then it is welcome."""
-    name, sentence = spool.image_name(envelope.sop_uid), "the same image is already here"
-    if spool.path(name).exists():
+    name = spool.image_name(envelope.sop_uid, digest)
+    sentence = "the same image is already here"
+    if spool.has(name):
         arrived.unlink()
     else:
-        sync_file(arrived)
+        spool.secure(arrived, name)
         spool.take(arrived, name)
         sentence = "the file of this image had gone from the spool; it is back"
     about = {"sop_uid": envelope.sop_uid, "caller": envelope.caller}
@@ -116,6 +119,6 @@ def _pass_duplicate(ledger: Ledger, spool: Spool, arrived: Path, envelope: Envel
 
 def _collision(spool: Spool, arrived: Path, envelope: Envelope, digest: str) -> Collision:
     """Set a different object of a known UID aside."""
-    place = spool.set_aside(arrived, envelope.sop_uid, digest)
-    sentence = f"another image with this UID is already here; kept aside as {place.name}"
+    name = spool.set_aside(arrived, envelope.sop_uid, digest).rpartition("/")[2]
+    sentence = f"another image with this UID is already here; kept aside as {name}"
     return Collision("A901", sentence)

@@ -128,8 +128,8 @@ def _came(images: Sequence[Instance], exam: ExamFindings, unread: Sequence[Unrea
 
 def _lightbox(shop: Workshop, images: Sequence[Instance]) -> Lightbox:
     """Open images with their pixels when an object shows them, and not before."""
-    paths = {image.sop_uid: shop.spool.path(image.path) for image in images}
-    return Lightbox(lambda sop_uid: open_file(paths[sop_uid]))
+    names = {image.sop_uid: image.path for image in images}
+    return Lightbox(lambda sop_uid: open_file(shop.spool.path(names[sop_uid])))
 
 
 def _wanted(shop: Workshop, operating_point: str) -> list[tuple[Wish, Profile]]:

@@ -11,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 from dicom_node.errors import Misconfigured
 from dicom_node.settings.analyzing import Analyzing
 from dicom_node.settings.audit import Audit
+from dicom_node.settings.bucket import Bucket, SpoolPlace
 from dicom_node.settings.delivering import Delivering
 from dicom_node.settings.receiving import Receiving
 from dicom_node.settings.reporting import Reporting
@@ -29,6 +30,7 @@ class NodeTable(Table):
     data: Path = Path("var")
     database: Secret = SecretStr("")
     broker: Broker = SecretStr("")
+    spool: SpoolPlace = ""
     log_format: Literal["plain", "json"] = "plain"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -43,6 +45,7 @@ class Settings(Table):
     delivering: Delivering = Delivering()
     watching: Watching = Watching()
     audit: Audit = Audit()
+    bucket: Bucket = Bucket()
 
     @property
     def data(self) -> Path:
@@ -70,7 +73,7 @@ class Settings(Table):
     @property
     def digest(self) -> str:
         """Name these settings by their content, without the secrets of the first table."""
-        content = self.model_dump_json(exclude={"node", "audit"})
+        content = self.model_dump_json(exclude={"node", "audit", "bucket"})
         return hashlib.sha256(content.encode()).hexdigest()
 
 

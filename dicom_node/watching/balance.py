@@ -1,9 +1,8 @@
 """Is everything there? The ledger against itself, and the spool against the ledger."""
 
-import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,10 +38,10 @@ class Balance:
 
 def balance(node: Node, *, deep: bool) -> Balance:
     """Close the books and look at every file; `deep` reads each one whole."""
-    there = set(_names_in(node.spool))  # before the rows are read: what comes later has its row
+    there = dict(node.spool.names())  # before the rows are read: what comes later has its row
     closed = books(node.patient_engine)
     named = {kept.path for kept in closed.files}
-    strange, left_over = _unknown(node.spool, there - named)
+    strange, left_over = _unknown({name: there[name] for name in there.keys() - named})
     said = [_unbalanced(one) for one in closed.accounts if not one.balanced]
     said += closed.contradictions
     said += filter(None, (_fault(node.spool, kept, deep=deep) for kept in closed.files))
@@ -59,11 +58,10 @@ def _fault(spool: Spool, kept: Kept, *, deep: bool) -> str:
     """Say what is wrong with a file that the ledger describes, if anything."""
     about = f"case {kept.case_id}: the {kept.what} {kept.path}"
     try:
-        path = spool.path(kept.path)
-        size = path.stat().st_size
+        size = spool.size(kept.path)
         if kept.size_bytes is not None and size != kept.size_bytes:
             return f"{about} has {size} bytes, not {kept.size_bytes}"
-        if deep and _digest(path, kept) != kept.sha256:
+        if deep and _digest(spool.path(kept.path), kept) != kept.sha256:
             return f"{about} does not hold what was written"
     except OSError as trouble:
         return f"{about} cannot be opened: {trouble.strerror}"
@@ -76,22 +74,11 @@ def _digest(path: Path, kept: Kept) -> str:
     return data_set_digest(path) if kept.is_image else digest_of(path)
 
 
-def _names_in(spool: Spool) -> Iterator[str]:
-    """Name every file of the images and of the cases."""
-    for part in ("images", "cases"):
-        for folder, _, names in os.walk(spool.folder / part):
-            for name in names:
-                yield str((Path(folder) / name).relative_to(spool.folder))
-
-
-def _unknown(spool: Spool, names: Iterable[str]) -> tuple[list[str], int]:
+def _unknown(names: Mapping[str, float]) -> tuple[list[str], int]:
     """Say which files nobody knows; count apart what lost turns have left."""
     strange, left_over, at = [], 0, time.time()
     for name in sorted(names):
-        try:
-            age = at - (spool.folder / name).lstat().st_ctime
-        except FileNotFoundError:
-            continue
+        age = at - names[name]
         if _OF_A_TURN.match(name):
             left_over += 1
         elif not 0 <= age < JUST_NOW_SECONDS:

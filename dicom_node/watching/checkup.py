@@ -71,7 +71,8 @@ def _data(node: Node) -> str:
             "every image will be refused (A700); make room or lower the reserve"
         )
         raise Misconfigured([sentence])
-    return f"{node.settings.data} can be written, {free} MB free"
+    told = (f"{node.settings.data} can be written, {free} MB free", node.spool.ask())
+    return "; ".join(filter(None, told))
 
 
 def _ledger(node: Node) -> str:

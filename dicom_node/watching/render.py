@@ -69,7 +69,7 @@ def kept_objects(questions: Questions, spool: Spool, name: str) -> list[Opened]:
     cases = cases_named(questions, name)
     paths = [image.path for image in questions.images_of(cases[-1])] if cases else []
     paths += [product.path for case in cases for product in questions.products_of(case.id)]
-    return [open_file(spool.path(path)) for path in paths if spool.path(path).exists()]
+    return [open_file(spool.path(path)) for path in paths if spool.has(path)]
 
 
 def render(objects: Sequence[Dataset | Opened], rules: Rules, folder: Path) -> Rendered:

@@ -91,7 +91,7 @@ def test_what_is_set_aside_keeps_its_bytes_and_is_kept_once(spool: Spool) -> Non
         arrived = spool.incoming / "0.dcm"
         arrived.write_bytes(content)
         place = spool.set_aside(arrived, "1.2.3", hashlib.sha256(content).hexdigest())
-        assert place.read_bytes() == content
+        assert spool.path(place).read_bytes() == content
         assert not arrived.exists()
     assert len(list(spool.quarantine.iterdir())) == 2
 

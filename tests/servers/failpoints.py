@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ARMED = Path(__file__).parent / "armed"
+ARMED = Path(__file__).parents[1] / "faults" / "armed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,9 @@ POINTS: tuple[Point, ...] = (
     *_both("write-object", "report", f"{OUTGOING}:kept"),
     *_both("debts", "report", f"{OUTGOING}:owed"),
     *_both("turn-of-delivering", "deliver", "dicom_node.delivering.deliver:deliver"),
-    *_both("send", "deliver", "dicom_node.delivering.sender:send"),
+    *_both("send", "deliver", "dicom_node.delivering.sender:Line.send"),
     *_both("receipt", "deliver", f"{OUTBOX}:record_receipt"),
-    *_both("road", "deliver", f"{OUTBOX}:record_road"),
+    *_both("call", "deliver", "dicom_node.delivering.sender:_called"),
     *_both("conclude", "deliver", "dicom_node.delivering.deliver:_conclude"),
 )
 
