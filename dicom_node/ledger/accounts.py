@@ -160,12 +160,14 @@ def _against_the_trail(session: Session) -> Iterator[str]:
     )
     yield from _named(session, moved, "is not where the audit trail last saw it")
     for what, rows in {
-        "image received": select(Instance.case_id.label("id"), func.count().label("n")),
-        "delivered": select(Delivery.case_id.label("id"), func.count().label("n")).where(
-            Delivery.receipt == Receipt.DELIVERED
+        "image received": select(Instance.case_id.label("id"), func.count().label("n")).group_by(
+            Instance.case_id
         ),
+        "delivered": select(Delivery.case_id.label("id"), func.count().label("n"))
+        .where(Delivery.receipt == Receipt.DELIVERED)
+        .group_by(Delivery.case_id),
     }.items():
-        there = rows.group_by("id").subquery()
+        there = rows.subquery()
         lines = (
             select(Event.case_id.label("id"), func.count().label("n"))
             .where(Event.what == what, Event.case_id.is_not(None))
