@@ -78,3 +78,12 @@ class Receipt(StrEnum):
     DELIVERED = "DELIVERED"
     REFUSED = "REFUSED"
     WAIVED = "WAIVED"  # nobody waits for it: the destination is gone, or the result was recalled
+
+
+class Commit(StrEnum):
+    """Where one object is on its way to being kept for good, where a destination is asked to."""
+
+    WANTED = "WANTED"
+    ASKED = "ASKED"
+    COMMITTED = "COMMITTED"
+    REFUSED = "REFUSED"  # or never answered: somebody has to look

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node.delivering.places import knock, peer_of
 from dicom_node.doorbell import Bell
 from dicom_node.errors import NotYourTurn, told
+from dicom_node.ledger.commitments import places_due
 from dicom_node.ledger.outbox import hurry, owe_again
 from dicom_node.ledger.questions import Debt
 from dicom_node.ledger.recalls import read_again
@@ -66,6 +67,8 @@ def _ring_for_all(node: Node, bell: Bell) -> int:
             if not bell.ring(case_id, verb):
                 return rung
             rung += 1
+    for _, case_id in places_due(node.questions):  # to ask for what should be committed by now
+        bell.ring(case_id, DELIVER)
     return rung
 
 

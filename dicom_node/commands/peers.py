@@ -24,11 +24,18 @@ def echo(
     ] = None,
 ) -> None:
     """Ask a destination whether it is there (C-ECHO)."""
+    from dicom_node.delivering.commitment import see_commitment, who_commits
     from dicom_node.delivering.sender import echo as ask
 
     peer = _peer(load_settings(), destination, calling or (None if destination else SENDER))
     ask(peer)
-    console.print(f"{peer} answers")
+    over = " over TLS" if peer.tls is not None else ""
+    console.print(f"{peer} answers{over}")
+    place = (destination or "", "")
+    committing = who_commits(load_settings(), place)
+    if committing is not None:
+        see_commitment(committing)
+        console.print(f"{committing} takes storage commitment")
 
 
 def send(

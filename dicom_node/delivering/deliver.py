@@ -10,6 +10,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import groupby
 
+from dicom_node.delivering.commitment import ask_what_is_due
 from dicom_node.delivering.office import Office
 from dicom_node.delivering.paying import pay
 from dicom_node.delivering.places import places_at, road_of
@@ -25,11 +26,15 @@ SLOW_SECONDS = 2.0  # who takes longer lets those go first who wait for somebody
 
 
 def deliver(office: Office, case_id: int) -> None:
-    """Take a case's turn: send what is owed and due; then those that waited behind a slow peer."""
+    """Take a case's turn: send what is owed and due; then ask for what should be committed by now.
+
+    Those that waited behind a slow peer go before the next ring.
+    """
     slow = set[str]()
     try:
         _deliver(office, case_id, slow)
     finally:
+        ask_what_is_due(office)
         if slow:
             _let_others_go(office, slow)
 

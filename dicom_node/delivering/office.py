@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from dicom_node.delivering.places import destination_named
 from dicom_node.delivering.statuses import Meaning, meaning
@@ -48,7 +48,7 @@ def note(office: Office, debt: Debt, status: int | None) -> Meaning:
     match meant:
         case Meaning.ARRIVED:
             assert status is not None
-            record_receipt(office.ledger, debt.delivery.id, status)
+            record_receipt(office.ledger, debt.delivery.id, status, _commit_at(office, debt))
         case Meaning.NEVER:
             _refused(office, debt, status, f"will not take the {debt.product.kind} ({said})")
         case Meaning.LATER if is_too_old(office, debt):
@@ -57,6 +57,13 @@ def note(office: Office, debt: Debt, status: int | None) -> Meaning:
             due_at = now() + office.patience(debt.delivery.attempts)
             record_delay(office.ledger, debt.delivery.id, status, said, due_at)
     return meant
+
+
+def _commit_at(office: Office, debt: Debt) -> datetime | None:
+    destination = destination_named(office.settings, debt.delivery.destination)
+    if destination is None or not destination.commitment:
+        return None
+    return now() + timedelta(seconds=office.settings.delivering.commitment_after_seconds)
 
 
 def is_too_old(office: Office, debt: Debt) -> bool:

@@ -34,7 +34,7 @@ def _peer(
     settings: Settings, destination: Destination, ae_title: str, host: str, port: int
 ) -> Peer:
     calling = destination.calling_ae_title or settings.receiving.ae_title
-    return Peer(ae_title, host, port, calling, destination.timeout_seconds)
+    return Peer(ae_title, host, port, calling, destination.timeout_seconds, destination.tls)
 
 
 def road_of(settings: Settings, name: str, target: str) -> str | None:

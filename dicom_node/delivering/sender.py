@@ -5,12 +5,12 @@ a peer that reads nothing. A watch pulls the cable when a step takes longer than
 """
 
 import socket
+import ssl
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
-from ssl import SSLContext
 from typing import Any
 
 from pydicom import dcmread
@@ -22,6 +22,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import AssociationSocket
 
 from dicom_node.errors import Busy
+from dicom_node.settings.delivering import ClientTLS
 
 MAXIMUM_PDU_BYTES = 128 << 10
 VERIFICATION = (str(Verification), "1.2.840.10008.1.2")
@@ -30,6 +31,8 @@ NO_CONTEXT = 0x0122  # SOP class not supported (PS3.7 C.5.6); the peer did not a
 SLOWEST_BYTES_PER_SECOND = 64 << 10  # an object may take as long as on a line of this speed
 FAREWELL_SECONDS = 2.0  # for a release or an abort: nothing depends on its answer
 MESSAGE_IDS = 1 << 16
+
+Handler = tuple[evt.EventType, Callable[[Event], object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Peer:
     port: int
     calling_ae_title: str
     timeout_seconds: float
+    tls: ClientTLS | None = None
 
     def __str__(self) -> str:
         return f"{self.ae_title}@{self.host}:{self.port}"
@@ -146,19 +150,36 @@ class Line:
                 self.association.release()
 
 
+def context_of(peer: Peer) -> ssl.SSLContext | None:
+    """Say how to call over TLS: 1.2 at least, by a name that its certificate shows."""
+    if peer.tls is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=peer.tls.authorities)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if peer.tls.certificate is not None:
+            context.load_cert_chain(peer.tls.certificate, peer.tls.key, _no_password)
+    except (OSError, ValueError) as fault:  # ssl.SSLError is an OSError
+        raise Busy(f"{peer}: its tls table does not work: {type(fault).__name__}") from fault
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key is locked by a password")  # and nobody is asked at a terminal
+
+
 @contextmanager
-def connected(
-    peer: Peer, kinds: Sequence[tuple[str, str]], tls: SSLContext | None = None
-) -> Iterator[Line]:
+def connected(peer: Peer, kinds: Sequence[tuple[str, str]], *handlers: Handler) -> Iterator[Line]:
     """Open one association for (SOP class, transfer syntax) pairs, and release it."""
-    line = _called(peer, kinds, tls)
+    line = _called(peer, kinds, handlers)
     try:
         yield line
     finally:
         line.close()
 
 
-def _called(peer: Peer, kinds: Sequence[tuple[str, str]], tls: SSLContext | None) -> Line:
+def _called(peer: Peer, kinds: Sequence[tuple[str, str]], handlers: Sequence[Handler]) -> Line:
+    tls = context_of(peer)
     ae = _Caller(ae_title=peer.calling_ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
     ae.connection_timeout = peer.timeout_seconds
@@ -176,7 +197,7 @@ def _called(peer: Peer, kinds: Sequence[tuple[str, str]], tls: SSLContext | None
                 ae_title=peer.ae_title,
                 max_pdu=MAXIMUM_PDU_BYTES,
                 tls_args=(tls, peer.host) if tls is not None else None,
-                evt_handlers=[(evt.EVT_DIMSE_RECV, line.note)],
+                evt_handlers=[(evt.EVT_DIMSE_RECV, line.note), *handlers],
             )
     except (OSError, UnicodeError) as trouble:  # of the name service; names come back as cables do
         raise Busy(f"{peer} cannot be reached: no address is known for {peer.host}") from trouble
@@ -185,7 +206,7 @@ def _called(peer: Peer, kinds: Sequence[tuple[str, str]], tls: SSLContext | None
     if association.is_established:
         line.association = association
     elif not _accepts_nothing(association):
-        raise Busy(f"{peer} cannot be reached")
+        raise Busy(f"{peer} cannot be reached{' over TLS' if tls is not None else ''}")
     return line
 
 
@@ -206,9 +227,9 @@ def _objection(peer: Peer, association: Association) -> str:
     return f"does it know {peer.calling_ae_title}, and is it called {peer.ae_title}?"
 
 
-def echo(peer: Peer, tls: SSLContext | None = None) -> None:
+def echo(peer: Peer) -> None:
     """Ask whether anybody is there, and raise Busy with the reason if not."""
-    with connected(peer, [], tls) as line:
+    with connected(peer, []) as line:
         if line.association is None:
             raise Busy(f"{peer} does not take C-ECHO")
         with line.caller.within(peer.timeout_seconds + FAREWELL_SECONDS):

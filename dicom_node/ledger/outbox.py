@@ -8,11 +8,13 @@ from sqlalchemy.orm import Session
 
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.tables import Case, Delivery, Product, Road
-from dicom_node.life import Receipt
+from dicom_node.life import Commit, Receipt
 
 
-def record_receipt(ledger: Ledger, delivery_id: int, status: int) -> None:
-    """Write down that a destination has an object."""
+def record_receipt(
+    ledger: Ledger, delivery_id: int, status: int, commit_at: datetime | None = None
+) -> None:
+    """Write down that a destination has an object, and from when on it is asked to keep it."""
     with ledger.writing() as session:
         row, product, case = _owed(session, delivery_id)
         row.receipt, row.status, row.delivered_at, row.last_error = (
@@ -22,6 +24,9 @@ def record_receipt(ledger: Ledger, delivery_id: int, status: int) -> None:
             "",
         )
         row.attempts += 1
+        if commit_at is not None:
+            row.commitment, row.commit_due_at = Commit.WANTED, commit_at
+            row.commit_attempts = 0
         ledger.note(
             session,
             "delivered",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, and_, func, or_, select
+from sqlalchemy import ColumnElement, Engine, and_, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from dicom_node.ledger.tables import (
@@ -21,7 +21,7 @@ from dicom_node.ledger.tables import (
     Road,
     Verdict,
 )
-from dicom_node.life import Receipt, State
+from dicom_node.life import Commit, Receipt, State
 
 CAD_SR, NOTICE = "cad_sr", "notice"  # kinds of objects; a notice stands in a CAD report's place
 
@@ -282,10 +282,17 @@ class Questions:
 
     def parked_by_destination(self) -> dict[str, tuple[int, str]]:
         """Count what each destination will not take, and say why of the newest."""
+        return self._parked(Delivery.receipt == Receipt.REFUSED)
+
+    def not_committed_by_destination(self) -> dict[str, tuple[int, str]]:
+        """Count what each destination took and does not promise to keep, and why the newest."""
+        return self._parked(Delivery.commitment == Commit.REFUSED)
+
+    def _parked(self, where: ColumnElement[bool]) -> dict[str, tuple[int, str]]:
         with self._session() as session:
             newest = (
                 select(Delivery.destination, func.count(), func.max(Delivery.id))
-                .where(Delivery.receipt == Receipt.REFUSED)
+                .where(where)
                 .group_by(Delivery.destination)
             )
             return {

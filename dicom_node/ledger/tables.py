@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON, TypeDecorator
 
-from dicom_node.life import Receipt, State
+from dicom_node.life import Commit, Receipt, State
 
 UID_LENGTH = 64
 NAME_LENGTH = 64
@@ -254,8 +254,27 @@ class Delivery(Base):
     owed_since: Mapped[datetime]
     last_error: Mapped[str] = mapped_column(default="")
     delivered_at: Mapped[datetime | None]
+    commitment: Mapped[Commit | None] = mapped_column(  # none: nobody asks for it
+        Enum(Commit, native_enum=False, length=16)
+    )
+    commit_due_at: Mapped[datetime | None] = mapped_column(index=True)
+    commit_attempts: Mapped[int] = mapped_column(default=0)
+    resent: Mapped[int] = mapped_column(default=0)  # so often it was taken and not there later
 
     product: Mapped[Product] = relationship()
+
+
+class Commitment(Base):
+    """One request to a destination to keep what it took: storage commitment."""
+
+    __tablename__ = "commitments"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    transaction_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
+    destination: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    target: Mapped[str] = mapped_column(default="")
+    asked_at: Mapped[datetime]
+    answered_at: Mapped[datetime | None]
 
 
 class Road(Base):

@@ -1,5 +1,6 @@
 """Where results go."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -17,6 +18,20 @@ ObjectKind = Literal[
     "summary",
 ]
 USUAL_OBJECTS: tuple[ObjectKind, ...] = ("cad_sr", "measurement_report", "segmentation")
+
+
+class ClientTLS(Table):
+    """How a destination is called over TLS: whom the node believes, and how it shows itself."""
+
+    authorities: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        return self
 
 
 class Destination(Table):
@@ -41,6 +56,11 @@ class Destination(Table):
     manufacturer: Annotated[str, Field(max_length=64)] = ""
     model: Annotated[str, Field(max_length=64)] = ""
     timeout_seconds: Seconds = 10.0
+    tls: ClientTLS | None = None
+    commitment: bool = False
+    commitment_ae_title: AETitle | None = None
+    commitment_port: Port | None = None
+    commitment_callers: tuple[AETitle, ...] = ()
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -58,6 +78,9 @@ class Delivering(Table):
     retry_seconds: tuple[Seconds, ...] = (60.0, 120.0, 600.0, 1800.0, 3600.0)
     probe_seconds: Seconds = 60.0
     give_up_hours: Seconds = 72.0
+    commitment_after_seconds: Annotated[float, Field(ge=0)] = 10.0
+    commitment_seconds: tuple[Seconds, ...] = (600.0, 3600.0, 14400.0)
+    commitment_hours: Seconds = 72.0
     destinations: tuple[Destination, ...] = ()
 
     @model_validator(mode="after")
@@ -66,6 +89,7 @@ class Delivering(Table):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"each destination needs a name of its own; twice: {', '.join(twice)}")
-        if not self.retry_seconds:
-            raise ValueError("retry_seconds needs at least one waiting time")
+        for name in ("retry_seconds", "commitment_seconds"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} needs at least one waiting time")
         return self

@@ -21,6 +21,9 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
     for name, one in told["parked"].items():
         said = f"[red]will not take[/] {one['objects']} objects: {name}: {one['why']}"
         console.print(said, highlight=False)
+    for name, one in told["not_committed"].items():
+        said = f"[red]does not promise to keep[/] {one['objects']} objects: {name}: {one['why']}"
+        console.print(said, highlight=False)
     for one in told["refused"]:
         said = f"{one['at']}  {one['what']}: {one['why']}"
         console.print(said, highlight=False, markup=False, soft_wrap=True)

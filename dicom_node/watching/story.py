@@ -90,6 +90,7 @@ def story(questions: Questions, case: Case) -> dict[str, Any]:
                 "attempts": debt.delivery.attempts,
                 "last_error": debt.delivery.last_error,
                 "delivered_at": moment(debt.delivery.delivered_at),
+                "commitment": debt.delivery.commitment,
             }
             for debt in questions.debts_of(case.id)
         ],
@@ -151,6 +152,10 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
         "parked": {
             name: {"objects": count, "why": why}
             for name, (count, why) in questions.parked_by_destination().items()
+        },
+        "not_committed": {
+            name: {"objects": count, "why": why}
+            for name, (count, why) in questions.not_committed_by_destination().items()
         },
         "working": [
             {"case": case.id, "state": case.state, "held_by": case.holder}

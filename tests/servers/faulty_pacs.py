@@ -4,11 +4,13 @@ It is pynetdicom's SCP with handlers; what breaks below DICOM is the business of
 """
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from free_ports import free_port
 from pynetdicom import AE, AllStoragePresentationContexts, evt
@@ -55,6 +57,11 @@ class FaultyPacs:
     takes_nothing: bool = False  # accepts associations, and no context; from its start on
     mute_at_release: bool = False
 
+    # --- what it serves besides ---
+    serves: dict[str, dict[str, bool]] = field(default_factory=dict)  # with roles
+    answers: list[Any] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
+
     _server: ThreadedAssociationServer | None = None
     _count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,6 +84,8 @@ class FaultyPacs:
         every = [build_context(Verification), *AllStoragePresentationContexts]
         ae.supported_contexts = [build_context("2.25.1")] if self.takes_nothing else every
         ae.maximum_associations = 100
+        for service, roles in self.serves.items():
+            ae.add_supported_context(service, **roles)
         handlers = [
             (evt.EVT_CONN_OPEN, self._called),
             (evt.EVT_REQUESTED, self._requested),
@@ -84,7 +93,10 @@ class FaultyPacs:
             (evt.EVT_DIMSE_SENT, self._sent),
             (evt.EVT_PDU_RECV, self._received),
         ]
-        server = ae.start_server(("127.0.0.1", self.port), block=False, evt_handlers=handlers)
+        handlers += self.answers
+        server = ae.start_server(
+            ("127.0.0.1", self.port), block=False, evt_handlers=handlers, ssl_context=self.tls
+        )
         assert isinstance(server, ThreadedAssociationServer)
         self._server = server
 

@@ -80,6 +80,7 @@ def test_a_fresh_node_has_nothing_to_tell(ends: Ends) -> None:
         "owed": {},
         "unreachable": {},
         "parked": {},
+        "not_committed": {},
         "refused": [],
         "working": [],
         "newest": [],

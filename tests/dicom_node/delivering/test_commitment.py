@@ -1,0 +1,228 @@
+"""What a destination says that is asked to keep what it took is written down, and acted upon."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+from committing_pacs import CommittingPacs, committing_pacs
+from destinations import Posted
+from senders import until
+
+from dicom_node.errors import Busy, NotYourTurn
+from dicom_node.ledger.commitments import record_answer
+from dicom_node.life import DELIVER, Commit, State
+from dicom_node.tending import sweep_once
+
+Makes = Callable[..., Posted]
+COMMITTED = Commit.COMMITTED
+
+
+@pytest.fixture
+def keeper() -> Iterator[CommittingPacs]:
+    with committing_pacs() as one:
+        yield one
+
+
+@pytest.fixture
+def asking(keeper: CommittingPacs, posted: Makes) -> Callable[..., Posted]:
+    def make(**how: object) -> Posted:
+        patience = {"commitment_after_seconds": 0.0, "commitment_seconds": [0.3], **how}
+        return posted({**keeper.pacs.table, "commitment": True}, **patience)
+
+    return make
+
+
+def commitments(office: Posted, case_id: int) -> list[Commit | None]:
+    return [row.commitment for row in office.rows(case_id, "keeper")]
+
+
+def goes_on(office: Posted, case_id: int) -> None:
+    """Do what the next ring makes a worker do."""
+    sweep_once(office.node)
+    with suppress(Busy, NotYourTurn):
+        office.deliver(case_id)
+
+
+def told(office: Posted, what: str) -> list[str]:
+    return [event.sentence for event in office.node.questions.events() if event.what == what]
+
+
+def test_what_is_taken_is_asked_for_and_committed(
+    keeper: CommittingPacs, asking: Callable[..., Posted]
+) -> None:
+    office = asking()
+    case_id = office.case(objects=3)
+    office.deliver(case_id)
+    assert office.state(case_id) == State.DELIVERED
+    assert commitments(office, case_id) == [COMMITTED] * 3
+    (asked,) = keeper.asked
+    assert len(asked.ReferencedSOPSequence) == 3, "all in one request"
+    assert keeper.statuses == [0x0000]
+    assert told(office, "committed") == [f"keeper keeps the kind_{number}" for number in range(3)]
+    assert told(office, "commitment asked") == ["keeper is asked to commit 3 objects"]
+
+
+def test_several_cases_are_asked_for_at_once(
+    keeper: CommittingPacs, asking: Callable[..., Posted]
+) -> None:
+    office = asking(commitment_after_seconds=1.5)
+    cases = [office.case(objects=2) for _ in range(3)]
+    for case_id in cases:
+        office.deliver(case_id)
+    assert keeper.asked == []
+
+    def asked() -> bool:
+        goes_on(office, cases[0])
+        return bool(keeper.asked)
+
+    until(asked)
+    assert [commitments(office, case_id) for case_id in cases] == [[COMMITTED] * 2] * 3
+    assert len(keeper.asked) == 1
+
+
+def test_what_a_pacs_does_not_have_is_sent_again_and_then_committed(
+    keeper: CommittingPacs, asking: Callable[..., Posted]
+) -> None:
+    office = asking()
+    case_id = office.case(objects=2)
+    lost = office.node.questions.products_of(case_id)[0].sop_uid
+    before = iter([True])
+    keeper.reason = lambda uid: 0x0112 if uid == lost and next(before, False) else 0
+    office.deliver(case_id)
+    assert office.state(case_id) == State.REPORTED, "there is something to send again"
+    assert (case_id, DELIVER) in office.node.ledger.sweep()
+    office.deliver(case_id)
+    assert office.state(case_id) == State.DELIVERED
+    assert commitments(office, case_id) == [COMMITTED] * 2
+    assert sum(uid == lost for _, uid in keeper.pacs.stored) == 2
+    assert len(keeper.pacs.stored) == 3, "the other one is not sent again"
+    assert keeper.pacs.twice == []
+
+
+def test_what_a_pacs_loses_again_and_again_is_parked(
+    keeper: CommittingPacs, asking: Callable[..., Posted]
+) -> None:
+    office = asking()
+    case_id = office.case(objects=1)
+    keeper.reason = lambda _: 0x0112
+
+    def parked() -> bool:
+        goes_on(office, case_id)
+        return commitments(office, case_id) == [Commit.REFUSED]
+
+    until(parked)
+    assert len(keeper.pacs.stored) == 4
+    sentence = "keeper: does not commit the kind_0 (reason 0112)"
+    assert told(office, "commitment failed") == [sentence]
+    shown = office.node.questions.not_committed_by_destination()
+    assert shown == {"keeper": (1, "does not commit the kind_0 (reason 0112)")}
+
+
+@pytest.mark.parametrize("reason", [0x0119, 0x0122])
+def test_what_a_pacs_will_never_commit_is_parked_at_once(
+    keeper: CommittingPacs, asking: Callable[..., Posted], reason: int
+) -> None:
+    office = asking()
+    case_id = office.case(objects=2)
+    bad = office.node.questions.products_of(case_id)[1].sop_uid
+    keeper.reason = lambda uid: reason if uid == bad else 0
+    office.deliver(case_id)
+    assert commitments(office, case_id) == [COMMITTED, Commit.REFUSED]
+    assert office.state(case_id) == State.DELIVERED, "it was taken, and is there as far as we know"
+
+
+@pytest.mark.parametrize("reason", [0x0110, 0x0213, 0x0131])
+def test_what_a_pacs_cannot_commit_just_now_is_asked_for_again(
+    keeper: CommittingPacs, asking: Callable[..., Posted], reason: int
+) -> None:
+    office = asking()
+    case_id = office.case(objects=1)
+    keeper.reason = lambda _: reason
+    office.deliver(case_id)
+    assert commitments(office, case_id) == [Commit.ASKED]
+    keeper.reason = None
+
+    def committed() -> bool:
+        goes_on(office, case_id)
+        return commitments(office, case_id) == [COMMITTED]
+
+    until(committed)
+    first, second = keeper.asked
+    assert first.TransactionUID != second.TransactionUID
+    assert len(keeper.pacs.stored) == 1
+
+
+def test_what_is_never_answered_is_asked_for_again_and_in_the_end_somebody_is_told(
+    keeper: CommittingPacs, asking: Callable[..., Posted]
+) -> None:
+    office = asking(commitment_hours=3.0 / 3600)
+    case_id = office.case(objects=1)
+    keeper.answers_on = "never"
+    office.deliver(case_id)
+
+    def overdue() -> bool:
+        goes_on(office, case_id)
+        return commitments(office, case_id) == [Commit.REFUSED]
+
+    until(overdue)
+    assert len(keeper.asked) >= 2
+    (sentence,) = told(office, "commitment failed")
+    assert sentence.startswith("keeper: storage commitment was never answered in")
+    count = len(keeper.asked)
+    goes_on(office, case_id)
+    assert len(keeper.asked) == count, "enough is enough"
+
+
+def test_a_late_answer_to_an_earlier_question_counts(
+    keeper: CommittingPacs, asking: Callable[..., Posted]
+) -> None:
+    office = asking()
+    case_id = office.case(objects=2)
+    keeper.answers_on = "never"
+    office.deliver(case_id)
+
+    def asked_twice() -> bool:
+        goes_on(office, case_id)
+        return len(keeper.asked) >= 2
+
+    until(asked_twice)
+    said = keeper.answer(keeper.asked[0])
+    assert record_answer(office.node.ledger, said)
+    assert commitments(office, case_id) == [COMMITTED] * 2
+    assert record_answer(office.node.ledger, said), "saying it twice changes nothing"
+    assert len(told(office, "committed")) == 2
+    said.TransactionUID = "2.25.1"
+    assert not record_answer(office.node.ledger, said), "nobody asked that"
+
+
+def test_a_pacs_that_takes_no_requests_gets_its_objects_all_the_same(
+    keeper: CommittingPacs, asking: Callable[..., Posted]
+) -> None:
+    office = asking()
+    keeper.refuses = 0x0112
+    first, second = office.case(objects=1), office.case(objects=1)
+    for case_id in (first, second):
+        office.deliver(case_id)
+        assert office.state(case_id) == State.DELIVERED
+    assert commitments(office, first) == [Commit.ASKED]
+    assert office.node.questions.roads_down() == []
+    assert (
+        "takes no request for storage commitment (status 0112)"
+        in told(office, "commitment not asked")[0]
+    )
+    keeper.refuses = 0
+
+    def committed() -> bool:
+        goes_on(office, first)
+        return commitments(office, first) + commitments(office, second) == [COMMITTED] * 2
+
+    until(committed)
+
+
+def test_nobody_is_asked_who_does_not_want_to_be(keeper: CommittingPacs, posted: Makes) -> None:
+    office = posted(keeper.pacs.table)
+    case_id = office.case(objects=1)
+    office.deliver(case_id)
+    goes_on(office, case_id)
+    assert commitments(office, case_id) == [None]
+    assert keeper.asked == []
