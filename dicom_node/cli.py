@@ -108,13 +108,16 @@ def up() -> None:
 def listen() -> None:
     """Take images in, settle studies, and sweep. One of these; it needs no torch."""
     from dicom_node.auditing.keeping import signing
+    from dicom_node.receiving.commitment import committers
     from dicom_node.receiving.listener import Listener
     from dicom_node.tending import stop_on_signals, tend
 
     node = open_node()
     stop = threading.Event()
     stop_on_signals(stop)
-    listener = Listener(node.settings.receiving, node.ledger, node.spool)
+    listener = Listener(
+        node.settings.receiving, node.ledger, node.spool, committers=committers(node.settings)
+    )
     with signing(node.ledger, node.settings):
         listener.start()
         try:

@@ -28,6 +28,7 @@ from dicom_node.receiving.callers import (
     misfit,
     refusal,
 )
+from dicom_node.receiving.commitment import Committers, answerer, commitment_context
 from dicom_node.receiving.connection import SUCCESS, Connection
 from dicom_node.receiving.contexts import contexts
 from dicom_node.receiving.incoming import IncomingFile
@@ -59,6 +60,7 @@ class Listener:
     handlers: Sequence[tuple[evt.EventType, Callable[[evt.Event], object]]] = ()
     maximum_pdu_bytes: int = MAXIMUM_PDU_BYTES
     tls: ssl.SSLContext | None = None
+    committers: Committers = field(default_factory=Committers)
     stopping: Stop = field(default_factory=Stop, init=False)
     _places: Places = field(init=False)
     _server: Server | None = field(default=None, init=False)
@@ -94,9 +96,11 @@ class Listener:
         ae = Peer(ae_title=self.receiving.ae_title)
         ae.maximum_pdu_size = self.maximum_pdu_bytes
         ae.network_timeout = ae.dimse_timeout = self.receiving.idle_seconds
+        self.handlers = (*self.handlers, answerer(self.ledger, self.committers))
         where = (self.receiving.address, self.receiving.port)
         try:
-            self._server = Server(ae, where, contexts(), self, self._places)
+            offered = [*contexts(), *([commitment_context()] if self.committers.hosts else [])]
+            self._server = Server(ae, where, offered, self, self._places)
         except OSError as trouble:
             sentence = f"receiving.address and port: {self.name} cannot be listened on"
             raise Busy(f"{sentence}: {trouble.strerror}") from trouble
@@ -137,6 +141,8 @@ class Listener:
         if malformed is not None:
             raise CutOff(malformed, 6)
         verdict = refusal(self.receiving, caller, called, address)
+        if verdict is not None and self.committers.admit(caller, called, address):
+            connection.acceptor.supported_contexts, verdict = [commitment_context()], None
         result, source, reason = REJECTED_PERMANENT, 1, APPLICATION_UNKNOWN
         if request.application_context_name != DICOM_APPLICATION_CONTEXT:
             sentence = f"{caller} at {address} asked for an application that is not DICOM"

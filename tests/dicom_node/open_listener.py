@@ -1,5 +1,6 @@
 """A listener in this process, and what it wrote down."""
 
+from dicom_node.receiving.commitment import committers
 from dicom_node.receiving.listener import Listener
 from dicom_node.wiring import Node
 
@@ -10,7 +11,9 @@ class OpenListener:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.port = node.settings.receiving.port
-        self.listener = Listener(node.settings.receiving, node.ledger, node.spool)
+        self.listener = Listener(
+            node.settings.receiving, node.ledger, node.spool, committers=committers(node.settings)
+        )
         self.listener.start()
 
     def sentences(self, what: str) -> list[str]:

@@ -22,21 +22,11 @@ def openssl(*words: str) -> None:
 
 @pytest.fixture(scope="module")
 def papers(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority, a server for 127.0.0.1, one for another name, and the node's own certificate."""
+    """An authority, a server for 127.0.0.1, one for another name, and the node's own papers."""
     folder = tmp_path_factory.mktemp("papers")
     for name in ("ca", "foreign"):
         openssl(
-            *[
-                "req",
-                "-x509",
-                "-newkey",
-                "rsa:2048",
-                "-nodes",
-                "-days",
-                "2",
-                "-subj",
-                "/CN=authority",
-            ],
+            *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=a"),
             *("-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem"),
         )
     for name, san in (("here", "IP:127.0.0.1"), ("elsewhere", "DNS:elsewhere"), ("node", "DNS:n")):
