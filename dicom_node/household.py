@@ -7,16 +7,23 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from dicom_node.logs import log
+from dicom_node.pulse import Pulse, Watch
 from dicom_node.settings.file import ENVIRONMENT_VARIABLE
 
 STOP_SECONDS = 30.0
-RESTART_SECONDS = 2.0
-MISCONFIGURED = os.EX_CONFIG
+SILENT_SECONDS = 30.0  # a member that has given no sign of life for so long hangs
+SOON_SECONDS, LATE_SECONDS = 0.5, 60.0  # before one that ended is started again
+SETTLED_SECONDS = 60.0  # who lived so long ended for another reason than at its start
+MISCONFIGURED, BUSY = os.EX_CONFIG, os.EX_TEMPFAIL
+BUSY_SECONDS = 5.0  # a database that comes back is not to wait for us
+LOOK_SECONDS = 0.25
 HEAD_OF_HOUSEHOLD = "FOURVIEWS_HEAD_OF_HOUSEHOLD"
+PULSE = "FOURVIEWS_PULSE"
 HOUSEHOLD: tuple[tuple[str, ...], ...] = (
     ("listen",),
     ("work", "--only", "analyze"),
@@ -28,18 +35,22 @@ logger = log("household")
 
 
 def leave_with_the_head() -> None:
-    """End when the process that started this one is gone, however it ended.
+    """End when the process that started this one is gone, however it ended; and say that one lives.
 
     A listener left behind by a killed `up` would hold the port against the next one.
     """
     head = os.environ.get(HEAD_OF_HOUSEHOLD)
     if head is None:
         return
+    Pulse(int(os.environ[PULSE])).begin()
 
     def watch() -> None:
         while os.getppid() == int(head):
             time.sleep(1.0)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_SECONDS)
+        if os.getpgrp() == os.getpid():  # with whatever keeps it from ending
+            os.killpg(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="head-of-household", daemon=True).start()
 
@@ -50,7 +61,16 @@ class Member:
 
     arguments: tuple[str, ...]
     config: Path
-    process: "subprocess.Popen[bytes] | None" = field(default=None)
+    pulse: int  # the end of a pipe through which it says that it lives
+    process: "subprocess.Popen[bytes] | None" = None
+    started_at: float = 0.0
+    due_at: float | None = None  # when it is started again; None while it runs
+    wait_seconds: float = SOON_SECONDS
+
+    @property
+    def name(self) -> str:
+        """Name it as one would start it."""
+        return " ".join(self.arguments)
 
     def start(self) -> None:
         """Start the process in a group of its own, so that Ctrl-C reaches it through us alone."""
@@ -59,11 +79,38 @@ class Member:
             **os.environ,
             ENVIRONMENT_VARIABLE: str(self.config),
             HEAD_OF_HOUSEHOLD: str(os.getpid()),
+            PULSE: str(self.pulse),
         }
         self.process = subprocess.Popen(  # noqa: S603 - our own program
-            command, env=environment, start_new_session=True
+            command, env=environment, start_new_session=True, pass_fds=(self.pulse,)
         )
-        logger.info("started", what=" ".join(self.arguments), pid=self.process.pid)
+        self.started_at, self.due_at = time.monotonic(), None
+        logger.info("started", what=self.name, pid=self.process.pid)
+
+    def look(self) -> int | None:
+        """Start it again where it ended and its time has come; say how it ended, once."""
+        if self.due_at is not None:
+            if time.monotonic() >= self.due_at:
+                self.start()
+            return None
+        if not self.has_ended():
+            return None
+        assert self.process is not None
+        status = int(self.process.returncode)
+        seconds = self._wait_after(status)
+        self.due_at = time.monotonic() + seconds
+        logger.error("ended by itself", what=self.name, status=status, again_in_seconds=seconds)
+        return status
+
+    def _wait_after(self, status: int) -> float:
+        """Wait longer each time that it ends soon; not where something from outside killed it."""
+        lived = time.monotonic() - self.started_at
+        if status == -signal.SIGKILL or lived > SETTLED_SECONDS:
+            self.wait_seconds = SOON_SECONDS
+            return SOON_SECONDS
+        seconds = min(self.wait_seconds, BUSY_SECONDS if status == BUSY else LATE_SECONDS)
+        self.wait_seconds = min(2 * self.wait_seconds, LATE_SECONDS)
+        return seconds
 
     def has_ended(self) -> bool:
         """Say whether the process is gone."""
@@ -75,21 +122,29 @@ class Member:
         try:
             self.process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            logger.warning("killed", what=" ".join(self.arguments))
+            logger.warning("killed", what=self.name)
+            self.kill_all()
+
+    def kill_all(self) -> None:
+        """End the process and what it started."""
+        assert self.process is not None
+        with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        self.process.wait()
 
 
 def keep_house(config: Path, stop: threading.Event, *, with_page: bool = False) -> int:
-    """Run all processes until told to stop; start again whichever ends by itself."""
+    """Run all processes until told to stop; start again whichever ends by itself, or hangs."""
+    watch = Watch(SILENT_SECONDS, told=_hangs)
     household = (*HOUSEHOLD, PAGE) if with_page else HOUSEHOLD
-    members = [Member(arguments, config) for arguments in household]
+    members = [Member(arguments, config, watch.ends[1]) for arguments in household]
     try:
         for member in members:
             member.start()
-        while not stop.wait(0.5):
+        watch.begin()
+        while not stop.wait(LOOK_SECONDS):
             for member in list(members):
-                if member.has_ended() and _ended(member) == MISCONFIGURED:
+                if member.look() == MISCONFIGURED:
                     if member.arguments != PAGE:
                         return MISCONFIGURED
                     members.remove(member)
@@ -98,15 +153,10 @@ def keep_house(config: Path, stop: threading.Event, *, with_page: bool = False) 
     return 0
 
 
-def _ended(member: Member) -> int:
-    """Start a process again, unless only the administrator can help; return how it ended."""
-    assert member.process is not None
-    status = int(member.process.returncode)
-    logger.error("ended by itself", what=" ".join(member.arguments), status=status)
-    if status != MISCONFIGURED:
-        time.sleep(RESTART_SECONDS)
-        member.start()
-    return status
+def _hangs(pid: int, why: str) -> None:
+    logger.error("ended a process that hangs", pid=pid, why=why)
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)  # with what it started; the watch ends the process itself
 
 
 def _stop(members: Sequence[Member]) -> None:

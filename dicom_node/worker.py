@@ -20,6 +20,7 @@ from dicom_node.doorbell import Bell, queue
 from dicom_node.errors import Busy, NotYourTurn, Refused, told
 from dicom_node.life import ANALYZE, DELIVER, REPORT, VERBS, Verb
 from dicom_node.logs import log, set_up
+from dicom_node.pulse import Pulse, Watch, end_with_parent
 from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.telling import report_or_tell
 from dicom_node.settings.file import Settings
@@ -27,6 +28,7 @@ from dicom_node.wiring import CODE_VERSION, Node
 
 PATIENCE_SECONDS = 20.0  # whoever stops a worker waits 30
 NEXT = {ANALYZE: REPORT, REPORT: DELIVER}
+SILENT_SECONDS = 15.0  # loading a model may keep a busy machine from saying anything for a while
 
 logger = log("worker")
 
@@ -60,9 +62,16 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
     app = queue(settings)
     home: dict[str, Any] = {}
 
+    watch = Watch(
+        max(settings.watching.lease_seconds, SILENT_SECONDS), settings.watching.turn_seconds, _ended
+    )
+    pulse = watch.pulse()
+
     def at_home(**_: object) -> None:
         """Build everything in the process that works: connections and torch survive no fork."""
+        end_with_parent()
         set_up(settings.node.log_format, settings.node.log_level)
+        pulse.begin()
         try:
             home.update(_at_home(settings, verbs))
         finally:
@@ -73,7 +82,7 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
     signals.worker_shutting_down.connect(_leave_in_time, weak=False)
     signals.worker_process_init.connect(at_home, weak=False)
     for verb in VERBS:
-        app.task(name=verb.name, bind=True)(_task(verb, home))
+        app.task(name=verb.name, bind=True)(_task(verb, home, pulse))
     worker = app.Worker(
         hostname=f"{name}@%h",
         queues=[verb.name for verb in verbs],
@@ -85,7 +94,12 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
         without_heartbeat=True,
         optimization="fair",
     )
+    watch.begin()
     worker.start()
+
+
+def _ended(pid: int, why: str) -> None:
+    logger.error("ended a process that hangs", pid=pid, why=why)
 
 
 def _at_home(settings: Settings, verbs: Sequence[Verb]) -> dict[str, Any]:
@@ -120,11 +134,12 @@ def _our_own_logging(**_: object) -> None:
     """Keep Celery from setting up logs of its own: that somebody answers the signal is enough."""
 
 
-def _task(verb: Verb, home: dict[str, Any]) -> Callable[[Task, int], None]:
+def _task(verb: Verb, home: dict[str, Any], pulse: Pulse) -> Callable[[Task, int], None]:
     def answer(_: Task, case_id: int) -> None:
         about = {"case": case_id, "verb": verb.name}
         try:
-            home["turns"][verb](int(case_id))
+            with pulse.turn():
+                home["turns"][verb](int(case_id))
             logger.info("done", **about)
             if verb in NEXT:
                 home["bell"].ring(case_id, NEXT[verb])

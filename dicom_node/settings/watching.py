@@ -57,6 +57,7 @@ class Page(Table):
 class Watching(Table):
     """How the node looks after itself."""
 
-    sweep_seconds: Seconds = 15.0
+    sweep_seconds: Seconds = 5.0
     lease_seconds: Annotated[Seconds, Field(ge=2)] = 20.0
+    turn_seconds: Annotated[Seconds, Field(ge=1, le=3600)] = 900.0
     page: Page = Page()

@@ -1,0 +1,110 @@
+"""Signs of life: whoever works gives one each second; whoever watches ends what has fallen silent.
+
+A killed process is missed by its parent at once. One that hangs or was stopped is not: it holds its
+place for ever. So it has to say that it lives, and since when it has been at the same turn.
+"""
+
+import ctypes
+import os
+import signal
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BEAT_SECONDS = 1.0
+_SIGN = struct.Struct("<id")  # who; and since when it is at this turn, 0 where it rests
+_SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
+
+
+@dataclass
+class Pulse:
+    """What a process says of itself, again and again, until it ends."""
+
+    place: int  # the end of a pipe that is written to
+    began: float = 0.0
+
+    def begin(self) -> None:
+        """Give signs of life from now on."""
+        threading.Thread(target=self._beat, name="pulse", daemon=True).start()
+
+    def _beat(self) -> None:
+        with suppress(OSError):  # nobody watches any more
+            while True:
+                os.write(self.place, _SIGN.pack(os.getpid(), self.began))
+                time.sleep(BEAT_SECONDS)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Say that a turn has begun, and that it has ended."""
+        self.began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.began = 0.0
+
+
+@dataclass
+class Watch:
+    """Listen to the signs of life of one's children, and end those that give none."""
+
+    silent_seconds: float
+    turn_seconds: float = 0.0  # that a turn may take; 0: as long as it likes
+    told: Callable[[int, str], None] = lambda _pid, _why: None
+    ends: tuple[int, int] = field(default_factory=os.pipe)
+    heard: dict[int, tuple[float, float]] = field(default_factory=dict)  # when, and its turn
+
+    def pulse(self) -> Pulse:
+        """Return what a child speaks through; it is made before the child is."""
+        return Pulse(self.ends[1])
+
+    def begin(self) -> None:
+        """Watch from now on."""
+        os.set_blocking(self.ends[0], False)
+        threading.Thread(target=self._watch, name="watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        while True:
+            self.look()
+            time.sleep(BEAT_SECONDS)
+
+    def look(self) -> None:
+        """Hear what was said, and end whoever is overdue."""
+        now = time.monotonic()
+        with suppress(BlockingIOError):
+            while said := os.read(self.ends[0], _SIGN.size * 64):
+                for pid, began in _SIGN.iter_unpack(said):
+                    self.heard[pid] = (now, began)
+        for pid, (last, began) in list(self.heard.items()):
+            if not is_child(pid):
+                del self.heard[pid]
+            elif now - last > self.silent_seconds:
+                self._end(pid, f"no sign of life for {self.silent_seconds:.0f} s")
+            elif self.turn_seconds and began and now - began > self.turn_seconds:
+                self._end(pid, f"one turn took more than {self.turn_seconds:.0f} s")
+
+    def _end(self, pid: int, why: str) -> None:
+        del self.heard[pid]
+        self.told(pid, why)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def is_child(pid: int) -> bool:
+    """Say whether a process is there, and ours: a number is soon another's."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return int(stat.rpartition(")")[2].split()[1]) == os.getpid()
+
+
+def end_with_parent() -> None:
+    """Let the kernel end this process when its parent is gone, whatever it is doing then."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it went before the kernel knew
+        os.kill(os.getpid(), signal.SIGKILL)
