@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 BEAT_SECONDS = 1.0
+NAP_SECONDS = 5.0
 _SIGN = struct.Struct("<id")  # who; and since when it is at this turn, 0 where it rests
 _SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
 
@@ -56,6 +57,7 @@ class Watch:
     told: Callable[[int, str], None] = lambda _pid, _why: None
     ends: tuple[int, int] = field(default_factory=os.pipe)
     heard: dict[int, tuple[float, float]] = field(default_factory=dict)  # when, and its turn
+    looked: float = field(default_factory=time.monotonic)
 
     def pulse(self) -> Pulse:
         """Return what a child speaks through; it is made before the child is."""
@@ -74,6 +76,9 @@ class Watch:
     def look(self) -> None:
         """Hear what was said, and end whoever is overdue."""
         now = time.monotonic()
+        if now - self.looked > NAP_SECONDS:  # who slept heard nothing, and that is nobody's fault
+            self.heard = {pid: (now, began) for pid, (_, began) in self.heard.items()}
+        self.looked = now
         with suppress(BlockingIOError):
             while said := os.read(self.ends[0], _SIGN.size * 64):
                 for pid, began in _SIGN.iter_unpack(said):

@@ -1,0 +1,102 @@
+"""Small files that ask for gigabytes, sent to a whole node: told in words, and nobody is harmed."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bombs import BOMBS, Bomb, bombs
+from dcmtk import storescu
+from memory_of import watched
+from pydicom import dcmread
+from pynetdicom import AE, _config
+from running_node import ENDS, Pacs, RunningNode, running_node
+from slow_pacs import slow_pacs
+
+from dicom_node.life import State
+from phantom.dicom import datasets, write
+from phantom.study import study
+
+pytestmark = pytest.mark.journey
+
+QUICK = [
+    *("deflated pixels", "deflated items", "J2K that lies", "J2K as large as allowed"),
+    *("JPEG-LS that lies", "RLE that runs", "frames", "native sides"),
+]
+TOLD_SECONDS = 60.0
+
+
+def send(node: RunningNode, bomb: Bomb, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Send a file as it is, and say how that was answered: 0000, another status, or refused."""
+    monkeypatch.setattr(_config, "STORE_SEND_CHUNKED_DATASET", True)
+    meta = (
+        dcmread(bomb.path, specific_tags=["Rows"], stop_before_pixels=True).file_meta
+        if (bomb.syntax != "1.2.840.10008.1.2.1.99")
+        else None
+    )
+    sop_class = "1.2.840.10008.5.1.4.1.1.1.2" if meta is None else meta.MediaStorageSOPClassUID
+    ae = AE("STORESCU")
+    ae.add_requested_context(sop_class, bomb.syntax)
+    association = ae.associate("127.0.0.1", node.port, ae_title="FOURVIEWS")
+    if not association.is_established:
+        return "refused"
+    try:
+        if not association.accepted_contexts:
+            return "refused"
+        answer = association.send_c_store(bomb.path)
+        return f"{answer.Status:04X}" if "Status" in answer else "closed"
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def test_R5_bombs_cost_little_and_are_told_and_the_next_study_is_unaffected(
+    figure: Callable[[str], None],
+    at_length: Callable[[int, int], int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = datasets(study(7), uid_salt="beside the bombs")
+    good = write(images, tmp_path / "good")
+    most = at_length(len(QUICK), len(BOMBS))
+    sent = [
+        one
+        for one in bombs(images[0], tmp_path / "bombs")
+        if most > len(QUICK) or one.name in QUICK
+    ]
+    slowest, taken = 0.0, list[Bomb]()
+    with (
+        slow_pacs() as pacs,
+        running_node(tmp_path / "node", [Pacs("pacs", pacs.ae_title, pacs.port)]) as node,
+    ):
+        node.start("up")
+        node.wait_until_listening()
+        node.wait_until(lambda: "bundle loaded" in node.log(), "ready")
+        with watched([process.pid for process in node.processes.values()]) as memory:
+            for bomb in sent:
+                if send(node, bomb, monkeypatch) == "0000":
+                    taken.append(bomb)
+            assert storescu(good, node.port).returncode == 0
+            for bomb in taken:
+                case = node.wait_for_end(bomb.study_uid)
+                assert case.state in {State.FAILED, State.DECLINED}, bomb.name
+                assert case.reason, bomb.name
+                events = node.questions.events(case_id=case.id)
+                ended = next(one.at for one in events if one.to_state in ENDS)
+                begun = next(one.at for one in events if one.to_state == State.ANALYZING)
+                slowest = max(slowest, (ended - begun).total_seconds())
+                node.wait_until(lambda case=case: _told(node, case.id), f"{bomb.name} told")
+            assert node.wait_for_end(str(images[0].StudyInstanceUID)).state == State.DELIVERED
+            time.sleep(0.2)
+    figure(
+        f"{len(sent)} bombs, {len(sent) - len(taken)} of them not taken in: "
+        f"at most +{memory.growth_mib:.0f} MiB, the slowest told after {slowest:.1f} s; "
+        "the next study delivered"
+    )
+    assert memory.growth_mib < 1024
+    assert slowest < TOLD_SECONDS
+
+
+def _told(node: RunningNode, case_id: int) -> bool:
+    products = node.questions.products_of(case_id)
+    return bool(products)
