@@ -121,6 +121,16 @@ class Node:
         """Say which kinds of image are read: those that every active bundle takes."""
         return frozenset.intersection(*(frozenset(card.reads) for card in self.cards))
 
+    def try_device(self) -> str:
+        """Compute something where studies are to be read, and describe the place."""
+        from inference.analyzer import tried
+        from inference.errors import NoDevice
+
+        try:
+            return tried(self.settings.analyzing.device)
+        except NoDevice as fault:
+            raise Misconfigured([f"analyzing.device: {fault}"]) from fault
+
     @cached_property
     def analyzers(self) -> "tuple[Analyzer, ...]":
         """Open the active bundles; this is where torch comes in."""

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from inference.bundle import CARD, Card, faults, load_card, load_weights
-from inference.errors import BadBundle
+from inference.errors import BadBundle, NoDevice
 from inference.findings import ExamFindings, Member, ViewFindings
 from inference.mammogram import Exam
 from inference.systems import all_conv, deeplima, ft_mtl, recall_retina, shared_trunk
@@ -79,6 +79,22 @@ class Analyzer:
 
 def _at_least(views: Sequence[ViewFindings], threshold: float) -> tuple[ViewFindings, ...]:
     return tuple(replace(view, findings=surest_first(view.findings, threshold)) for view in views)
+
+
+def tried(device: str) -> str:
+    """Compute something on a device, and describe it; `NoDevice` says what is wrong with it."""
+    try:
+        place = torch.device(device)
+        twice = torch.ones(64, 64, device=place) @ torch.ones(64, 64, device=place)
+        if float(twice[0, 0]) != 64:  # noqa: PLR2004 - as many ones as were added up
+            raise NoDevice(f"{device} computes wrongly")
+        if place.type != "cuda":
+            return f"{device} computes, {torch.get_num_threads()} threads"
+        free, whole = (size >> 20 for size in torch.cuda.mem_get_info(place))
+        return f"{device} computes: {torch.cuda.get_device_name(place)}, {free} of {whole} MB free"
+    except (RuntimeError, AssertionError) as fault:  # what torch raises, with or without CUDA
+        said = str(fault).strip().partition("\n")[0]
+        raise NoDevice(f"{device} cannot be used: {said}") from fault
 
 
 def open_bundle(

@@ -2,7 +2,8 @@
 
 Exception
 ├── Unreadable    this image cannot be turned into a mammogram
-└── BadBundle     this bundle must not be served
+├── BadBundle     this bundle must not be served
+└── NoDevice      the device of the settings is not there, or does not compute
 """
 
 
@@ -12,3 +13,7 @@ class Unreadable(Exception):
 
 class BadBundle(Exception):
     """Say why a bundle is refused."""
+
+
+class NoDevice(Exception):
+    """Say what is wrong with a device."""

@@ -39,6 +39,15 @@ class Desk:
     reads: Callable[[], frozenset[str]] = lambda: frozenset({MAMMOGRAM})  # kinds of image
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Timed:
+    """What one bundle said at each operating point, how long it took, and what fell back."""
+
+    at: dict[str, ExamFindings]
+    seconds: float
+    shortages: tuple[str, ...]
+
+
 def analyze(desk: Desk, case_id: int) -> None:
     """Take a case's turn: judge its images, read them, and leave the findings."""
     with desk.ledger.turn(case_id, ANALYZE) as turn:
@@ -96,32 +105,36 @@ def _read(desk: Desk, turn: Turn, exam: Exam) -> None:
 
     told = [_timed(analyzer, exam) for analyzer in analyzers]
     readings = [
-        (at[analyzer.operating_point], spent)
-        for analyzer, (at, spent) in zip(analyzers, told, strict=True)
+        one.at[analyzer.operating_point] for analyzer, one in zip(analyzers, told, strict=True)
     ]
-    seen = agreed([reading for reading, _ in readings])
-    seconds = sum(seconds for _, seconds in readings)
+    seen = agreed(readings)
+    seconds = sum(one.seconds for one in told)
+    short = tuple(dict.fromkeys(note for one in told for note in one.shortages))
     if len(readings) > 1:
-        for place, (reading, spent) in enumerate(readings, start=1):
-            turn.leave(_run(desk, turn, reading, spent, place))
-    run = _run(desk, turn, seen, seconds, REPORTED)
+        for place, (reading, one) in enumerate(zip(readings, told, strict=True), start=1):
+            turn.leave(_run(desk, turn, reading, one, place))
+    run = _run(desk, turn, seen, Timed({}, seconds, short), REPORTED)
     run.elsewhere = {
-        point: _kept_elsewhere(desk, turn, point, agreed([at[point] for at, _ in told]))
-        for point in told[0][0]
-        if point != seen.operating_point and all(point in at for at, _ in told)
+        point: _kept_elsewhere(desk, turn, point, agreed([one.at[point] for one in told]))
+        for point in told[0].at
+        if point != seen.operating_point and all(point in one.at for one in told)
     }
     turn.leave(run, *_rows(turn, seen))
     turn.remark = (
         f"{len(seen.findings)} findings in {len(seen.views)} views, "
-        f"{_judged(seen.cancer_score)}, {seconds:.1f} s"
+        f"{_judged(seen.cancer_score)}, {seconds:.1f} s" + "".join(f"; {note}" for note in short)
     )
     turn.details = {"bundle": _bundle(seen), "version": seen.version, "digest": seen.digest}
 
 
-def _timed(analyzer: "Analyzer", exam: Exam) -> tuple[dict[str, ExamFindings], float]:
+def _timed(analyzer: "Analyzer", exam: Exam) -> Timed:
     """Read an exam; the network runs once for all of the card's operating points."""
+    from inference.systems.memory import shortages
+
     started = time.perf_counter()
-    return analyzer.readings(exam), time.perf_counter() - started
+    with shortages() as notes:
+        at = analyzer.readings(exam)
+    return Timed(at, time.perf_counter() - started, tuple(notes))
 
 
 def _kept_elsewhere(desk: Desk, turn: Turn, point: str, seen: ExamFindings) -> dict[str, str]:
@@ -130,7 +143,7 @@ def _kept_elsewhere(desk: Desk, turn: Turn, point: str, seen: ExamFindings) -> d
     return {"path": path, "sha256": desk.spool.write(path, pack(seen))}
 
 
-def _run(desk: Desk, turn: Turn, seen: ExamFindings, seconds: float, place: int) -> ModelRun:
+def _run(desk: Desk, turn: Turn, seen: ExamFindings, timed: Timed, place: int) -> ModelRun:
     """Write down one reading: its transcript in the spool, all else in its row."""
     name = "findings.json" if place == REPORTED else f"findings-{place}.json"
     path = desk.spool.case_name(turn.case_id, turn.lease, name)
@@ -144,8 +157,8 @@ def _run(desk: Desk, turn: Turn, seen: ExamFindings, seconds: float, place: int)
         operating_point=seen.operating_point,
         code_version=desk.code_version,
         settings_digest=desk.settings.digest,
-        device=desk.settings.analyzing.device,
-        seconds=round(seconds, 3),
+        device=_device(desk.settings.analyzing.device, timed),
+        seconds=round(timed.seconds, 3),
         cancer_score=seen.cancer_score,
         uncertainty=seen.uncertainty,
         findings_count=len(seen.findings),
@@ -153,6 +166,12 @@ def _run(desk: Desk, turn: Turn, seen: ExamFindings, seconds: float, place: int)
         findings_sha256=desk.spool.write(path, pack(seen)),
         made_at=now(),
     )
+
+
+def _device(wanted: str, timed: Timed) -> str:
+    """Name where a study was read: the device of the settings, and what had to stand in for it."""
+    stood_in = wanted != "cpu" and any(note.startswith("read on cpu") for note in timed.shortages)
+    return f"{wanted}, then cpu" if stood_in else wanted
 
 
 def _bundle(seen: ExamFindings) -> str:

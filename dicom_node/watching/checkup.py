@@ -119,6 +119,10 @@ def _bundle(node: Node) -> str:
     return "; ".join(sentences)
 
 
+def _device(node: Node) -> str:
+    return node.try_device()
+
+
 def _callers(node: Node) -> str:
     receiving = node.settings.receiving
     if receiving.any_caller:
@@ -159,6 +163,7 @@ QUESTIONS: dict[str, Callable[[Node], str]] = {
     "are the ways to ledger and bell private?": _road,
     "does the bell ring?": _bell,
     "is the bundle sound?": _bundle,
+    "can the device compute?": _device,
     "who may send?": _callers,
     "where do results go?": _destinations,
 }

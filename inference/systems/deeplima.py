@@ -28,6 +28,7 @@ from inference.preparing.clusters import LEAST_MEMBERS, LINKING_MM, Group, group
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, PreparedView
 from inference.preparing.tiles import Tiling, read_by_tiles
+from inference.systems.memory import in_parts
 from inference.systems.views import (
     BOTH,
     Scope,
@@ -183,7 +184,7 @@ class Deeplima:
     def _calcifications(self, prepared: PreparedView) -> tuple[Finding, ...]:
         (probability,) = read_by_tiles(
             prepared.picture,
-            self._calcium,
+            lambda tiles: in_parts(self._calcium, tiles),
             self.decision.tiling,
             kinds=1,
             at_once=_TILES_AT_ONCE,

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -20,6 +21,7 @@ from inference.findings import Finding, Kind, Mask, ViewFindings
 from inference.mammogram import Exam, Mammogram, Side
 from inference.preparing.nipple import nipple
 from inference.preparing.prepare import Preparation, PreparedView, prepare
+from inference.systems.memory import with_less
 
 BOTH: tuple[Kind, ...] = (Kind.MASS, Kind.CALCIFICATION)
 
@@ -50,6 +52,10 @@ class Reader(Protocol):
     def scope(self) -> Scope:
         """Tell what the system can be asked for."""
 
+    @property
+    def device(self) -> torch.device:
+        """Tell where it computes."""
+
     def read(self, pictures: Sequence[PreparedView]) -> Seen:
         """Look at one view, prepared in each of the ways asked for."""
 
@@ -67,7 +73,8 @@ class ViewByView:
         """Return the exam's cancer score and the findings at least as certain as asked for."""
         views, logits = [], []
         for view in exam.views:
-            seen = self.reader.read([prepare(view, how) for how in self.reader.preparations])
+            pictures = [prepare(view, how) for how in self.reader.preparations]
+            seen = with_less(self.reader, partial(_read, pictures=pictures))
             logit = self.calibrated(seen)
             sound(seen, logit, view)
             logits.append(logit)
@@ -90,6 +97,10 @@ class ViewByView:
         if self.calibration is None:
             raise BadBundle("the system judges cancer, but its card has no calibration")
         return self.calibration.logit(seen.cancer)
+
+
+def _read(reader: Reader, pictures: Sequence[PreparedView]) -> Seen:
+    return reader.read(pictures)
 
 
 def sound(seen: Seen, logit: float | None, view: Mammogram) -> None:
