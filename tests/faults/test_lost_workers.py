@@ -110,12 +110,12 @@ def test_R15_a_study_that_loses_its_worker_thrice_is_failed_and_seen(
         assert max(waited[:2]) < AGAIN_SECONDS
 
 
-@pytest.mark.parametrize("who", ["its child", "the whole worker"])
+@pytest.mark.parametrize(
+    "who", [pytest.param("its child", marks=pytest.mark.slow), "the whole worker"]
+)
 def test_R15_a_stopped_worker_that_wakes_up_leaves_no_second_result(
     who: str, figure: Callable[[str], None], at_length: Callable[[int, int], int], tmp_path: Path
 ) -> None:
-    if who == "its child" and not at_length(0, 1):
-        pytest.skip("the quick run stops the whole worker only")
     with a_node(tmp_path / "node", as_shipped=bool(at_length(0, 1))) as (node, pacs):
         start_all(node)
         study_uid = sent(node, tmp_path / "study", f"stopped: {who}")
@@ -140,6 +140,7 @@ def test_R15_a_stopped_worker_that_wakes_up_leaves_no_second_result(
         assert waited < AGAIN_SECONDS
 
 
+@pytest.mark.slow
 def test_R15_a_worker_that_hangs_is_ended_and_another_one_reads(
     figure: Callable[[str], None], tmp_path: Path
 ) -> None:

@@ -1,0 +1,110 @@
+"""Who hangs is ended, and nobody else; who ends is started again, later each time."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dicom_node import household, pulse
+from dicom_node.household import BUSY, Member
+from dicom_node.pulse import Watch
+
+
+@pytest.fixture
+def sleeper() -> Iterator["subprocess.Popen[bytes]"]:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process
+        process.kill()
+
+
+def says(watch: Watch, pid: int, began: float = 0.0) -> None:
+    os.write(watch.ends[1], pulse._SIGN.pack(pid, began))
+    watch.look()
+
+
+def watching(**how: float) -> tuple[Watch, list[str]]:
+    told: list[str] = []
+    watch = Watch(how.pop("silent_seconds", 100.0), told=lambda _, why: told.append(why), **how)
+    os.set_blocking(watch.ends[0], False)
+    return watch, told
+
+
+def test_who_has_fallen_silent_is_ended(sleeper: "subprocess.Popen[bytes]") -> None:
+    watch, told = watching(silent_seconds=0.1)
+    os.kill(sleeper.pid, signal.SIGSTOP)
+    says(watch, sleeper.pid)
+    assert sleeper.poll() is None
+    time.sleep(0.2)
+    watch.look()
+    assert sleeper.wait(5) == -signal.SIGKILL
+    assert told == ["no sign of life for 0 s"]
+
+
+def test_a_turn_that_takes_too_long_is_ended(sleeper: "subprocess.Popen[bytes]") -> None:
+    watch, told = watching(turn_seconds=5.0)
+    says(watch, sleeper.pid, time.monotonic() - 4)
+    assert not told
+    says(watch, sleeper.pid, time.monotonic() - 6)
+    assert sleeper.wait(5) == -signal.SIGKILL
+    assert told == ["one turn took more than 5 s"]
+
+
+def test_a_number_that_is_another_process_by_now_is_left_alone() -> None:
+    watch, told = watching(silent_seconds=0.0)
+    says(watch, os.getppid())
+    time.sleep(0.01)
+    watch.look()
+    assert not told
+    assert not watch.heard
+
+
+def test_who_slept_blames_nobody_for_silence(
+    sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, told = watching(silent_seconds=20.0)
+    says(watch, sleeper.pid)
+    later = time.monotonic() + 60
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    watch.look()
+    assert not told
+
+
+class Ended:
+    """A process that ended."""
+
+    pid = 1
+
+    def __init__(self, returncode: int) -> None:
+        self.returncode = returncode
+
+    def poll(self) -> int:
+        return self.returncode
+
+
+def waits(status: int, times: int, *, lived: float = 1.0) -> list[float]:
+    """Let a member end so often, and say how long each next start is put off."""
+    member, waited = Member(("listen",), Path("node.toml"), 0), list[float]()
+    for _ in range(times):
+        member.process = Ended(status)  # type: ignore[assignment]
+        member.started_at, member.due_at = time.monotonic() - lived, None
+        assert member.look() == status
+        assert member.due_at is not None
+        waited.append(round(member.due_at - time.monotonic(), 1))
+    return waited
+
+
+def test_who_ends_at_its_start_is_started_again_later_each_time() -> None:
+    assert waits(1, 9) == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+
+
+def test_who_was_killed_or_lived_for_long_is_started_again_at_once() -> None:
+    assert waits(-signal.SIGKILL, 3) == [0.5, 0.5, 0.5]
+    assert waits(1, 3, lived=household.SETTLED_SECONDS + 1) == [0.5, 0.5, 0.5]
+
+
+def test_who_waits_for_a_database_does_not_wait_long() -> None:
+    assert waits(BUSY, 6) == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
