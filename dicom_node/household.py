@@ -97,6 +97,7 @@ class Member:
             return None
         assert self.process is not None
         status = int(self.process.returncode)
+        self.kill_all()  # whoever it left behind
         seconds = self._wait_after(status)
         self.due_at = time.monotonic() + seconds
         logger.error("ended by itself", what=self.name, status=status, again_in_seconds=seconds)

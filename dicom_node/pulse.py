@@ -4,7 +4,6 @@ A killed process is missed by its parent at once. One that hangs or was stopped 
 place for ever. So it has to say that it lives, and since when it has been at the same turn.
 """
 
-import ctypes
 import os
 import signal
 import struct
@@ -18,7 +17,6 @@ from pathlib import Path
 BEAT_SECONDS = 1.0
 NAP_SECONDS = 5.0
 _SIGN = struct.Struct("<id")  # who; and since when it is at this turn, 0 where it rests
-_SET_PARENT_DEATH_SIGNAL = 1  # prctl(2)
 
 
 @dataclass
@@ -108,8 +106,16 @@ def is_child(pid: int) -> bool:
 
 
 def end_with_parent() -> None:
-    """Let the kernel end this process when its parent is gone, whatever it is doing then."""
+    """End this process at once when its parent is gone, however that ended.
+
+    The kernel could see to it (PR_SET_PDEATHSIG), but means the thread that forked: Celery ends
+    that one before its workers have finished what they are at.
+    """
     parent = os.getppid()
-    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:  # it went before the kernel knew
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(BEAT_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -76,12 +76,15 @@ def test_who_slept_blames_nobody_for_silence(
 class Ended:
     """A process that ended."""
 
-    pid = 1
+    pid = 1 << 30  # nobody's
 
     def __init__(self, returncode: int) -> None:
         self.returncode = returncode
 
     def poll(self) -> int:
+        return self.returncode
+
+    def wait(self) -> int:
         return self.returncode
 
 
