@@ -119,3 +119,12 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def goes_before_the_listener() -> None:
+    """Where the machine runs out of memory, let the kernel end this process and not the listener.
+
+    What a worker was at is read again; what a listener was sent has to be sent again.
+    """
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("300", encoding="ascii")

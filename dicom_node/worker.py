@@ -20,7 +20,7 @@ from dicom_node.doorbell import Bell, queue
 from dicom_node.errors import Busy, NotYourTurn, Refused, told
 from dicom_node.life import ANALYZE, DELIVER, REPORT, VERBS, Verb
 from dicom_node.logs import log, set_up
-from dicom_node.pulse import Pulse, Watch, end_with_parent
+from dicom_node.pulse import Pulse, Watch, end_with_parent, goes_before_the_listener
 from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.telling import report_or_tell
 from dicom_node.settings.file import Settings
@@ -70,6 +70,7 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
     def at_home(**_: object) -> None:
         """Build everything in the process that works: connections and torch survive no fork."""
         end_with_parent()
+        goes_before_the_listener()
         set_up(settings.node.log_format, settings.node.log_level)
         pulse.begin()
         try:
