@@ -56,7 +56,7 @@ def in_parts(read: Callable[[Picture], Picture], pictures: Picture) -> Picture:
     """Read pictures together or, where there is no memory for that, in halves."""
     try:
         return read(pictures)
-    except Exception as fault:
+    except (MemoryError, RuntimeError) as fault:
         if len(pictures) == 1 or not is_shortage(fault):
             raise
     _release()  # here, where the fault no longer holds what was made on the way to it
@@ -69,7 +69,7 @@ def with_less(reader: R, read: Callable[[R], A]) -> A:
     """Let a reader read; where its device has no memory, a copy of it on the processor."""
     try:
         return read(reader)
-    except Exception as fault:
+    except (MemoryError, RuntimeError) as fault:
         if not is_shortage(fault):
             raise
     _release()

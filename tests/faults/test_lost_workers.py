@@ -26,7 +26,7 @@ from phantom.study import study
 pytestmark = pytest.mark.journey
 
 AGAIN_SECONDS = 30.0
-SLOW = ["deeplima_phantom", "recall_retina_phantom"]
+SLOW = "deeplima_phantom"
 WORKERS = (("work",), ("work", "--only", "analyze"))
 DEFAULTS = {
     "sweep_seconds = 1.0": "sweep_seconds = 5.0",
@@ -82,8 +82,7 @@ def start_all(node: RunningNode) -> None:
     for one in WORKERS:
         node.start(*one)
     node.wait_until_listening()
-    loaded = len(WORKERS) * len(SLOW)
-    node.wait_until(lambda: node.log().count("bundle loaded") >= loaded, "ready")
+    node.wait_until(lambda: node.log().count("bundle loaded") == len(WORKERS), "ready")
 
 
 def test_R15_a_study_that_loses_its_worker_thrice_is_failed_and_seen(
@@ -110,9 +109,8 @@ def test_R15_a_study_that_loses_its_worker_thrice_is_failed_and_seen(
         assert max(waited[:2]) < AGAIN_SECONDS
 
 
-@pytest.mark.parametrize(
-    "who", [pytest.param("its child", marks=pytest.mark.slow), "the whole worker"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["its child", "the whole worker"])
 def test_R15_a_stopped_worker_that_wakes_up_leaves_no_second_result(
     who: str, figure: Callable[[str], None], at_length: Callable[[int, int], int], tmp_path: Path
 ) -> None:
