@@ -16,6 +16,7 @@ from pathlib import Path
 
 BEAT_SECONDS = 1.0
 NAP_SECONDS = 5.0
+GRACE_SECONDS = 15.0  # between the error that ends a turn and the end of its process
 _SIGN = struct.Struct("<id")  # who; and since when it is at this turn, 0 where it rests
 
 
@@ -24,6 +25,7 @@ class Pulse:
     """What a process says of itself, again and again, until it ends."""
 
     place: int  # the end of a pipe that is written to
+    turn_seconds: float = 0.0  # after which a turn ends with an error; 0: never
     began: float = 0.0
 
     def begin(self) -> None:
@@ -38,11 +40,18 @@ class Pulse:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Say that a turn has begun, and that it has ended."""
+        """Say that a turn has begun, and that it has ended; in the main thread.
+
+        One that takes too long is interrupted, which tells where it was. What cannot be interrupted
+        is ended by the watch a little later.
+        """
         self.began = time.monotonic()
+        signal.signal(signal.SIGALRM, _too_long)
+        signal.setitimer(signal.ITIMER_REAL, self.turn_seconds)
         try:
             yield
         finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
             self.began = 0.0
 
 
@@ -59,7 +68,7 @@ class Watch:
 
     def pulse(self) -> Pulse:
         """Return what a child speaks through; it is made before the child is."""
-        return Pulse(self.ends[1])
+        return Pulse(self.ends[1], self.turn_seconds)
 
     def begin(self) -> None:
         """Watch from now on."""
@@ -86,7 +95,7 @@ class Watch:
                 del self.heard[pid]
             elif now - last > self.silent_seconds:
                 self._end(pid, f"no sign of life for {self.silent_seconds:.0f} s")
-            elif self.turn_seconds and began and now - began > self.turn_seconds:
+            elif self.turn_seconds and began and now - began > self.turn_seconds + GRACE_SECONDS:
                 self._end(pid, f"one turn took more than {self.turn_seconds:.0f} s")
 
     def _end(self, pid: int, why: str) -> None:
@@ -94,6 +103,10 @@ class Watch:
         self.told(pid, why)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _too_long(*_: object) -> None:
+    raise TimeoutError
 
 
 def is_child(pid: int) -> bool:

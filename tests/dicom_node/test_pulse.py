@@ -46,11 +46,21 @@ def test_who_has_fallen_silent_is_ended(sleeper: "subprocess.Popen[bytes]") -> N
 
 def test_a_turn_that_takes_too_long_is_ended(sleeper: "subprocess.Popen[bytes]") -> None:
     watch, told = watching(turn_seconds=5.0)
-    says(watch, sleeper.pid, time.monotonic() - 4)
+    says(watch, sleeper.pid, time.monotonic() - 19)
     assert not told
-    says(watch, sleeper.pid, time.monotonic() - 6)
+    says(watch, sleeper.pid, time.monotonic() - 21)
     assert sleeper.wait(5) == -signal.SIGKILL
     assert told == ["one turn took more than 5 s"]
+
+
+def test_a_turn_that_can_be_interrupted_ends_with_an_error_that_tells_where() -> None:
+    told = Watch(100.0, turn_seconds=0.1).pulse()
+    with pytest.raises(TimeoutError), told.turn():
+        time.sleep(30)
+    with told.turn():
+        pass
+    time.sleep(0.2)  # nothing rings after the turn
+    assert told.began == 0.0
 
 
 def test_a_number_that_is_another_process_by_now_is_left_alone() -> None:
