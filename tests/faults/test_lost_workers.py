@@ -147,7 +147,7 @@ def test_R15_a_worker_that_hangs_is_ended_and_another_one_reads(
     armed.arm(points[0], "stall 100")
     with (
         pytest.MonkeyPatch.context() as patch,
-        a_node(tmp_path / "node", further="turn_seconds = 10.0") as (node, _),
+        a_node(tmp_path / "node", further="turn_seconds = 20.0") as (node, _),
     ):
         for name, value in armed.environment.items():
             patch.setenv(name, value)
@@ -164,7 +164,7 @@ def test_R15_a_worker_that_hangs_is_ended_and_another_one_reads(
         said = [one.sentence for one in node.questions.events(case_id=case.id)]
         assert any("TimeoutError" in one and "attempt 1 of 3" in one for one in said)
     figure(
-        f"hung in the network: interrupted after 10 s, read again {waited:.1f} s later, delivered"
+        f"hung in the network: interrupted after 20 s, read again {waited:.1f} s later, delivered"
     )
     assert waited < AGAIN_SECONDS
 
