@@ -54,7 +54,7 @@ def stopped(node: RunningNode, *arguments: str) -> tuple[float, int]:
 def test_R8_a_listener_killed_under_load_loses_nothing_that_it_said_it_had(
     node: RunningNode, at_length: Callable[[int, int], int], figure: Callable[[str], None]
 ) -> None:
-    cycles, images = at_length(4, 100), at_length(40, 5000)
+    cycles, images = at_length(3, 100), at_length(30, 5000)
     seconds = [started(node, "listen")]
     with modalities(node.port) as group:
         for _ in range(cycles):
@@ -75,7 +75,7 @@ def test_R8_a_listener_killed_under_load_loses_nothing_that_it_said_it_had(
     assert half == [], "what was half received goes away with the start"
 
 
-@pytest.mark.parametrize("command", ["listen", "up"])
+@pytest.mark.parametrize("command", [pytest.param("listen", marks=pytest.mark.slow), "up"])
 def test_R17_told_to_stop_under_load_it_takes_no_more_and_loses_nothing(
     command: str,
     node: RunningNode,
@@ -110,6 +110,7 @@ def _seconds_until_deaf(node: RunningNode, command: str) -> float:
     return time.monotonic() - at
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("work",), ("up",)])
 def test_R17_a_worker_told_to_stop_in_the_middle_of_a_study_is_done_in_time(
     command: tuple[str, ...],

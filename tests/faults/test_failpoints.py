@@ -175,6 +175,7 @@ def test_R9_a_study_is_delivered_once_wherever_a_process_stalled(
     figure(f"stalled {seconds} s at {len(points)} points: {sent} studies, each delivered once")
 
 
+@pytest.mark.slow
 def test_R9_a_study_is_delivered_once_though_a_frozen_worker_wakes_up_after_its_lease(
     house: House, at_length: Callable[[int, int], int], figure: Callable[[str], None]
 ) -> None:
