@@ -24,8 +24,8 @@ def echo(
     ] = None,
 ) -> None:
     """Ask a destination whether it is there (C-ECHO)."""
+    from dicom_node.delivering.asking import ask
     from dicom_node.delivering.commitment import see_commitment, who_commits
-    from dicom_node.delivering.sender import echo as ask
 
     peer = _peer(load_settings(), destination, calling or (None if destination else SENDER))
     ask(peer)

@@ -50,7 +50,7 @@ def who_commits(settings: Settings, place: Place) -> Peer | None:
     """Find out whom to ask: often the archive itself, at times a neighbor of it."""
     peer = peer_of(settings, *place)
     destination = destination_named(settings, place[0])
-    if peer is None or destination is None or not destination.commitment:
+    if destination is None or not destination.commitment or not isinstance(peer, Peer):
         return None
     return replace(
         peer,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from dicom_node.delivering.places import destination_named
-from dicom_node.delivering.statuses import Meaning, meaning
+from dicom_node.delivering.statuses import Meaning, meaning, said
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.outbox import (
     record_delay,
@@ -43,19 +43,19 @@ class Office:
 
 def note(office: Office, debt: Debt, status: int | None) -> Meaning:
     """Write down one answer, and return what it means."""
-    said = "no answer" if status is None else f"status {status:04X}"
+    answer = said(status)
     meant = meaning(status, is_rejection=debt.product.sop_class_uid == KEY_OBJECTS)
     match meant:
         case Meaning.ARRIVED:
             assert status is not None
             record_receipt(office.ledger, debt.delivery.id, status, _commit_at(office, debt))
         case Meaning.NEVER:
-            _refused(office, debt, status, f"will not take the {debt.product.kind} ({said})")
+            _refused(office, debt, status, f"will not take the {debt.product.kind} ({answer})")
         case Meaning.LATER if is_too_old(office, debt):
-            give_up(office, debt, said, status)
+            give_up(office, debt, answer, status)
         case Meaning.LATER:
             due_at = now() + office.patience(debt.delivery.attempts)
-            record_delay(office.ledger, debt.delivery.id, status, said, due_at)
+            record_delay(office.ledger, debt.delivery.id, status, answer, due_at)
     return meant
 
 
@@ -72,10 +72,10 @@ def is_too_old(office: Office, debt: Debt) -> bool:
     return age > timedelta(hours=office.settings.delivering.give_up_hours)
 
 
-def give_up(office: Office, debt: Debt, said: str, status: int | None = None) -> None:
+def give_up(office: Office, debt: Debt, answer: str, status: int | None = None) -> None:
     """Write down that a destination was waited for in vain."""
     hours = office.settings.delivering.give_up_hours
-    sentence = f"given up after {hours:g} hours: {said}"
+    sentence = f"given up after {hours:g} hours: {answer}"
     _refused(office, debt, status if status is not None else debt.delivery.status, sentence)
 
 

@@ -7,12 +7,14 @@ happens, an association ends when others have waited long enough.
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from dicom_node.delivering.office import Office, give_up, is_too_old, note, waive_the_outdated
 from dicom_node.delivering.places import peer_of, places_at
 from dicom_node.delivering.sender import Line, Parcel, Peer, connected
 from dicom_node.delivering.statuses import Meaning
+from dicom_node.delivering.web import WebLine, WebPeer, web_line
 from dicom_node.errors import Busy
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.outbox import record_waiver
@@ -49,7 +51,7 @@ class _Visit:
     """One place's turn with the deliverer: what waits, and what its peer said so far."""
 
     office: Office
-    peer: Peer
+    peer: Peer | WebPeer
     waiting: list[Debt]  # those that were tried least go first: one that fails holds up no other
     until: float = field(default_factory=lambda: time.monotonic() + FAIR_SECONDS)
     answered: int = 0
@@ -103,7 +105,7 @@ def _call(visit: _Visit) -> None:
         (debt.product.sop_class_uid, debt.product.transfer_syntax_uid) for debt in visit.waiting
     ]
     before = visit.answered
-    with connected(visit.peer, kinds) as line:
+    with _line(visit.peer, kinds) as line:
         while visit.waiting and (visit.answered == before or visit.has_time()):
             debt = visit.waiting.pop(0)
             status = _send(visit.office, line, debt)
@@ -117,12 +119,18 @@ def _call(visit: _Visit) -> None:
                 return
 
 
-def _send(office: Office, line: Line, debt: Debt) -> int | None:
+def _line(
+    peer: Peer | WebPeer, kinds: Sequence[tuple[str, str]]
+) -> AbstractContextManager[Line | WebLine]:
+    return web_line(peer) if isinstance(peer, WebPeer) else connected(peer, kinds)
+
+
+def _send(office: Office, line: Line | WebLine, debt: Debt) -> int | None:
     content = office.spool.read(debt.product.path, debt.product.sha256)
     kind, syntax = debt.product.sop_class_uid, debt.product.transfer_syntax_uid
     return line.send(Parcel(kind, syntax, content))
 
 
-def _open(office: Office, peer: Peer) -> None:
+def _open(office: Office, peer: Peer | WebPeer) -> None:
     places = places_at(office.questions, office.settings, str(peer))
     open_road(office.ledger, str(peer), places)

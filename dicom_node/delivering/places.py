@@ -1,6 +1,7 @@
 """Whom to call for a destination."""
 
 from dicom_node.delivering.sender import Peer
+from dicom_node.delivering.web import WebPeer
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.roads import Place, forget_roads, wake_one
@@ -13,11 +14,20 @@ def destination_named(settings: Settings, name: str) -> Destination | None:
     return next((one for one in settings.delivering.destinations if one.name == name), None)
 
 
-def peer_of(settings: Settings, name: str, target: str) -> Peer | None:
+def peer_of(settings: Settings, name: str, target: str) -> Peer | WebPeer | None:
     """Find out whom to call for a destination; `target` is a sender's AE@host:port."""
     destination = destination_named(settings, name)
     if destination is None:
         return None
+    if destination.url is not None:
+        return WebPeer(
+            destination.url,
+            destination.timeout_seconds,
+            destination.user,
+            destination.password,
+            destination.token,
+            destination.tls,
+        )
     if destination.return_to_sender:
         if not target:  # it was an ordinary destination when the case was reported
             return None

@@ -150,15 +150,13 @@ class Line:
                 self.association.release()
 
 
-def context_of(peer: Peer) -> ssl.SSLContext | None:
-    """Say how to call over TLS: 1.2 at least, by a name that its certificate shows."""
-    if peer.tls is None:
-        return None
+def tls_context(peer: str, tls: ClientTLS) -> ssl.SSLContext:
+    """Say how to call over TLS: 1.2 at least, by a name that the peer's certificate shows."""
     try:
-        context = ssl.create_default_context(cafile=peer.tls.authorities)
+        context = ssl.create_default_context(cafile=tls.authorities)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if peer.tls.certificate is not None:
-            context.load_cert_chain(peer.tls.certificate, peer.tls.key, _no_password)
+        if tls.certificate is not None:
+            context.load_cert_chain(tls.certificate, tls.key, _no_password)
     except (OSError, ValueError) as fault:  # ssl.SSLError is an OSError
         raise Busy(f"{peer}: its tls table does not work: {type(fault).__name__}") from fault
     return context
@@ -179,7 +177,7 @@ def connected(peer: Peer, kinds: Sequence[tuple[str, str]], *handlers: Handler) 
 
 
 def _called(peer: Peer, kinds: Sequence[tuple[str, str]], handlers: Sequence[Handler]) -> Line:
-    tls = context_of(peer)
+    tls = tls_context(str(peer), peer.tls) if peer.tls is not None else None
     ae = _Caller(ae_title=peer.calling_ae_title)
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = peer.timeout_seconds
     ae.connection_timeout = peer.timeout_seconds

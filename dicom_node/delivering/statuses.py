@@ -18,12 +18,20 @@ OUT_OF_RESOURCES = range(0xA700, 0xA800)
 PROCESSING_FAILURE = 0x0110
 RESOURCE_LIMITATION = 0x0213
 PASSING = {*OUT_OF_RESOURCES, PROCESSING_FAILURE, RESOURCE_LIMITATION, None}
+HTTP = 0x10000  # beyond all of DICOM's: the status of an HTTP answer that says no more
 
 
 # dcm4chee-arc's answers to a rejection note, in the range that else means a lack of room
 SAME_NOTE = 0xA770  # it has this note already
 REJECTED_BEFORE = 0xA774  # what the note rejects is rejected
 CANNOT_REJECT = {0xA772, 0xA773}  # it has no such object, or one of another class
+
+
+def said(status: int | None) -> str:
+    """Write a status for people."""
+    if status is None:
+        return "no answer"
+    return f"HTTP {status - HTTP}" if status >= HTTP else f"status {status:04X}"
 
 
 def meaning(status: int | None, *, is_rejection: bool = False) -> Meaning:

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from dicom_node.settings.secrets import Secret, is_loopback
 from dicom_node.settings.values import AETitle, Port, Seconds, Table
 
 Geometry = Literal["orientation", "none", "full"]
@@ -42,6 +44,10 @@ class Destination(Table):
     host: str | None = None
     port: Port | None = None
     return_to_sender: bool = False
+    url: Annotated[str, Field(max_length=150)] | None = None
+    user: str = ""
+    password: Secret = SecretStr("")
+    token: Secret = SecretStr("")
     calling_ae_title: AETitle | None = None
     objects: tuple[ObjectKind, ...] = USUAL_OBJECTS
     role: Literal["archive", "workstation"] = "archive"
@@ -67,9 +73,24 @@ class Destination(Table):
         given = [key for key in ("ae_title", "host", "port") if getattr(self, key) is not None]
         if self.return_to_sender and given:
             raise ValueError(f"return_to_sender finds its own way: remove {', '.join(given)}")
-        if not self.return_to_sender and len(given) < 3:  # noqa: PLR2004 - the three above
-            raise ValueError("a destination needs ae_title, host and port, or return_to_sender")
+        if self.url is not None:
+            self._is_on_the_web(given)
+        elif not self.return_to_sender and len(given) < 3:  # noqa: PLR2004 - the three above
+            raise ValueError(
+                "a destination needs ae_title, host and port, or url, or return_to_sender, and "
+                f"{self.name} has none of them whole"
+            )
         return self
+
+    def _is_on_the_web(self, given: list[str]) -> None:
+        parts = urlsplit(self.url or "")
+        if given or self.return_to_sender or self.commitment:
+            raise ValueError(f"url is a way of its own: {self.name} has another one, or commitment")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+            raise ValueError(f"{self.name}: wanted: https://host/path, and no password in it")
+        secret = self.token.get_secret_value() or self.password.get_secret_value()
+        if secret and parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise ValueError(f"{self.name}: a secret is sent over https alone")
 
 
 class Delivering(Table):

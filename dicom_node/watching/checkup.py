@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_node.delivering.asking import ask as call
 from dicom_node.delivering.places import peer_of
-from dicom_node.delivering.sender import echo
 from dicom_node.doorbell import listen_for_answer
 from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.engine import shown, without_secrets
@@ -150,10 +150,10 @@ def _destination(settings: Settings, name: str) -> Answer:
     peer = peer_of(settings, name, "")
     assert peer is not None
     try:
-        echo(peer)
+        call(peer)
     except Busy as trouble:
         return Answer(question, False, str(trouble))
-    return Answer(question, True, f"{peer} answers C-ECHO")
+    return Answer(question, True, f"{peer} answers")
 
 
 QUESTIONS: dict[str, Callable[[Node], str]] = {

@@ -62,7 +62,8 @@ def test_every_fault_is_said_at_once(written: Written) -> None:
         log_format = "loud"
     """)
     said = faults_of(path)
-    needs = "a destination needs ae_title, host and port, or return_to_sender"
+    needs = "a destination needs ae_title, host and port, or url, or return_to_sender, and "
+    needs += "pacs has none of them whole"
     for sentence in (
         "receivin: there is no such key; did you mean receiving?",
         "receiving.prot: there is no such key; did you mean port?",

@@ -1,5 +1,6 @@
 """A private Orthanc: the PACS of the tests."""
 
+import base64
 import http.client
 import json
 import tempfile
@@ -23,9 +24,16 @@ class OrthancServer:
     """A running Orthanc, asked by its REST interface."""
 
     def __init__(
-        self, folder: Path, aet: str, modalities: Modalities, plugins: Sequence[Path] = ()
+        self,
+        folder: Path,
+        aet: str,
+        modalities: Modalities,
+        plugins: Sequence[Path] = (),
+        password: str = "",
     ) -> None:
-        """Choose ports and write the configuration; `start` starts it."""
+        """Choose ports and write the configuration; with a password, of the user `node`."""
+        told = base64.b64encode(f"node:{password}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {told}"} if password else {}
         self.aet = aet
         self.host = "127.0.0.1"
         self.dicom_port, self.http_port = free_ports(2)
@@ -47,7 +55,8 @@ class OrthancServer:
                     "DicomAlwaysAllowEcho": True,
                     "DicomAlwaysAllowGet": True,
                     "RemoteAccessAllowed": False,
-                    "AuthenticationEnabled": False,
+                    "AuthenticationEnabled": bool(password),
+                    "RegisteredUsers": {"node": password} if password else {},
                     "OverwriteInstances": False,
                     "StableAge": 1,
                     "Plugins": [str(plugin) for plugin in plugins],
@@ -148,7 +157,7 @@ class OrthancServer:
     def _request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         connection = http.client.HTTPConnection(self.host, self.http_port, timeout=60)
         try:
-            connection.request(method, path, body)
+            connection.request(method, path, body, self._headers)
             answer = connection.getresponse()
             content = answer.read()
         finally:
@@ -163,13 +172,14 @@ def orthanc_server(
     aet: str = "ORTHANC",
     modalities: Modalities | None = None,
     plugins: Sequence[Path] = (),
+    password: str = "",
 ) -> Iterator[OrthancServer]:
     """Run a private Orthanc for the length of the block."""
     for plugin in plugins:
         if not plugin.exists():
             pytest.skip(f"{plugin} is not installed; `make system` as root installs it")
     with tempfile.TemporaryDirectory(prefix="fourviews-orthanc-") as folder:
-        server = OrthancServer(Path(folder), aet, modalities or {}, plugins)
+        server = OrthancServer(Path(folder), aet, modalities or {}, plugins, password)
         try:
             server.start()
             yield server

@@ -1,0 +1,202 @@
+"""STOW-RS (PS3.18, 10.5): objects stored over HTTP, one request each, on one connection.
+
+One object a request, so that each has an answer of its own: many a server answers for a whole
+bundle with one status. The bytes go out as they are kept. No redirect is followed: whoever answers
+elsewhere would be told the token.
+"""
+
+import base64
+import http.client
+import json
+import secrets
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from dicom_node.delivering.sender import (
+    FAREWELL_SECONDS,
+    SLOWEST_BYTES_PER_SECOND,
+    Parcel,
+    tls_context,
+)
+from dicom_node.delivering.statuses import HTTP, PROCESSING_FAILURE
+from dicom_node.errors import Busy
+from dicom_node.settings.delivering import ClientTLS
+
+FAILED_SOPS, FAILURE_REASON = "00081198", "00081197"
+REFERENCED_SOPS, WARNING_REASON = "00081199", "00081196"
+LONGEST_ANSWER = 1 << 20
+LONGEST_WAIT = timedelta(hours=1)
+OBJECTIONS = {
+    401: "it does not let the node in: wrong or missing credentials",
+    403: "it does not let the node store there",
+    404: "there is no STOW-RS at this address",
+    429: "it has too much to do",
+    503: "it is out of service",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WebPeer:
+    """Where to store, and as whom."""
+
+    url: str
+    timeout_seconds: float
+    user: str
+    password: SecretStr
+    token: SecretStr
+    tls: ClientTLS | None
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass
+class WebLine:
+    """A connection to a server, and what it answers."""
+
+    peer: WebPeer
+    connection: http.client.HTTPConnection
+
+    def send(self, parcel: Parcel) -> int | None:
+        """Store one object as it is, and return the status, or None where no answer came."""
+        boundary = secrets.token_hex(16)
+        head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        body = head + parcel.content + f"\r\n--{boundary}--\r\n".encode()
+        kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+        seconds = self.peer.timeout_seconds + len(body) / SLOWEST_BYTES_PER_SECOND
+        try:
+            answer, content = self.ask("POST", "/studies", seconds, body, {"Content-Type": kind})
+        except (OSError, http.client.HTTPException):
+            self.connection.close()
+            return None
+        return _status(self.peer, answer, content)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        seconds: float,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """Make one request, all of it within its time."""
+        told = {**_credentials(self.peer), "Accept": "application/dicom+json", **(headers or {})}
+        way = urlsplit(self.peer.url).path.rstrip("/") + path
+        watch = threading.Timer(seconds + FAREWELL_SECONDS, self._pull)
+        watch.daemon = True
+        watch.start()
+        try:
+            self.connection.request(method, way, body, told)
+            answer = self.connection.getresponse()
+            return answer, answer.read(LONGEST_ANSWER)
+        finally:
+            watch.cancel()
+
+    def _pull(self) -> None:
+        wire = self.connection.sock
+        if wire is not None:
+            with suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def web_line(peer: WebPeer) -> Iterator[WebLine]:
+    """Open a connection, and close it."""
+    line = WebLine(peer, _connection(peer))
+    try:
+        line.connection.connect()
+    except (OSError, UnicodeError) as trouble:
+        line.connection.close()
+        raise Busy(f"{peer} cannot be reached: {type(trouble).__name__}") from trouble
+    try:
+        yield line
+    finally:
+        line.connection.close()
+
+
+def _connection(peer: WebPeer) -> http.client.HTTPConnection:
+    parts = urlsplit(peer.url)
+    assert parts.hostname is not None
+    if parts.scheme == "https":
+        context = tls_context(str(peer), peer.tls or ClientTLS())
+        return http.client.HTTPSConnection(
+            parts.hostname, parts.port, timeout=peer.timeout_seconds, context=context
+        )
+    return http.client.HTTPConnection(parts.hostname, parts.port, timeout=peer.timeout_seconds)
+
+
+def _credentials(peer: WebPeer) -> dict[str, str]:
+    token, password = peer.token.get_secret_value(), peer.password.get_secret_value()
+    if token:
+        return {"Authorization": f"Bearer {token}"}
+    if peer.user:
+        told = base64.b64encode(f"{peer.user}:{password}".encode()).decode()
+        return {"Authorization": f"Basic {told}"}
+    return {}
+
+
+def _status(peer: WebPeer, answer: http.client.HTTPResponse, content: bytes) -> int:
+    """Translate an answer; Busy where it is not about the object, but about the road."""
+    code = answer.status
+    if code in OBJECTIONS:
+        raise Busy(f"{peer}: {OBJECTIONS[code]} (HTTP {code})", _retry_at(answer))
+    if code // 100 == 3:  # noqa: PLR2004 - redirections
+        raise Busy(f"{peer}: it wants to be called elsewhere, which is not done (HTTP {code})")
+    if code // 100 == 5:  # noqa: PLR2004 - server errors: it may be the object's fault
+        return PROCESSING_FAILURE
+    told = _about_the_object(content)
+    reason = _first(told, FAILED_SOPS, FAILURE_REASON)
+    if reason is not None:
+        return reason
+    if code in {200, 202}:
+        return _first(told, REFERENCED_SOPS, WARNING_REASON) or 0x0000
+    return HTTP + code
+
+
+def _about_the_object(content: bytes) -> Mapping[str, Any]:
+    with suppress(ValueError):
+        told = json.loads(content)
+        if isinstance(told, list) and told:
+            told = told[0]
+        if isinstance(told, dict):
+            return told
+    return {}
+
+
+def _first(told: Mapping[str, Any], sequence: str, reason: str) -> int | None:
+    """Return the reason that stands in the first item of a sequence; none where there is none."""
+    with suppress(KeyError, IndexError, TypeError, ValueError):
+        return int(told[sequence]["Value"][0][reason]["Value"][0])
+    failed = sequence == FAILED_SOPS and sequence in told and told[sequence].get("Value")
+    return PROCESSING_FAILURE if failed else None
+
+
+def _retry_at(answer: http.client.HTTPResponse) -> datetime | None:
+    """Say when a server wants to be asked again; no longer from now than an hour."""
+    said, at = answer.getheader("Retry-After", ""), datetime.now(UTC)
+    with suppress(ValueError, OverflowError):
+        wanted = at + timedelta(seconds=int(said)) if said.isdigit() else None
+        wanted = wanted or parsedate_to_datetime(said).astimezone(UTC)
+        return min(wanted, at + LONGEST_WAIT)
+    return None
+
+
+def web_echo(peer: WebPeer) -> None:
+    """Ask a server for one study (QIDO-RS), and raise Busy with the reason where it objects."""
+    with web_line(peer) as line:
+        try:
+            answer, _ = line.ask("GET", "/studies?limit=1", peer.timeout_seconds)
+        except (OSError, http.client.HTTPException) as trouble:
+            raise Busy(f"{peer} does not answer") from trouble
+        if answer.status not in {200, 204}:
+            objection = OBJECTIONS.get(answer.status, "it objects")
+            raise Busy(f"{peer}: {objection} (HTTP {answer.status})")
