@@ -35,7 +35,15 @@ class Bomb:
     name: str
     path: Path
     study_uid: str
+    sop_class: str
+    sop_uid: str
     syntax: str
+    offset: int  # where its data set begins
+
+    @property
+    def data_set(self) -> bytes:
+        """Return the data set as it is sent."""
+        return self.path.read_bytes()[self.offset :]
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,12 @@ def bombs(image: Dataset, folder: Path) -> Iterator[Bomb]:
         one.SeriesInstanceUID = generate_uid()
         one.pop("PixelData", None)
         path = folder / f"{name.replace(' ', '-')}.dcm"
-        _write(path, one, syntax, make(one))
-        yield Bomb(name, path, str(one.StudyInstanceUID), str(syntax))
+        offset = _write(path, one, syntax, make(one))
+        uids = (str(one.StudyInstanceUID), str(one.SOPClassUID), str(one.SOPInstanceUID))
+        yield Bomb(name, path, *uids, str(syntax), offset)
 
 
-def _write(path: Path, image: Dataset, syntax: UID, content: Content) -> None:
+def _write(path: Path, image: Dataset, syntax: UID, content: Content) -> int:
     image.ensure_file_meta()
     meta = image.file_meta
     meta.TransferSyntaxUID = syntax
@@ -73,9 +82,10 @@ def _write(path: Path, image: Dataset, syntax: UID, content: Content) -> None:
         start = BytesIO()
         write_file_meta_info(start, meta, enforce_standard=True)
         file.write(start.getvalue())
+        offset = file.tell()
         if isinstance(content, bytes):
             file.write(content)
-            return
+            return offset
         squeeze = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
         size = file.write(squeeze.compress(content.head))
         for block, times in content.blocks:
@@ -83,6 +93,7 @@ def _write(path: Path, image: Dataset, syntax: UID, content: Content) -> None:
                 size += file.write(squeeze.compress(block))
         size += file.write(squeeze.flush())
         file.write(bytes(size % 2))
+    return offset
 
 
 def _header(image: Dataset, **changes: object) -> bytes:
