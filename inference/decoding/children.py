@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # What decoders take beside the pixels themselves: measured at five times their bytes, at most.
 _TIMES_THE_PIXELS, _LEAST_BYTES = 7, 32 << 20
+_KEPT_BYTES = 64 << 20  # of shared memory between two images: new memory has to be cleared first
 _ROOM_BYTES = 768 << 20  # for all children together: larger images wait for each other
 _CPU_SECONDS, _CPU_SECONDS_A_MEGAPIXEL = 5.0, 0.75
 _PATIENCE = 3.0  # of the clock on the wall, for each second of work: others want the cores, too
@@ -141,7 +142,8 @@ class _Children:
 
     def _rest(self, child: _Child | None) -> None:
         assert child is not None
-        os.ftruncate(child.shared, 0)
+        if os.fstat(child.shared).st_size > _KEPT_BYTES:
+            os.ftruncate(child.shared, 0)
         with self.changed:
             self.idle.append(child)
 
@@ -202,7 +204,6 @@ def decoded(stream: bytes, layout: "Layout") -> NDArray[np.integer]:
     }
     try:
         with _OURS.one(room) as child:
-            os.ftruncate(child.shared, len(stream))
             _write(child.shared, stream)
             answer = _told(child.ask(wish))
             pixels = np.empty(answer["shape"], dtype=answer["dtype"])
