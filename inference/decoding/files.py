@@ -16,7 +16,7 @@ from inference.decoding.pixels import Layout, pixels_of
 from inference.errors import Unreadable
 
 _USUAL_BYTES = 512 << 10  # of a header; it cannot grow to much more than hundred times as much
-_MOST_BYTES = 64 << 20
+_MOST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -201,3 +201,13 @@ def test_a_code_stream_is_compared_with_its_header(
     how = layout(**changes)
     with pytest.raises(Unreadable, match=sentence):
         pixels_of(held_by(value, "OB", how), how)
+
+
+def test_a_large_header_that_costs_what_it_weighs_is_read(image: Dataset, tmp_path: Path) -> None:
+    one = deepcopy(image)
+    one.add_new(0x60000010, "US", image.Rows)
+    one.add_new(0x60003000, "OW", bytes(12 << 20))
+    for syntax in (ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian):
+        path = in_syntax(one, syntax, tmp_path / "image.dcm")
+        seen = read(open_file(path))
+        np.testing.assert_array_equal(seen.pixels, image.pixel_array)
