@@ -28,6 +28,8 @@ from dicom_node.commands.rules import app as rules
 from dicom_node.errors import Busy, Misconfigured, NotYourTurn
 from dicom_node.settings.file import ENVIRONMENT_VARIABLE, load_settings, settings_path
 
+CARE_SECONDS = 5.0  # for the sweep that is under way when the node stops
+
 app = typer.Typer(
     name="dicom-node",
     help="A mammography AI node: studies come in over DICOM, findings go out as SR and SEG. "
@@ -95,11 +97,14 @@ def _logging(command: Callable[..., None]) -> Callable[..., None]:
 def up() -> None:
     """Run the whole node here: listener, sweep and workers. Ctrl-C stops it cleanly."""
     from dicom_node.household import keep_house
+    from dicom_node.receiving.port import wait_for_port
     from dicom_node.tending import stop_on_signals
 
-    serve = open_node().settings.watching.page.serve
+    settings = open_node().settings
+    serve = settings.watching.page.serve
     stop = threading.Event()
     stop_on_signals(stop)
+    wait_for_port(settings.receiving, stop)
     raise typer.Exit(keep_house(settings_path().absolute(), stop, with_page=serve))
 
 
@@ -118,12 +123,16 @@ def listen() -> None:
     listener = Listener(
         node.settings.receiving, node.ledger, node.spool, committers=committers(node.settings)
     )
+    care = threading.Thread(target=tend, args=(node, stop), name="care", daemon=True)
     with signing(node.ledger, node.settings):
         listener.start()
         try:
-            tend(node, stop)
+            care.start()
+            stop.wait()  # the door closes at once, whatever the care is busy with
         finally:
             listener.stop()
+            stop.set()
+            care.join(CARE_SECONDS)
 
 
 @app.command()

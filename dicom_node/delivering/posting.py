@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from dicom_node.delivering.sender import NO_CONTEXT, Parcel, Peer, connected
-from dicom_node.delivering.statuses import Meaning, meaning
+from dicom_node.delivering.statuses import Meaning, meaning, words_of
 
 
 def found(files: Sequence[Path]) -> Iterator[Path]:
@@ -35,8 +35,9 @@ def post(peer: Peer, files: Sequence[Path], console: Console) -> int:
             if meaning(status) is not Meaning.ARRIVED:
                 refused += 1
                 said = "no answer" if status is None else f"status {status:04X}"
-                why = ": it does not accept this kind of object" if status == NO_CONTEXT else ""
-                console.print(f"[red]not taken[/] {path.name}  {said}{why}")
+                why = "it does not accept this kind of object"
+                words = why if status == NO_CONTEXT else words_of(status)
+                console.print(f"[red]not taken[/] {path.name}  {said}: {words}")
     console.print(f"{len(paths) - refused} of {len(paths)} taken by {peer}")
     return refused
 

@@ -45,3 +45,28 @@ def meaning(status: int | None, *, is_rejection: bool = False) -> Meaning:
     if status in {0x0000, DUPLICATE} or status in WARNINGS:
         return Meaning.ARRIVED
     return Meaning.NEVER
+
+
+WORDS = {
+    0x0110: "processing failure",
+    0x0117: "it says that the object's UID is invalid",
+    0x0122: "it does not know this kind of object",
+    0x0124: "it does not allow this sender to",
+    0x0210: "it says that it had this message before",
+    0x0211: "it does not know this request",
+    0x0213: "it has not enough room",
+    0xA901: "it has another object with the same UID",
+}
+RANGES = {
+    range(0xA700, 0xA800): "it has not enough room, or cannot write now; try again later",
+    range(0xA900, 0xAA00): "the object is not what the request announced",
+    range(0xC000, 0xD000): "it cannot make sense of the object",
+}
+
+
+def words_of(status: int | None) -> str:
+    """Say an answer in words (PS3.4 table B.2-1, PS3.7 annex C)."""
+    if status is None:
+        return "the connection ended, or its time was up"
+    ranges = (words for numbers, words in RANGES.items() if status in numbers)
+    return WORDS.get(status) or next(ranges, "it will not take the object")

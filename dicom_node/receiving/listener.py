@@ -34,8 +34,10 @@ from dicom_node.receiving.contexts import contexts
 from dicom_node.receiving.incoming import IncomingFile
 from dicom_node.receiving.keep import Envelope, keep
 from dicom_node.receiving.places import Places
+from dicom_node.receiving.port import cannot_listen
 from dicom_node.receiving.server import Peer, Server
 from dicom_node.receiving.sparing import Sparing
+from dicom_node.receiving.tls import server_context
 from dicom_node.receiving.wire import CutOff, Ended, Stop
 from dicom_node.settings.receiving import Receiving
 from dicom_node.spool import Spool
@@ -59,8 +61,8 @@ class Listener:
     spool: Spool
     handlers: Sequence[tuple[evt.EventType, Callable[[evt.Event], object]]] = ()
     maximum_pdu_bytes: int = MAXIMUM_PDU_BYTES
-    tls: ssl.SSLContext | None = None
     committers: Committers = field(default_factory=Committers)
+    tls: ssl.SSLContext | None = field(default=None, init=False)
     stopping: Stop = field(default_factory=Stop, init=False)
     _places: Places = field(init=False)
     _server: Server | None = field(default=None, init=False)
@@ -88,6 +90,7 @@ class Listener:
         """Listen; associations are served in threads of their own."""
         _config.LOG_HANDLER_LEVEL = "none"
         _allow_many_files()
+        self.tls = server_context(self.receiving.tls) if self.receiving.tls else None
         self.spool.prepare()
         forgotten = self.spool.forget_incoming()
         close_left_open(self.ledger, self.name)
@@ -102,13 +105,13 @@ class Listener:
             offered = [*contexts(), *([commitment_context()] if self.committers.hosts else [])]
             self._server = Server(ae, where, offered, self, self._places)
         except OSError as trouble:
-            sentence = f"receiving.address and port: {self.name} cannot be listened on"
-            raise Busy(f"{sentence}: {trouble.strerror}") from trouble
+            raise cannot_listen(self.receiving, trouble) from trouble
         self._server.open()
         self.ledger.record(
             "listening", f"{self.receiving.ae_title} at {self.name}", forgotten_files=forgotten
         )
-        logger.info("listening", ae_title=self.receiving.ae_title, at=self.name)
+        secure = self.tls is not None
+        logger.info("listening", ae_title=self.receiving.ae_title, at=self.name, tls=secure)
 
     def stop(self) -> None:
         """Stop taking in, at once; who is in the middle of an image may end it, and is answered."""

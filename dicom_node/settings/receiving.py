@@ -1,9 +1,11 @@
 """How images come in."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
+from dicom_node.settings.secrets import Secret
 from dicom_node.settings.values import AETitle, Network, Port, Seconds, Table
 
 View = Literal["LCC", "RCC", "LMLO", "RMLO"]
@@ -18,6 +20,16 @@ class Caller(Table):
     return_port: Port = 104
 
 
+class TLS(Table):
+    """How senders are spoken to that come over TLS; plain ones are turned away then."""
+
+    certificate: Path
+    private_key: Path
+    key_password: Secret = SecretStr("")
+    authorities: Path | None = None
+    mutual: bool = True
+
+
 class Receiving(Table):
     """How images come in, and when a study is complete."""
 
@@ -28,6 +40,7 @@ class Receiving(Table):
     idle_seconds: Seconds = 60.0
     reserve_megabytes: Annotated[int, Field(ge=0)] = 5000
     max_object_megabytes: Annotated[int, Field(ge=1)] = 2048
+    tls: TLS | None = None
     any_caller: bool = False
     callers: tuple[Caller, ...] = ()
     required_views: tuple[View, ...] = ("RCC", "LCC", "RMLO", "LMLO")

@@ -49,6 +49,9 @@ def _said(whole: type[BaseModel], fault: ErrorDetails) -> str:
         return f"there is no such key{_meant(whole, where)}"
     if fault["type"] == "missing":
         return "is missing"
+    if fault["type"] == "tuple_type" and isinstance(fault["input"], dict):
+        name = ".".join(str(part) for part in where)
+        return f"wanted: a table for each, with two brackets: [[{name}]]"
     plain = _PLAIN.get(fault["type"])
     said = plain(fault.get("ctx", {})) if plain else fault["msg"].removeprefix("Value error, ")
     said = said[:1].lower() + said[1:]

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from errno import EADDRINUSE
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,11 +15,14 @@ from dicom_node.delivering.places import peer_of
 from dicom_node.doorbell import listen_for_answer
 from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.engine import shown, without_secrets
+from dicom_node.receiving.port import try_port
+from dicom_node.receiving.tls import last_day, server_context
 from dicom_node.settings.file import Settings
 from dicom_node.settings.secrets import is_loopback
 from dicom_node.wiring import Node, newest_revision, revision
 
 WARNING = "warning: "
+SOON_DAYS = 30
 ENCRYPTED = {"require", "verify-ca", "verify-full"}
 
 
@@ -132,6 +137,31 @@ def _callers(node: Node) -> str:
     return ", ".join(caller.ae_title for caller in receiving.callers)
 
 
+def _tls(node: Node) -> str:
+    tls = node.settings.receiving.tls
+    if tls is None:
+        if is_loopback(node.settings.receiving.address):
+            return "images come from this machine alone"
+        return f"{WARNING}images come in the clear: a [receiving.tls] table would encrypt them"
+    server_context(tls)
+    left = (last_day(tls) - datetime.now(UTC)).days
+    warned = WARNING if left < SOON_DAYS else ""
+    who = "only from senders with a certificate" if tls.mutual else "from anybody who speaks TLS"
+    return f"{warned}images come encrypted, {who}; the node's certificate is good for {left} days"
+
+
+def _port(node: Node) -> str:
+    """See that the port can be had, or that it is this node who has it."""
+    receiving = node.settings.receiving
+    try:
+        try_port(receiving)
+    except Busy as trouble:
+        if not isinstance(trouble.__cause__, OSError) or trouble.__cause__.errno != EADDRINUSE:
+            raise
+        return f"port {receiving.port} is taken: by the running node, else by a stranger"
+    return f"{receiving.address}:{receiving.port} is free"
+
+
 def _destinations(node: Node) -> str:
     names = [destination.name for destination in node.settings.delivering.destinations]
     if not names:
@@ -164,6 +194,8 @@ QUESTIONS: dict[str, Callable[[Node], str]] = {
     "does the bell ring?": _bell,
     "is the bundle sound?": _bundle,
     "can the device compute?": _device,
+    "can the port be listened on?": _port,
     "who may send?": _callers,
+    "do images come encrypted?": _tls,
     "where do results go?": _destinations,
 }
