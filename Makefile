@@ -41,6 +41,10 @@ faults: system .venv viewers ## Keep every promise of reliability, at full lengt
 trace-matrix: .venv ## List the tests of each promise
 	@$(TESTS) -q -p no:cacheprovider --trace-matrix | sed '/^no tests/d'
 
+.PHONY: bench
+bench: system .venv ## Print how fast images are received, beside DCMTK, Orthanc and pynetdicom
+	$(BIN)/python benchmarks/receiving.py
+
 .PHONY: check
 check: .venv ## Check style, types, import contracts, and run the quick tests
 	$(BIN)/ruff format --check

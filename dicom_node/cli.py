@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -28,7 +28,8 @@ from dicom_node.commands.rules import app as rules
 from dicom_node.errors import Busy, Misconfigured, NotYourTurn
 from dicom_node.settings.file import ENVIRONMENT_VARIABLE, load_settings, settings_path
 
-CARE_SECONDS = 5.0  # for the sweep that is under way when the node stops
+if TYPE_CHECKING:
+    from dicom_node.wiring import Node
 
 app = typer.Typer(
     name="dicom-node",
@@ -110,29 +111,45 @@ def up() -> None:
 
 @app.command()
 @_logging
-def listen() -> None:
+def listen(number: Annotated[int, typer.Option(hidden=True)] = 0) -> None:
     """Take images in, settle studies, and sweep. One of these; it needs no torch."""
-    from dicom_node.auditing.keeping import signing
-    from dicom_node.receiving.commitment import committers
-    from dicom_node.receiving.listener import Listener
-    from dicom_node.tending import stop_on_signals, tend
+    from dicom_node.household import keep_listeners
+    from dicom_node.receiving.port import wait_for_port
+    from dicom_node.tending import caring, stop_on_signals
 
     node = open_node()
     stop = threading.Event()
     stop_on_signals(stop)
+    receiving = node.settings.receiving
+    if number:  # one of several on a port: another process settles and sweeps
+        _take_in(node, stop, number)
+    elif receiving.processes == 1:
+        with caring(node, stop):
+            _take_in(node, stop)
+    else:
+        wait_for_port(receiving, stop)
+        with caring(node, stop):
+            path = settings_path().absolute()
+            raise typer.Exit(keep_listeners(path, receiving.processes, stop))
+
+
+def _take_in(node: "Node", stop: threading.Event, number: int = 0) -> None:
+    """Listen until told to stop; then the door closes at once."""
+    from dicom_node.receiving.commitment import committers
+    from dicom_node.receiving.listener import Listener
+
     listener = Listener(
-        node.settings.receiving, node.ledger, node.spool, committers=committers(node.settings)
+        node.settings.receiving,
+        node.ledger,
+        node.spool,
+        number,
+        committers=committers(node.settings),
     )
-    care = threading.Thread(target=tend, args=(node, stop), name="care", daemon=True)
-    with signing(node.ledger, node.settings):
-        listener.start()
-        try:
-            care.start()
-            stop.wait()  # the door closes at once, whatever the care is busy with
-        finally:
-            listener.stop()
-            stop.set()
-            care.join(CARE_SECONDS)
+    listener.start()
+    try:
+        stop.wait()
+    finally:
+        listener.stop()
 
 
 @app.command()

@@ -136,8 +136,17 @@ class Member:
 
 def keep_house(config: Path, stop: threading.Event, *, with_page: bool = False) -> int:
     """Run all processes until told to stop; start again whichever ends by itself, or hangs."""
+    return _keep((*HOUSEHOLD, PAGE) if with_page else HOUSEHOLD, config, stop)
+
+
+def keep_listeners(config: Path, count: int, stop: threading.Event) -> int:
+    """Run several listeners on one port, and start again whichever ends by itself, or hangs."""
+    numbers = range(1, count + 1)
+    return _keep([("listen", "--number", str(number)) for number in numbers], config, stop)
+
+
+def _keep(household: Sequence[tuple[str, ...]], config: Path, stop: threading.Event) -> int:
     watch = Watch(SILENT_SECONDS, told=_hangs)
-    household = (*HOUSEHOLD, PAGE) if with_page else HOUSEHOLD
     members = [Member(arguments, config, watch.ends[1]) for arguments in household]
     try:
         for member in members:

@@ -48,7 +48,7 @@ class Spool:
 
     def forget_incoming(self) -> int:
         """Remove what an earlier run left half received, and count it."""
-        left = list(self.incoming.iterdir())
+        left = [path for path in self.incoming.rglob("*") if not path.is_dir()]
         for path in left:
             path.unlink()
         return len(left)

@@ -3,9 +3,11 @@
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_node.auditing.keeping import signing
 from dicom_node.delivering.places import knock, peer_of
 from dicom_node.doorbell import Bell
 from dicom_node.errors import NotYourTurn, told
@@ -23,6 +25,7 @@ from dicom_node.wiring import Node
 
 SETTLE_SECONDS = 1.0
 LONG_QUEUE = 1000
+CARE_SECONDS = 5.0  # for the sweep that is under way when the node stops
 
 logger = log("tending")
 
@@ -44,6 +47,19 @@ def tend(node: Node, stop: threading.Event) -> None:
             logger.warning("the ledger cannot be reached", why=type(trouble).__name__)
         except Exception as fault:  # noqa: BLE001 - it must not end the listener that it shares
             logger.error("fault", why=told(fault))
+
+
+@contextmanager
+def caring(node: Node, stop: threading.Event) -> Iterator[None]:
+    """Tend, and sign the trail, in threads of their own while the block runs."""
+    care = threading.Thread(target=tend, args=(node, stop), name="care", daemon=True)
+    with signing(node.ledger, node.settings):
+        care.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            care.join(CARE_SECONDS)
 
 
 def sweep_once(node: Node) -> int:

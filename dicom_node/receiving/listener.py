@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pynetdicom import _config, evt
 from pynetdicom.dimse_primitives import C_STORE
@@ -59,6 +60,7 @@ class Listener:
     receiving: Receiving
     ledger: Ledger
     spool: Spool
+    number: int = 0  # of a process among several that share the port, from 1 on
     handlers: Sequence[tuple[evt.EventType, Callable[[evt.Event], object]]] = ()
     maximum_pdu_bytes: int = MAXIMUM_PDU_BYTES
     committers: Committers = field(default_factory=Committers)
@@ -74,7 +76,13 @@ class Listener:
     @property
     def name(self) -> str:
         """Name this listener in the ledger."""
-        return f"{self.receiving.address}:{self.receiving.port}"
+        where = f"{self.receiving.address}:{self.receiving.port}"
+        return f"{where}#{self.number}" if self.number else where
+
+    @property
+    def incoming(self) -> Path:
+        """Name the folder of what is half received: each process has its own."""
+        return self.spool.incoming / str(self.number) if self.number else self.spool.incoming
 
     @property
     def idle_seconds(self) -> float:
@@ -92,7 +100,7 @@ class Listener:
         _allow_many_files()
         self.tls = server_context(self.receiving.tls) if self.receiving.tls else None
         self.spool.prepare()
-        forgotten = self.spool.forget_incoming()
+        forgotten = self._forget_incoming()
         close_left_open(self.ledger, self.name)
         self.stopping = Stop()
         self._places = Places(self.receiving.max_associations)
@@ -103,7 +111,7 @@ class Listener:
         where = (self.receiving.address, self.receiving.port)
         try:
             offered = [*contexts(), *([commitment_context()] if self.committers.hosts else [])]
-            self._server = Server(ae, where, offered, self, self._places)
+            self._server = Server(ae, where, offered, self, self._places, shared=self.number > 0)
         except OSError as trouble:
             raise cannot_listen(self.receiving, trouble) from trouble
         self._server.open()
@@ -112,6 +120,16 @@ class Listener:
         )
         secure = self.tls is not None
         logger.info("listening", ae_title=self.receiving.ae_title, at=self.name, tls=secure)
+
+    def _forget_incoming(self) -> int:
+        """Remove what an earlier run left half received, and leave the other processes' alone."""
+        if not self.number:
+            return self.spool.forget_incoming()
+        self.incoming.mkdir(exist_ok=True)
+        left = list(self.incoming.iterdir())
+        for path in left:
+            path.unlink()
+        return len(left)
 
     def stop(self) -> None:
         """Stop taking in, at once; who is in the middle of an image may end it, and is answered."""
@@ -205,7 +223,7 @@ class Listener:
     ) -> IncomingFile:
         """Open the file of an image, or none where it will be refused whatever it is."""
         del connection
-        path = self.spool.incoming / f"{uuid.uuid4().hex}.dcm"
+        path = self.incoming / f"{uuid.uuid4().hex}.dcm"
         file = IncomingFile(path, self._known_refusal(request, context))
         if file.refusal is None:
             uids = (request.AffectedSOPClassUID, request.AffectedSOPInstanceUID)

@@ -36,6 +36,7 @@ class Receiving(Table):
     ae_title: AETitle = "FOURVIEWS"
     address: str = "127.0.0.1"
     port: Port = 11112
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 400
     idle_seconds: Seconds = 60.0
     reserve_megabytes: Annotated[int, Field(ge=0)] = 5000
