@@ -163,7 +163,9 @@ def work(
     ] = None,
 ) -> None:
     """Serve the queues: analyze, report, deliver. As many of these as there are GPUs."""
+    from dicom_node.auditing.duty import on_duty
     from dicom_node.life import VERBS
+    from dicom_node.wiring import CODE_VERSION
     from dicom_node.worker import work as serve
 
     verbs = [verb for verb in VERBS if not only or verb.name in only]
@@ -171,8 +173,10 @@ def work(
     if unknown:
         raise typer.BadParameter(f"no such step: {', '.join(unknown)}")
     node = open_node()
-    node.engine.dispose()
-    serve(node.settings, verbs, "-".join(verb.name for verb in verbs))
+    name = "-".join(verb.name for verb in verbs)
+    with on_duty(node.ledger, node.settings, f"work {name}", CODE_VERSION):
+        node.engine.dispose()  # connections survive no fork
+        serve(node.settings, verbs, name)
 
 
 @app.command()

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_node.auditing.duty import on_duty
+from dicom_node.auditing.exporting import telling_collector
 from dicom_node.auditing.keeping import signing
 from dicom_node.delivering.places import knock, peer_of
 from dicom_node.doorbell import Bell
@@ -21,7 +23,7 @@ from dicom_node.life import ANALYZE, AT_THE_END, DELIVER, TOLD, WAITING, Receipt
 from dicom_node.logs import log
 from dicom_node.receiving.settle import settle
 from dicom_node.watching.story import cases_named
-from dicom_node.wiring import Node
+from dicom_node.wiring import CODE_VERSION, Node
 
 SETTLE_SECONDS = 1.0
 LONG_QUEUE = 1000
@@ -51,9 +53,14 @@ def tend(node: Node, stop: threading.Event) -> None:
 
 @contextmanager
 def caring(node: Node, stop: threading.Event) -> Iterator[None]:
-    """Tend, and sign the trail, in threads of their own while the block runs."""
+    """Tend, sign the trail and tell of it, in threads of their own while the block runs."""
     care = threading.Thread(target=tend, args=(node, stop), name="care", daemon=True)
-    with signing(node.ledger, node.settings):
+    ledger, settings = node.ledger, node.settings
+    with (
+        telling_collector(ledger, settings),
+        signing(ledger, settings),
+        on_duty(ledger, settings, "listen", CODE_VERSION),
+    ):
         care.start()
         try:
             yield

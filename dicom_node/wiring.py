@@ -135,20 +135,26 @@ class Node:
     def analyzers(self) -> "tuple[Analyzer, ...]":
         """Open the active bundles; this is where torch comes in."""
         from inference.analyzer import open_bundle
+        from inference.errors import BadBundle
 
         analyzing = self.settings.analyzing
         if analyzing.threads:
             import torch
 
             torch.set_num_threads(analyzing.threads)
-        return tuple(
-            open_bundle(
-                folder,
-                device=analyzing.device,
-                operating_point=analyzing.operating_point or None,
-            )
-            for folder in self.settings.bundle_folders
-        )
+        opened = []
+        for folder in self.settings.bundle_folders:
+            point = analyzing.operating_point or None
+            try:
+                one = open_bundle(folder, device=analyzing.device, operating_point=point)
+            except BadBundle as fault:
+                self.ledger.record("model refused", str(fault), bundle=folder.name)
+                raise
+            card = one.card
+            about = {"digest": one.digest, "version": card.version, "system": card.system}
+            self.ledger.record("model loaded", card.name, **about, point=one.operating_point)
+            opened.append(one)
+        return tuple(opened)
 
 
 def _tells(settings: Settings) -> frozenset[State]:

@@ -17,7 +17,7 @@ from dicom_node.analyzing.analyze import Desk, analyze
 from dicom_node.delivering.deliver import deliver
 from dicom_node.delivering.office import Office
 from dicom_node.doorbell import Bell, queue
-from dicom_node.errors import Busy, NotYourTurn, Refused, told
+from dicom_node.errors import Busy, Misconfigured, NotYourTurn, Refused, told
 from dicom_node.life import ANALYZE, DELIVER, REPORT, VERBS, Verb
 from dicom_node.logs import log, set_up
 from dicom_node.pulse import Pulse, Watch, end_with_parent, goes_before_the_listener
@@ -58,7 +58,7 @@ def turns(node: Node) -> dict[Verb, Callable[[int], None]]:
 def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
     """Serve the queues of some verbs until told to stop."""
     if ANALYZE in verbs:
-        assert Node(settings).cards  # Misconfigured here, where it ends the process in words
+        _verify_bundles(Node(settings))
     app = queue(settings)
     home: dict[str, Any] = {}
 
@@ -101,6 +101,17 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
 
 def _ended(pid: int, why: str) -> None:
     logger.error("ended a process that hangs", pid=pid, why=why)
+
+
+def _verify_bundles(node: Node) -> None:
+    """End the process in words (Misconfigured) where a bundle is not what its card says."""
+    try:
+        assert node.cards
+    except Misconfigured as faults:
+        node.ledger.record("model refused", "; ".join(faults.faults))
+        raise
+    finally:
+        node.engine.dispose()
 
 
 def _at_home(settings: Settings, verbs: Sequence[Verb]) -> dict[str, Any]:

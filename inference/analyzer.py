@@ -37,6 +37,11 @@ class Analyzer:
         """Return the SHA-256 of the weights."""
         return self.card.weights_sha256
 
+    @property
+    def threshold(self) -> float:
+        """Return the score from which on a finding is told, at this operating point."""
+        return self.card.finding_score(self.operating_point)
+
     def analyze(self, exam: Exam) -> ExamFindings:
         """Read one exam."""
         return self.readings(exam)[self.operating_point]

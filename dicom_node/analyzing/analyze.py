@@ -124,7 +124,14 @@ def _read(desk: Desk, turn: Turn, exam: Exam) -> None:
         f"{len(seen.findings)} findings in {len(seen.views)} views, "
         f"{_judged(seen.cancer_score)}, {seconds:.1f} s" + "".join(f"; {note}" for note in short)
     )
-    turn.details = {"bundle": _bundle(seen), "version": seen.version, "digest": seen.digest}
+    turn.details = {
+        "bundle": _bundle(seen),
+        "system": seen.system,
+        "version": seen.version,
+        "digest": seen.digest,
+        "operating_point": seen.operating_point,
+        "thresholds": {one.card.name: one.threshold for one in analyzers},
+    }
 
 
 def _timed(analyzer: "Analyzer", exam: Exam) -> Timed:

@@ -1,5 +1,6 @@
 """The steady care of the audit trail: sign it while the node runs, and once more at its end."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ class Keeper:
     settings: Settings
     signer: Signer
     _told: set[str] = field(default_factory=set)
+    _is_low: bool = False
 
     def keep(self, stop: threading.Event) -> None:
         """Sign what was left unsigned, then whenever it is time, until told to stop."""
@@ -61,10 +63,21 @@ class Keeper:
                 if is_broken(session):
                     self._alarm(CHANGED)
             sign_on(self.ledger, self.signer, self.settings.audit, at_once=at_once)
+            self._watch_the_disk()
             if not copy_out(self.ledger, checkpoints_path(self.settings)):
                 self._alarm(OLDER)
         except (SQLAlchemyError, OSError) as trouble:  # the next round signs for this one, too
             logger.warning("the audit trail is not signed", why=type(trouble).__name__)
+
+    def _watch_the_disk(self) -> None:
+        """Record when less is left than is kept in reserve, and when there is more again."""
+        reserve = self.settings.receiving.reserve_megabytes
+        free = shutil.disk_usage(self.settings.data).free >> 20
+        is_low = free < reserve
+        if is_low != self._is_low:
+            self._is_low = is_low
+            what = "watermark reached" if is_low else "watermark left"
+            self.ledger.record(what, f"{free} MB are free, {reserve} MB are kept in reserve")
 
     def _alarm(self, sentence: str) -> None:
         """Say it in the log and in the trail, once a run."""

@@ -1,6 +1,7 @@
 """`dicom-node audit`: whether the audit trail is whole, and who signs it."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from dicom_node.errors import Misconfigured
 
 if TYPE_CHECKING:
     from dicom_node.auditing.verify import Verified
+    from dicom_node.wiring import Node
 
 app = typer.Typer(no_args_is_help=True, help="Verify and guard the audit trail.")
 
@@ -47,11 +49,21 @@ def verify(
     if checkpoints is not None and not checkpoints.exists():
         raise Misconfigured([f"--checkpoints: there is no file {checkpoints}"])
     found = find_faults(node.engine, keys, checkpoints or checkpoints_path(node.settings))
+    _record(node, found)
     if as_json:
         typer.echo(json.dumps(_told(found), indent=1))
     else:
         _show(found)
     raise typer.Exit(0 if found.whole else 1)
+
+
+def _record(node: "Node", found: "Verified") -> None:
+    """Write down that somebody looked, if the ledger still takes it."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    faults = len(found.faults) + found.more_faults
+    with suppress(SQLAlchemyError):
+        node.ledger.record("trail verified", f"{found.events} events, {faults} faults")
 
 
 def _told(found: "Verified") -> dict[str, object]:
@@ -85,3 +97,80 @@ def key() -> None:
     from dicom_node.auditing.signing import signer
 
     typer.echo(signer(open_node(check=False).settings).public.words)
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="The file to write: one message a line.")],
+    after: Annotated[int, typer.Option(help="Only events behind this number.")] = 0,
+    study: Annotated[str, typer.Option(help="Only events of this study.")] = "",
+) -> None:
+    """Write the trail as audit messages of DICOM PS3.15 A.5, in XML."""
+    from dicom_node.auditing.exporting import export as write
+
+    node = open_node()
+    count = write(node.ledger, node.settings, out, after, study)
+    say(f"{count} messages in {escape(str(out))}")
+
+
+@app.command()
+def purge(
+    years: Annotated[
+        float | None, typer.Option(help="Keep so many years. Default: audit.keep_years.")
+    ] = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be deleted.")
+    ] = False,
+) -> None:
+    """Delete events that are old enough; what is left stays verifiable."""
+    from dicom_node.auditing.checkpoints import checkpoints_path, copy_out
+    from dicom_node.auditing.retention import purge as delete
+    from dicom_node.auditing.signing import signer
+
+    node = open_node()
+    kept = node.settings.audit.keep_years if years is None else years
+    gone = delete(node.ledger, signer(node.settings), kept, dry_run=dry_run)
+    if not dry_run:
+        copy_out(node.ledger, checkpoints_path(node.settings))
+    verb = "would be deleted" if dry_run else "were deleted"
+    say(f"{gone.events} events from before {gone.before:%Y-%m-%d} {verb}")
+
+
+@app.command()
+def harden(
+    role: Annotated[str, typer.Argument(help="The account that the node is to work with.")],
+) -> None:
+    """On PostgreSQL, as the tables' owner: let an account add to the trail and not rewrite it."""
+    from dicom_node.auditing.hardening import harden as limit
+
+    for sentence in limit(open_node().engine, role):
+        say(escape(sentence))
+
+
+@app.command()
+def recompute(
+    names: Annotated[list[str], typer.Argument(metavar="STUDY|CASE...")],
+    *,
+    as_json: JSON = False,
+) -> None:
+    """Compute results again from their record. Exit 1 where something else comes out."""
+    from dataclasses import asdict
+
+    from dicom_node.errors import NotYourTurn
+    from dicom_node.watching.recompute import recompute as compute_again
+    from dicom_node.watching.story import cases_named
+
+    node = open_node()
+    cases = [case for name in names for case in cases_named(node.questions, name)]
+    if not cases:
+        raise NotYourTurn(f"the ledger knows no study or case {', '.join(names)}")
+    done = [compute_again(node, case) for case in cases]
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in done], indent=1))
+    for one in done if not as_json else ():
+        mark = "[green]✓[/] equal" if one.equal else "[red]✗ not equal[/]"
+        say(f"{mark}: case {one.case_id}, {one.readings} readings, {one.objects} objects")
+        for sentence in (*one.differences, *one.remarks):
+            say(f"    {escape(sentence)}")
+    raise typer.Exit(0 if all(one.equal for one in done) else 1)

@@ -322,3 +322,15 @@ class Checkpoint(Base):
     previous: Mapped[str] = mapped_column(String(64))  # the digest of the checkpoint before
     key: Mapped[str] = mapped_column(String(16))  # which key signed, by its fingerprint
     signature: Mapped[str] = mapped_column(String(128))
+
+
+class Collector(Base):
+    """How far whoever collects audit messages has been told."""
+
+    __tablename__ = "collectors"
+
+    name: Mapped[str] = mapped_column(String(160), primary_key=True)
+    event_id: Mapped[int] = mapped_column(Key)  # the last event it has
+    checkpoint_id: Mapped[int] = mapped_column(Key)  # and the last checkpoint
+    told_at: Mapped[datetime | None]
+    last_error: Mapped[str] = mapped_column(default="")

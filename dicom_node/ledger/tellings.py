@@ -88,6 +88,7 @@ def _rest(  # noqa: PLR0913 - how it can come to rest
             reason,
             lease=turn.lease,
             due_at=due_at,
+            details=turn.details,
             forgive=forgive,
         )
         session.add_all(turn.rows)

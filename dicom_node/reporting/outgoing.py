@@ -71,6 +71,9 @@ def kept(shop: Workshop, turn: Turn, built: Built, profile: Profile, name: str) 
     """Write an object to the spool and describe it."""
     dataset, content = built.dataset, encoded(built.dataset)
     path = shop.spool.case_name(turn.case_id, turn.lease, name)
+    digest = shop.spool.write(path, content)
+    about = {"kind": built.kind, "sop_uid": str(dataset.SOPInstanceUID), "sha256": digest}
+    turn.details.setdefault("built", []).append(about)
     return Product(
         case_id=turn.case_id,
         kind=built.kind,
@@ -80,7 +83,7 @@ def kept(shop: Workshop, turn: Turn, built: Built, profile: Profile, name: str) 
         sop_uid=str(dataset.SOPInstanceUID),
         series_uid=str(dataset.SeriesInstanceUID),
         size_bytes=len(content),
-        sha256=shop.spool.write(path, content),
+        sha256=digest,
         path=path,
         made_at=now(),
     )

@@ -9,7 +9,7 @@ from pydicom import Dataset
 
 from dicom_node.errors import Busy
 from dicom_node.ledger.ledger import now
-from dicom_node.ledger.tables import Case, Instance, ModelRun, Product
+from dicom_node.ledger.tables import Case, Instance, Lesion, ModelRun, Product
 from dicom_node.life import REPORT, State
 from dicom_node.reporting import notice
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
@@ -61,34 +61,53 @@ def report(shop: Workshop, case_id: int) -> None:
         assert case is not None
         assert run is not None
         _after_the_former(shop, case)
-        exams = _read_at(shop, run)
-        exam = exams[""]
-        images = shop.questions.images_of(case)
-        past, lesions = remembered(shop.questions, shop.spool, case, exam)
+        material, lesions = _material(shop, case, run)
         turn.leave(*lesions)
-        unread = tuple(_unread(shop, case, images, exam))
-        material = Material(
-            images,
-            _headers(shop, images, exam),
-            exams,
-            _lightbox(shop, images),
-            unread,
-            tuple(
-                not_received(shop.settings.receiving.required_views, _came(images, exam, unread))
-            ),
-            past,
-        )
         counts = Counter[str]()
-        made_at = run.made_at.astimezone()  # the clock on the wall, as the images have it
-        for wish, profile in _wanted(shop, run.operating_point):
-            kind = wish.kind
-            circumstances = _circumstances(shop, case, material, kind, profile, made_at)
-            for built in _proved(shop, kind, profile, material, circumstances):
-                counts[kind] += 1
-                name = f"{sum(counts.values()):02d}-{kind}.dcm"
-                product = kept(shop, turn, built, profile, name)
-                turn.leave(product, *owed(shop, images, product, wish))
+        for wish, profile, built in _objects(shop, case, run, material):
+            counts[wish.kind] += 1
+            name = f"{sum(counts.values()):02d}-{wish.kind}.dcm"
+            product = kept(shop, turn, built, profile, name)
+            turn.leave(product, *owed(shop, material.images, product, wish))
         turn.remark = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
+def built_again(shop: Workshop, case: Case, run: ModelRun) -> Iterator[Built]:
+    """Build a case's objects once more from its record; nothing is kept or owed."""
+    material, _ = _material(shop, case, run)
+    for _, _, built in _objects(shop, case, run, material):
+        yield built
+
+
+def _material(shop: Workshop, case: Case, run: ModelRun) -> tuple[Material, list[Lesion]]:
+    """Gather what the objects are made of, and what the lesions are called from now on."""
+    exams = _read_at(shop, run)
+    exam = exams[""]
+    images = shop.questions.images_of(case)
+    past, lesions = remembered(shop.questions, shop.spool, case, exam)
+    unread = tuple(_unread(shop, case, images, exam))
+    required = shop.settings.receiving.required_views
+    material = Material(
+        images,
+        _headers(shop, images, exam),
+        exams,
+        _lightbox(shop, images),
+        unread,
+        tuple(not_received(required, _came(images, exam, unread))),
+        past,
+    )
+    return material, lesions
+
+
+def _objects(
+    shop: Workshop, case: Case, run: ModelRun, material: Material
+) -> Iterator[tuple[Wish, Profile, Built]]:
+    """Build and prove what the destinations want."""
+    made_at = run.made_at.astimezone()  # the clock on the wall, as the images have it
+    for wish, profile in _wanted(shop, run.operating_point):
+        circumstances = _circumstances(shop, case, material, wish.kind, profile, made_at)
+        for built in _proved(shop, wish.kind, profile, material, circumstances):
+            yield wish, profile, built
 
 
 def _after_the_former(shop: Workshop, case: Case) -> None:

@@ -1,0 +1,57 @@
+"""Every kind of event that the audit trail records, and what it says."""
+
+from typing import Final
+
+KINDS: Final[dict[str, str]] = {
+    # the node
+    "started": "a process of the node began to work, with its version and its settings' digest",
+    "stopped": "a process of the node ended in good order",
+    "settings changed": "a process began with other settings: which keys, never which secrets",
+    "listening": "the node takes in images",
+    "model loaded": "a bundle was opened, with the digest of its weights",
+    "model refused": "a bundle was not opened, and why",
+    "watermark reached": "less space is left than is kept in reserve: images are refused",
+    "watermark left": "there is space again",
+    # what comes in
+    "association accepted": "a sender was let in",
+    "association refused": "a sender was turned away, and why",
+    "association released": "a sender has gone as it should",
+    "association aborted": "a sender broke off, or was cut off",
+    "association lost": "a sender was not heard of any more",
+    "image received": "an image is kept",
+    "duplicate received": "an image came that was here already",
+    "image refused": "an image was not taken, with status and reason; A901 is a collision",
+    "round opened": "a study begins, or goes on with another round",
+    # what is done with it
+    "moved": "a case went from one state to another; to REPORTED with what was built",
+    "telling": "why nobody could be told how a case ended",
+    "recalled": "a result was taken back: by whom and why",
+    "recomputed": "a result was computed again from its record, and whether it was equal",
+    # what goes out
+    "delivered": "a destination acknowledged an object",
+    "committed": "a destination committed itself to keep an object",
+    "commitment asked": "a destination was asked to commit itself",
+    "commitment not asked": "a destination could not be asked this time",
+    "commitment waived": "nobody waits for its commitment any more",
+    "commitment failed": "a destination would not commit itself, or never answered",
+    "not committed": "a destination does not keep an object: it is sent again",
+    "refused": "a destination will not take an object",
+    "delayed": "an object could not be delivered this time",
+    "waived": "nobody waits for an object any more",
+    "owed again": "what was refused is asked for once more",
+    "hurried": "what waited for its time waits no longer",
+    "destination unreachable": "nobody answers there",
+    "destination back": "somebody answers there again",
+    "destination forgotten": "no road leads there any more",
+    # who looks
+    "login": "somebody signed in to the status page",
+    "login refused": "somebody could not",
+    "logout": "somebody signed out of the status page",
+    # the trail itself
+    "key made": "a key was made that signs checkpoints",
+    "trail verified": "somebody verified the trail, and what was found",
+    "trail exported": "somebody took messages out of the trail",
+    "trail purged": "events that were old enough were deleted",
+    "trail broken": "the node found its own trail changed",
+}
+"""What an event may be called; a test holds every writer to it."""

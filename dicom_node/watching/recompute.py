@@ -1,0 +1,123 @@
+"""Compute a result again from its record, and say whether the same comes out.
+
+The record names the bundle by the digest of its weights, the operating point, the code and the
+settings; the images and what was found lie in the spool under digests of their own. Whoever has
+the same bundle must see the same, to the last digit, and make the same objects, to the last byte.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dicom_node.analyzing.accept import judge_study, terms_of
+from dicom_node.analyzing.looking import looked_at, views_of
+from dicom_node.errors import NotYourTurn
+from dicom_node.ledger.questions import NOTICE
+from dicom_node.ledger.tables import Case, ModelRun
+from dicom_node.reporting.frame import encoded
+from dicom_node.reporting.outgoing import Workshop
+from dicom_node.reporting.turn import built_again
+from dicom_node.wiring import CODE_VERSION, Node
+from inference.findings import ExamFindings
+from inference.mammogram import Exam
+from inference.transcript import pack
+
+NOT_BUILT_HERE = {NOTICE, "rejection"}
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """What came out, compared with the record."""
+
+    case_id: int
+    readings: int  # that were compared
+    objects: int
+    differences: tuple[str, ...]
+    remarks: tuple[str, ...]  # what is otherwise than then, and made no difference
+
+    @property
+    def equal(self) -> bool:
+        """Say whether all is as it was."""
+        return not self.differences
+
+
+def recompute(node: Node, case: Case) -> Recomputed:
+    """Read a case's images again, build its objects again, and compare; record that it was done."""
+    run = node.questions.run_of(case.id)
+    if run is None:
+        raise NotYourTurn(f"case {case.id} has no result to recompute")
+    members = node.questions.members_of(case.id)
+    differences = _readings(node, case, run, members)
+    made, different = _objects(node, case, run)
+    done = Recomputed(
+        case.id,
+        1 + len(members),
+        made,
+        (*differences, *different),
+        tuple(_otherwise(node, run)),
+    )
+    what = "equal" if done.equal else "; ".join(done.differences)
+    with node.ledger.writing() as session:
+        about = {"readings": done.readings, "objects": made, "digest": run.digest}
+        node.ledger.note(session, "recomputed", what, case=case, details=about)
+    return done
+
+
+def _otherwise(node: Node, run: ModelRun) -> list[str]:
+    """Say what is not as it was then; it need not matter."""
+    told = []
+    if run.settings_digest != node.settings.digest:
+        told.append("the settings are other ones")
+    if run.code_version != CODE_VERSION:
+        told.append(f"it was version {run.code_version} of the node")
+    if run.device != node.settings.analyzing.device:
+        told.append(f"it was read on {run.device}")
+    return told
+
+
+def _readings(
+    node: Node, case: Case, run: ModelRun, members: Sequence[ModelRun]
+) -> tuple[str, ...]:
+    """Let the bundles read the images once more, and compare the transcripts."""
+    from inference.systems.agreement import agreed
+
+    images = node.questions.images_of(case)
+    terms = terms_of(node.settings, node.reads)
+    study = judge_study(looked_at(node.spool, images, terms), terms)
+    if study.declined is not None:
+        return (f"the study would be declined now: {study.declined}",)
+    exam = Exam(case.study_uid, tuple(views_of(node.spool, images, study)))
+    seen = [one.readings(exam)[one.operating_point] for one in node.analyzers]
+    agreement = agreed(seen)
+    if agreement.digest != run.digest:
+        now, then = agreement.digest[:12], run.digest[:12]
+        return (f"the bundle is another one: its weights are {now}, recorded are {then}",)
+    alone = seen if members else []
+    compared = zip([run, *members], [agreement, *alone], strict=True)
+    return tuple(said for row, one in compared if (said := _compared(node, row, one)))
+
+
+def _compared(node: Node, row: ModelRun, seen: ExamFindings) -> str:
+    recorded = node.spool.read(row.findings_path, row.findings_sha256)
+    return "" if pack(seen) == recorded else f"the reading of {row.bundle} is another one"
+
+
+def _objects(node: Node, case: Case, run: ModelRun) -> tuple[int, list[str]]:
+    """Build the objects once more, and compare their bytes with those that were proved and sent."""
+    shop = Workshop(
+        node.ledger, node.questions, node.spool, node.settings, CODE_VERSION, lambda: node.cards
+    )
+    then = [row for row in node.questions.products_of(case.id) if row.kind not in NOT_BUILT_HERE]
+    if not then:
+        return 0, []
+    now = Counter[tuple[str, str, str]]()
+    for built in built_again(shop, case, run):
+        digest = hashlib.sha256(encoded(built.dataset)).hexdigest()
+        now[built.kind, str(built.dataset.SOPInstanceUID), digest] += 1
+    recorded = Counter((row.kind, row.sop_uid, row.sha256) for row in then)
+    missing = [
+        f"{kind} {uid} is another one, or is not made any more" for kind, uid, _ in recorded - now
+    ]
+    added = [f"{kind} {uid} was not made then" for kind, uid, _ in now - recorded]
+    return len(then), [*missing, *added]

@@ -1,0 +1,125 @@
+"""A result is computed again from its record, in another process, and the same comes out."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from dicom_node.ledger.arrivals import Arrival, keep_row
+from dicom_node.ledger.tables import ModelRun
+from dicom_node.life import ANALYZE, REPORT, State
+from dicom_node.receiving.header import view_of
+from dicom_node.settings.file import load_settings
+from dicom_node.spool import data_set_digest
+from dicom_node.wiring import Node, migrate
+from dicom_node.worker import turns
+from phantom.dicom import datasets, write
+from phantom.study import study
+
+FIRST_SEED = 52_000
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    """Make a node with a settings file of its own, as another process needs it."""
+    config = tmp_path / "node.toml"
+    config.write_text(f'[node]\ndata = "{tmp_path / "data"}"\n[analyzing]\nthreads = 1\n')
+    node = Node(load_settings(config))
+    migrate(node)
+    return node
+
+
+def reported(node: Node, seed: int, folder: Path) -> int:
+    """Receive a study, read it, and build its objects."""
+    images = datasets(study(seed))
+    case_id = 0
+    for path, image in zip(write(images, folder / str(seed)), images, strict=True):
+        name = node.spool.image_name(str(image.SOPInstanceUID))
+        node.spool.write(name, path.read_bytes())
+        arrival = Arrival(
+            association_id=None,
+            caller="MODALITY",
+            address="127.0.0.1",
+            study_uid=str(image.StudyInstanceUID),
+            series_uid=str(image.SeriesInstanceUID),
+            sop_uid=str(image.SOPInstanceUID),
+            sop_class_uid=str(image.SOPClassUID),
+            transfer_syntax_uid=str(image.file_meta.TransferSyntaxUID),
+            view=view_of(image),
+            size_bytes=path.stat().st_size,
+            sha256=data_set_digest(path),
+        )
+        with node.ledger.writing() as session:
+            case_id = keep_row(node.ledger, session, arrival, name).id
+    node.ledger.move(case_id, State.RECEIVING, State.RECEIVED)
+    work = turns(node)
+    work[ANALYZE](case_id)
+    work[REPORT](case_id)
+    return case_id
+
+
+def recomputed(folder: Path, case_ids: list[int]) -> tuple[int, list[dict[str, object]]]:
+    """Ask a process of its own."""
+    names = [str(case_id) for case_id in case_ids]
+    command = [sys.executable, "-m", "dicom_node", "audit", "recompute", "--json", *names]
+    config = str(folder / "node.toml")
+    done = subprocess.run(
+        command,
+        env={**os.environ, "FOURVIEWS_CONFIG": config, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_A7_results_are_recomputed_from_their_records(
+    node: Node,
+    tmp_path: Path,
+    at_length: Callable[[int, int], int],
+    figure: Callable[[str], None],
+) -> None:
+    count = at_length(2, 20)
+    cases = [reported(node, FIRST_SEED + number, tmp_path) for number in range(count)]
+    status, told = recomputed(tmp_path, cases)
+    equal = [one for one in told if not one["differences"]]
+    objects = sum(int(str(one["objects"])) for one in told)
+    figure(f"{len(equal)} of {count} equal: findings, and {objects} objects byte for byte")
+    assert len(equal) == len(told) == count
+    assert status == 0
+    assert objects > 2 * count
+    for case_id in cases:
+        run = node.questions.run_of(case_id)
+        assert run is not None
+        read = [one for one in node.questions.events(case_id=case_id) if one.to_state == "ANALYZED"]
+        named = read[-1].details
+        assert named["system"] == run.system
+        assert named["version"] == run.version
+        assert named["digest"] == run.digest
+        assert named["operating_point"] == run.operating_point
+        assert all(0 < float(one) < 1 for one in named["thresholds"].values())
+        assert node.questions.events(case_id=case_id)[-1].what == "recomputed"
+    node.engine.dispose()
+
+
+def test_a_record_that_is_not_what_the_bundle_saw_is_told(node: Node, tmp_path: Path) -> None:
+    case_id = reported(node, FIRST_SEED, tmp_path)
+    run = node.questions.run_of(case_id)
+    assert run is not None
+    content = json.loads(node.spool.read(run.findings_path, run.findings_sha256))
+    content["cancer_score"] = 0.123
+    digest = node.spool.write("cases/other.json", json.dumps(content).encode())
+    with node.ledger.writing() as session:
+        change = update(ModelRun).where(ModelRun.case_id == case_id)
+        session.execute(change.values(findings_path="cases/other.json", findings_sha256=digest))
+    status, (told,) = recomputed(tmp_path, [case_id])
+    assert status == 1
+    assert "the reading of" in str(told["differences"])
+    assert "is another one" in node.questions.events(case_id=case_id)[-1].sentence
+    node.engine.dispose()
