@@ -183,8 +183,8 @@ def test_sqlite_writes_durably_and_lets_readers_read(node: Node) -> None:
     [
         ("sqlite:////proc/no/such", "unable to open"),
         ("rosebud", "names no database"),
-        ("flatfile://u:rosebud@h/d", "names no database.*flatfile"),
-        ("mysql://u:rosebud@h/d", "names no database.*MySQLdb"),
+        ("flatfile://u:rosebud@h/d", "names no database"),
+        ("mysql://u:rosebud@h/d", "names no database"),
     ],
 )
 def test_a_database_that_cannot_be_opened_is_the_administrators_to_mend(
