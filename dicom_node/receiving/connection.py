@@ -17,6 +17,7 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_ECHO, C_STORE, N_EVENT_REPORT, DimseServiceType
 from pynetdicom.pdu_primitives import A_P_ABORT
 from pynetdicom.presentation import PresentationContext
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import AddressInformation
 
 from dicom_node.errors import told
@@ -25,7 +26,6 @@ from dicom_node.receiving.incoming import IncomingFile
 from dicom_node.receiving.upper_layer import AWAITING_RELEASE, ESTABLISHED, UpperLayer
 from dicom_node.receiving.wire import CutOff, Ended, Stop, Wire
 
-ASSOCIATE_SECONDS = 30.0  # ARTIM, PS3.8 9.1.5
 SUCCESS = 0x0000
 
 
@@ -36,6 +36,10 @@ class Host(Protocol):
     tls: ssl.SSLContext | None
     stopping: Stop
     handlers: Sequence[tuple[evt.EventType, Callable[[evt.Event], object]]]
+
+    @property
+    def associate_seconds(self) -> float:
+        """Say how long a connection may be without an association."""
 
     @property
     def idle_seconds(self) -> float:
@@ -139,7 +143,8 @@ class Connection(Association):
 
     def _associate(self) -> None:
         """Let the sender in, or raise why not; all of it within one deadline."""
-        self.wire.give(ASSOCIATE_SECONDS, f"no association within {ASSOCIATE_SECONDS:g} s")
+        seconds = self.host.associate_seconds  # ARTIM, PS3.8 9.1.5
+        self.wire.give(seconds, f"no association within {seconds:g} s")
         if self.host.tls is not None:
             self.wire.shake_hands(self.host.tls)
         self.dul.begin()
@@ -222,7 +227,7 @@ class Connection(Association):
 
     def message_is_here(self, request: DimseServiceType, context: PresentationContext) -> None:
         """Answer a C-ECHO request; an N-EVENT-REPORT goes to whoever is bound to it."""
-        if isinstance(request, C_ECHO) and request.is_valid_request:
+        if isinstance(request, C_ECHO) and _is_answered(request, context):
             answer = C_ECHO()
             answer.MessageIDBeingRespondedTo = request.MessageID
             answer.AffectedSOPClassUID = request.AffectedSOPClassUID
@@ -249,3 +254,9 @@ class Connection(Association):
 
     def kill(self) -> None:
         """Do nothing: the one thread is about to end by itself."""
+
+
+def _is_answered(request: C_ECHO, context: PresentationContext) -> bool:
+    """Say whether an echo is asked for where echoes were negotiated."""
+    asked = (request.AffectedSOPClassUID, context.abstract_syntax)
+    return request.is_valid_request and asked == (Verification, Verification)

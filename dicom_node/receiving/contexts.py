@@ -7,6 +7,8 @@ Of what a sender offers in one presentation context, the first of our list is ta
 ever re-encoded here, so whatever is listed can be decoded later (pydicom with its wheels).
 """
 
+from collections.abc import Sequence
+
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -74,6 +76,24 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = (
     JPEGExtended12Bit,
     JPEGBaseline8Bit,
 )
+
+
+_MOST_NAMED = 5
+_NO_SYNTAX = 4  # PS3.8, table 9-18
+
+
+def not_accepted(rejected: Sequence[PresentationContext]) -> str:
+    """Say which objects, or which of their encodings, a sender offered in vain."""
+    said = list(dict.fromkeys(_named(one) for one in rejected))
+    more = f", and {len(said) - _MOST_NAMED} more" if len(said) > _MOST_NAMED else ""
+    return ", ".join(said[:_MOST_NAMED]) + more
+
+
+def _named(offered: PresentationContext) -> str:
+    """Name a class; what is no UID might be anything, and is not repeated."""
+    uid = offered.abstract_syntax
+    name = uid.name if uid is not None and uid.is_valid else "a class that is no UID"
+    return f"{name} (in other encodings)" if offered.result == _NO_SYNTAX else name
 
 
 def contexts() -> list[PresentationContext]:

@@ -126,6 +126,7 @@ class Fragments:
         whole.presentation_data_value_list.append((self._context.context_id, content))
         self._message = DIMSEMessage()
         try:
+            _is_whole(self._command)
             alone = self._message.decode_msg(whole)
             _only_a_command(self._message)
             _without_bad_uids(self._message)
@@ -186,6 +187,15 @@ class Fragments:
 def _with_data(message: DIMSEMessage) -> DimseServiceType:
     request: DimseServiceType = message.message_to_primitive()  # type: ignore[assignment]
     return request
+
+
+def _is_whole(command: bytearray) -> None:
+    """See that the last element ends where the command does: pydicom takes what there is."""
+    at = 0
+    while at + 8 <= len(command):
+        at += 8 + int(struct.unpack_from("<I", command, at + 4)[0])
+    if at != len(command):
+        raise CutOff("a command that cannot be read (elements that do not fill it)", 6)
 
 
 def _only_a_command(message: DIMSEMessage) -> None:

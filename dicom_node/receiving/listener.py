@@ -31,7 +31,7 @@ from dicom_node.receiving.callers import (
 )
 from dicom_node.receiving.commitment import Committers, answerer, commitment_context
 from dicom_node.receiving.connection import SUCCESS, Connection
-from dicom_node.receiving.contexts import contexts
+from dicom_node.receiving.contexts import contexts, not_accepted
 from dicom_node.receiving.incoming import IncomingFile
 from dicom_node.receiving.keep import Envelope, keep
 from dicom_node.receiving.places import Places
@@ -83,6 +83,11 @@ class Listener:
     def incoming(self) -> Path:
         """Name the folder of what is half received: each process has its own."""
         return self.spool.incoming / str(self.number) if self.number else self.spool.incoming
+
+    @property
+    def associate_seconds(self) -> float:
+        """Say how long a connection may be without an association."""
+        return self.receiving.associate_seconds
 
     @property
     def idle_seconds(self) -> float:
@@ -180,10 +185,20 @@ class Listener:
     def let_in(self, connection: Connection) -> None:
         """Open the association's row; a study is not complete while a sender is connected."""
         self._close_rows()
+        self._say_not_accepted(connection)
         with suppress(SQLAlchemyError):  # the images themselves will be answered A700
             row = open_association(self.ledger, self.name, *connection.who)
             with self._lock:
                 self._rows[connection] = row
+
+    def _say_not_accepted(self, connection: Connection) -> None:
+        """Write down what a sender offered in vain: it may send less than it wanted to."""
+        caller, _, address = connection.who
+        what = not_accepted(connection.rejected_contexts)
+        may = self._sparing.may_say(f"{caller} at {address} offered {what}") if what else None
+        if may is not None:
+            logger.info("contexts not accepted", caller=caller, address=address, why=may)
+            self._try_to_record("contexts not accepted", may)
 
     def gone(self, connection: Connection, ended: Ended) -> None:
         """Give the place back, and close the row."""

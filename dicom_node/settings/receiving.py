@@ -38,6 +38,7 @@ class Receiving(Table):
     port: Port = 11112
     processes: Annotated[int, Field(ge=1, le=64)] = 1
     max_associations: Annotated[int, Field(ge=1, le=1000)] = 400
+    associate_seconds: Seconds = 30.0
     idle_seconds: Seconds = 60.0
     reserve_megabytes: Annotated[int, Field(ge=0)] = 5000
     max_object_megabytes: Annotated[int, Field(ge=1)] = 2048

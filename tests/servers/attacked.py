@@ -79,17 +79,13 @@ class Attacked:
         assert kept == {Path(row.path).name for row in rows.values()}
         return len(rows)
 
-    def check_well(self, *, spare_threads: int = 0, spare_files: int = 2) -> Vitals:
-        """Make sure that it lives, serves, holds nothing, and met nothing it did not expect.
-
-        A database connection or two may have been opened since the beginning, and stay.
-        """
+    def check_well(self) -> Vitals:
+        """Make sure that it lives, serves, holds nothing, and met nothing it did not expect."""
         assert good_echo(self.port) < 10
         assert self.running.processes["listen"].poll() is None, self.running.log()[-3000:]
-        least = Vitals(0, 0, self.before.threads + spare_threads, self.before.files + spare_files)
-        now = settled(self.pid, least)
-        assert now.threads <= least.threads, f"{now.threads - self.before.threads} threads held"
-        assert now.files <= least.files, f"{now.files - self.before.files} descriptors held"
+        now = settled(self.pid, self.before)
+        assert now.threads <= self.before.threads, f"{now.threads - self.before.threads} held"
+        assert now.files <= self.before.files, f"{now.files - self.before.files} held"
         assert self.incoming() == []
         for word in ("Traceback", '"fault"', "Exception in"):
             assert word not in self.running.log(), self.running.log()[-3000:]

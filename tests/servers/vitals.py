@@ -76,7 +76,11 @@ def _status(pid: int) -> dict[str, str]:
     return {}
 
 
-def _files(pid: int) -> list[Path]:
+def _files(pid: int) -> list[str]:
+    """List what is open, but the embedded database, of whose connections a pool keeps some."""
+    found: list[str] = []
     with suppress(OSError):
-        return list((PROC / str(pid) / "fd").iterdir())
-    return []
+        for one in (PROC / str(pid) / "fd").iterdir():
+            with suppress(OSError):
+                found.append(str(one.readlink()))
+    return [one for one in found if "ledger.sqlite" not in one]

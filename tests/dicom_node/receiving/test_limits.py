@@ -25,7 +25,7 @@ from raw_senders import (
 from senders import send, until
 from small_images import encoded, mammogram
 
-from dicom_node.receiving import connection, fragments
+from dicom_node.receiving import fragments
 from dicom_node.receiving.places import Places
 from dicom_node.receiving.server import Server
 from dicom_node.receiving.sparing import Sparing
@@ -44,9 +44,9 @@ def seconds_until_closed(sender: RawSender) -> float:
 
 @pytest.mark.parametrize("said", [b"", b"\x01", b"\x01\x00\x00\x00", associate_request()[:-10]])
 def test_who_asks_for_no_association_is_closed_in_time(
-    listener: OpenListener, monkeypatch: pytest.MonkeyPatch, said: bytes
+    listening: Callable[..., OpenListener], said: bytes
 ) -> None:
-    monkeypatch.setattr(connection, "ASSOCIATE_SECONDS", 0.5)
+    listener = listening(associate_seconds=0.5)
     sender = RawSender(listener.port)
     sender.say(said)
     assert 0.3 < seconds_until_closed(sender) < 3.0
@@ -57,9 +57,9 @@ def test_who_asks_for_no_association_is_closed_in_time(
 
 
 def test_who_drips_is_closed_as_early_as_who_is_silent(
-    listener: OpenListener, monkeypatch: pytest.MonkeyPatch
+    listening: Callable[..., OpenListener],
 ) -> None:
-    monkeypatch.setattr(connection, "ASSOCIATE_SECONDS", 0.6)
+    listener = listening(associate_seconds=0.6)
     sender = RawSender(listener.port)
     stop = threading.Event()
 
