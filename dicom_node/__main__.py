@@ -3,13 +3,15 @@
 import os
 
 from dicom_node.cli import run
+from dicom_node.logs import hush
 
 OURS_ALONE = 0o077
 
 
 def main() -> None:
-    """Run one command; what it writes is for its own user alone, whatever the shell thinks."""
+    """Run one command; what it writes is for its own user alone, and no library quotes a header."""
     os.umask(OURS_ALONE)
+    hush()
     run()
 
 

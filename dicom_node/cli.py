@@ -310,4 +310,7 @@ def demo(
     """Show everything: a phantom study goes the whole way into a PACS, and back as a picture."""
     from dicom_node.demo.show import show
 
+    known = ("auto", "builtin", "orthanc")
+    if archive not in known:
+        raise typer.BadParameter(f"no such archive: {archive}; there are {', '.join(known)}")
     raise typer.Exit(show(console, folder, seed, bundles or ["shared_trunk"], archive))

@@ -6,10 +6,13 @@ pynetdicom prints whole headers, so theirs never reach a handler.
 
 import logging
 import sys
+import threading
 import warnings
 from typing import Literal
 
 import structlog
+
+from dicom_node.errors import told
 
 _SILENT = ("pydicom", "pynetdicom", "highdicom", "PIL", "pylibjpeg")
 _QUIET = ("alembic", "celery", "kombu", "amqp", "redis")  # their troubles alone
@@ -51,6 +54,25 @@ def set_up(how: Literal["plain", "json"], level: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
+    )
+    _tell_what_nobody_caught()
+
+
+def _tell_what_nobody_caught() -> None:
+    """Say of a fault that ends a process or a thread what kind it is and where, not its words."""
+
+    def ended(_kind: type[BaseException], fault: BaseException, _trace: object) -> None:
+        if not isinstance(fault, KeyboardInterrupt):
+            log("fault").critical("nobody caught it", why=told(fault))
+
+    def thread_ended(what: threading.ExceptHookArgs) -> None:
+        if what.exc_value is not None:
+            ended(what.exc_type, what.exc_value, what.exc_traceback)
+
+    sys.excepthook = ended
+    threading.excepthook = thread_ended
+    logging.raiseExceptions = (
+        False  # it would print the line that it could not write, and its values
     )
 
 

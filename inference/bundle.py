@@ -26,6 +26,7 @@ MARKS = {  # what a system marks, where that is not both kinds; its own `Scope` 
     "ft_mtl": (findings.Kind.MASS,),
 }
 CARD, WEIGHTS = "card.toml", "weights.safetensors"
+SEAL = "# SHA-256 of all that follows: "
 Settings = dict[str, Any]  # a table that the system itself checks when the bundle is opened
 
 
@@ -136,13 +137,27 @@ def load_card(folder: Path) -> Card:
     """Read and check a bundle's card; no weight is touched."""
     path = folder / CARD
     try:
-        return Card.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        text = path.read_bytes().decode("utf-8")
+        card = Card.model_validate(tomllib.loads(text))
     except FileNotFoundError as fault:
         raise BadBundle(f"{folder} is no bundle: it has no {CARD}") from fault
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise BadBundle(f"{path} is not TOML: {fault}") from fault
     except ValidationError as error:
         raise BadBundle("\n".join(faults(str(path), error))) from error
+    if text != sealed(text):
+        raise BadBundle(
+            f"{path} was changed after it was written: install the bundle again. If you meant it, "
+            f"make its first line {sealed(text).splitlines()[0]}"
+        )
+    return card
+
+
+def sealed(text: str) -> str:
+    """Begin a card with its digest: whoever changes a threshold has to mean it."""
+    if text.startswith(SEAL):
+        text = text.partition("\n")[2]
+    return f"{SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
 
 
 def verified_weights(folder: Path, card: Card) -> bytes:
@@ -187,8 +202,8 @@ def save_bundle(folder: Path, card: Card, weights: "Mapping[str, Tensor]") -> Ca
 
 def save_card(folder: Path, card: Card) -> None:
     """Write the card alone, as after a measurement."""
-    text = "".join(_toml(card.model_dump(), ()))
-    (folder / CARD).write_text(text.lstrip("\n"), encoding="utf-8")
+    text = "".join(_toml(card.model_dump(), ())).lstrip("\n")
+    (folder / CARD).write_bytes(sealed(text).encode())
 
 
 def faults(where: str, error: ValidationError) -> list[str]:

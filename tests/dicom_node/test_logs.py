@@ -28,6 +28,21 @@ except AttributeError:
     log("room").exception("fault", case=7)
 """
 
+UNCAUGHT = """
+import logging, sys, threading
+from dicom_node.logs import log, set_up
+set_up(sys.argv[1], "debug")
+
+def read():
+    raise ValueError("could not convert: Sentinel^Name")
+
+thread = threading.Thread(target=read)
+thread.start()
+thread.join()
+logging.getLogger("another").warning("%d", "Sentinel^Name")
+read()
+"""
+
 
 def said(how: str) -> str:
     ended = subprocess.run(
@@ -52,3 +67,14 @@ def test_every_line_of_json_is_json() -> None:
     assert [line["event"] for line in lines] == ["hello", "a stranger speaks", "fault"]
     assert [line["level"] for line in lines] == ["info", "warning", "error"]
     assert all(line["timestamp"].endswith("Z") for line in lines)
+
+
+@pytest.mark.parametrize("how", ["plain", "json"])
+def test_what_nobody_catches_is_told_by_kind_and_place(how: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", UNCAUGHT, how], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "Sentinel" not in ended.stderr
+    assert ended.stderr.count("nobody caught it") == 2
+    assert ended.stderr.count("ValueError at ") == 2

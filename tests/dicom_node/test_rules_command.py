@@ -16,7 +16,7 @@ from dicom_node.analyzing.accept import rules
 from dicom_node.cli import run
 from dicom_node.settings.file import ENVIRONMENT_VARIABLE
 from dicom_node.shipped import shipped
-from inference.bundle import CARD
+from inference.bundle import CARD, sealed
 from phantom.dicom import write
 from phantom.kinds import specimen
 from phantom.study import study
@@ -151,7 +151,8 @@ def reading(folder: Path, name: str, reads: str) -> None:
     bundle = folder / name
     shutil.copytree(shipped("bundles") / "shared_trunk_phantom", bundle)
     card = (bundle / CARD).read_text(encoding="utf-8")
-    (bundle / CARD).write_text(card.replace("license =", f"reads = {reads}\nlicense =", 1))
+    taking_more = card.replace("license =", f"reads = {reads}\nlicense =", 1)
+    (bundle / CARD).write_text(sealed(taking_more))
 
 
 def test_a_bundle_whose_card_takes_more_permits_more(ends: Ends, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from inference.bundle import (
     load_card,
     load_weights,
     save_bundle,
+    sealed,
 )
 from inference.errors import BadBundle
 
@@ -156,5 +157,6 @@ def test_a_card_reads_mammograms_unless_it_says_more(tmp_path: Path) -> None:
     (tmp_path / CARD).write_text(plain.replace('"synthetic_2d"', '"tomosynthesis"'))
     with pytest.raises(BadBundle, match=r"reads.1: Input should be 'mammogram', 'synthetic_2d' or"):
         load_card(tmp_path)
-    (tmp_path / CARD).write_text(plain.replace('reads = ["mammogram", "synthetic_2d"]\n', ""))
+    unsaid = plain.replace('reads = ["mammogram", "synthetic_2d"]\n', "")
+    (tmp_path / CARD).write_text(sealed(unsaid))
     assert load_card(tmp_path).reads == ["mammogram"]

@@ -137,6 +137,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail where a promise has no figure."""
     if not session.config.getoption("--promises") or hasattr(session.config, "workerinput"):
         return
+    asked = set() if session.config.getoption("keyword") else set(WANTED)
     Path("build").mkdir(exist_ok=True)
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     assert reporter is not None
@@ -146,5 +147,5 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         if report.user_properties
         for promise in promises_of(report.nodeid.rpartition("::")[2])
     }
-    if exitstatus == pytest.ExitCode.OK and set(WANTED) - told:
+    if exitstatus == pytest.ExitCode.OK and asked - told:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

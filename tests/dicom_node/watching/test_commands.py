@@ -324,6 +324,12 @@ def test_an_operating_point_that_the_bundle_has_not_is_said_by_check(
     assert "has no operating point 'best': choose one of" in out
 
 
+def test_the_demo_knows_its_archives(ends: Ends) -> None:
+    status, _, err = ends("demo", "--archive", "foo")
+    assert status == 2
+    assert "no such archive: foo; there are auto, builtin, orthanc" in " ".join(err.split())
+
+
 def test_work_knows_its_steps(ends: Ends) -> None:
     status, _, err = ends("work", "--only", "analyse")
     assert status == 2
