@@ -1,6 +1,7 @@
 """A real `dicom-node listen` under attack, and what must hold of it whatever is done to it."""
 
 import hashlib
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ class Attacked:
 
     running: RunningNode
     before: Vitals
+    tls: ssl.SSLContext | None = None
 
     @property
     def port(self) -> int:
@@ -81,7 +83,7 @@ class Attacked:
 
     def check_well(self) -> Vitals:
         """Make sure that it lives, serves, holds nothing, and met nothing it did not expect."""
-        assert good_echo(self.port) < 10
+        assert good_echo(self.port, tls=self.tls) < 10
         assert self.running.processes["listen"].poll() is None, self.running.log()[-3000:]
         now = settled(self.pid, self.before)
         assert now.threads <= self.before.threads, f"{now.threads - self.before.threads} held"
@@ -99,7 +101,12 @@ def header(path: Path) -> Dataset:
 
 @contextmanager
 def attacked(
-    folder: Path, more: str = "", *, guests: int = 16, **receiving: object
+    folder: Path,
+    more: str = "",
+    *,
+    guests: int = 16,
+    tls: ssl.SSLContext | None = None,
+    **receiving: object,
 ) -> Iterator[Attacked]:
     """Run a listener with short limits, open to anybody, with settings of the test's own."""
     wishes = {
@@ -115,7 +122,7 @@ def attacked(
         node.start("listen")
         node.wait_until(lambda: "listening" in node.log(), "up")
         with ThreadPoolExecutor(guests) as crowd:  # whatever is opened at first use is open now
-            list(crowd.map(lambda _: good_echo(node.port), range(64)))
+            list(crowd.map(lambda _: good_echo(node.port, tls=tls), range(64)))
         pid = node.processes["listen"].pid
         time.sleep(0.5)  # until the last of them is forgotten
-        yield Attacked(node, vitals(pid))
+        yield Attacked(node, vitals(pid), tls)
