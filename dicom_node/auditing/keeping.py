@@ -72,7 +72,8 @@ class Keeper:
     def _watch_the_disk(self) -> None:
         """Record when less is left than is kept in reserve, and when there is more again."""
         reserve = self.settings.receiving.reserve_megabytes
-        free = shutil.disk_usage(self.settings.data).free >> 20
+        spool = self.settings.data / "spool"
+        free = shutil.disk_usage(spool if spool.exists() else self.settings.data).free >> 20
         is_low = free < reserve
         if is_low != self._is_low:
             self._is_low = is_low

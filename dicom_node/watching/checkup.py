@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_node.auditing.hardening import may_rewrite
 from dicom_node.delivering.asking import ask as call
 from dicom_node.delivering.places import peer_of
 from dicom_node.doorbell import listen_for_answer
@@ -90,6 +91,16 @@ def _ledger(node: Node) -> str:
             [f"{where} is at revision {have}, not {want}: run `dicom-node migrate`"]
         )
     return f"{where} is at revision {have}"
+
+
+def _trail(node: Node) -> str:
+    if revision(node) is None:
+        return "there is none yet"
+    if node.engine.dialect.name == "sqlite":
+        return "the database refuses; what the file's owner could do, `audit verify` notices"
+    if may_rewrite(node.engine):
+        return f"{WARNING}by this account; `dicom-node audit harden` makes one that cannot"
+    return "not by this account"
 
 
 def _road(node: Node) -> str:
@@ -190,6 +201,7 @@ QUESTIONS: dict[str, Callable[[Node], str]] = {
     "are the packages ours?": _packages,
     "can data be kept?": _data,
     "is the ledger up to date?": _ledger,
+    "can the audit trail be rewritten?": _trail,
     "are the ways to ledger and bell private?": _road,
     "does the bell ring?": _bell,
     "is the bundle sound?": _bundle,

@@ -21,6 +21,7 @@ from dicom_node.errors import Misconfigured
 from dicom_node.ledger import ledger as clock
 from dicom_node.life import State
 from dicom_node.settings.file import Settings
+from dicom_node.watching.checkup import QUESTIONS, WARNING
 from dicom_node.wiring import Node, migrate
 
 Figure = Callable[[str], None]
@@ -161,6 +162,9 @@ def test_A2_the_applications_account_works_and_rewrites_no_history(
 ) -> None:
     assert not may_rewrite(limited.engine)
     assert may_rewrite(on_postgres.engine)
+    question = "can the audit trail be rewritten?"
+    answers = [QUESTIONS[question](one) for one in (limited, on_postgres)]
+    assert [one.startswith(WARNING) for one in answers] == [False, True]
     aged(limited, monkeypatch, State.DELIVERED, (12.0, 0.0))
     engine = create_engine(limited.engine.url)
     for statement in FORBIDDEN:
