@@ -17,6 +17,8 @@ def record_receipt(
     """Write down that a destination has an object, and from when on it is asked to keep it."""
     with ledger.writing() as session:
         row, product, case = _owed(session, delivery_id)
+        if row.receipt == Receipt.DELIVERED:  # by another, while this process stood still
+            return
         row.receipt, row.status, row.delivered_at, row.last_error = (
             Receipt.DELIVERED,
             status,
@@ -40,6 +42,8 @@ def record_refusal(ledger: Ledger, delivery_id: int, status: int | None, sentenc
     """Write down that a destination will not take an object, so that nobody asks again."""
     with ledger.writing() as session:
         row, product, case = _owed(session, delivery_id)
+        if row.receipt != Receipt.OWED:
+            return
         row.receipt, row.status, row.last_error = Receipt.REFUSED, status, sentence
         row.attempts += 1
         ledger.note(
@@ -55,6 +59,8 @@ def record_waiver(ledger: Ledger, delivery_id: int, sentence: str) -> None:
     """Write down that nobody waits for an object any more."""
     with ledger.writing() as session:
         row, _, case = _owed(session, delivery_id)
+        if row.receipt != Receipt.OWED:
+            return
         row.receipt, row.last_error = Receipt.WAIVED, sentence
         ledger.note(session, "waived", f"{row.destination}: {sentence}", case=case)
 
@@ -65,6 +71,8 @@ def record_delay(
     """Write down that an object could not be delivered this time."""
     with ledger.writing() as session:
         row, _, case = _owed(session, delivery_id)
+        if row.receipt != Receipt.OWED:
+            return
         row.status, row.last_error, row.due_at = status, sentence, due_at
         row.attempts += 1
         ledger.note(session, "delayed", f"{row.destination}: {sentence}", case=case)
@@ -97,10 +105,15 @@ def hurry(ledger: Ledger, case_id: int, roads: Collection[str]) -> None:
 
 
 def _owed(session: Session, delivery_id: int) -> tuple[Delivery, Product, Case]:
+    """Find what is owed, and keep others from it until this is written down.
+
+    A process that stood still beyond its lease may come with its answer after another one did.
+    """
     row = session.execute(
         select(Delivery, Product, Case)
         .join(Product, Delivery.product_id == Product.id)
         .join(Case, Delivery.case_id == Case.id)
         .where(Delivery.id == delivery_id)
+        .with_for_update(of=Delivery)
     ).one()
     return row[0], row[1], row[2]

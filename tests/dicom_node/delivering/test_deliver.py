@@ -12,7 +12,14 @@ from dicom_node.delivering.deliver import deliver
 from dicom_node.delivering.places import peer_of
 from dicom_node.errors import Busy, NotYourTurn, Refused
 from dicom_node.ledger.ledger import now
-from dicom_node.ledger.outbox import hurry, owe_again
+from dicom_node.ledger.outbox import (
+    hurry,
+    owe_again,
+    record_delay,
+    record_receipt,
+    record_refusal,
+    record_waiver,
+)
 from dicom_node.ledger.tables import Delivery, Road
 from dicom_node.life import DELIVER, Receipt, State
 
@@ -360,3 +367,22 @@ def test_the_road_is_one_for_all_destinations_at_the_same_place(
     assert isinstance(road, Road)
     assert road.failures == 1, "one knock is enough"
     assert road.destination == f"DEAD@127.0.0.1:{dead.port}"
+
+
+def test_an_answer_that_comes_after_another_processes_one_is_not_written_down_again(
+    destination: Destinations, posted: Makes
+) -> None:
+    office = posted(destination().table)
+    case_id = office.case(objects=1)
+    office.deliver(case_id)
+    (debt,) = office.node.questions.debts_of(case_id)
+    before = len(office.node.questions.last_events(1000))
+    ledger, delivery = office.node.ledger, debt.delivery.id
+    record_receipt(ledger, delivery, 0)
+    record_refusal(ledger, delivery, 0xA900, "will not take it")
+    record_waiver(ledger, delivery, "nobody waits")
+    record_delay(ledger, delivery, None, "no answer", now())
+    (after,) = office.node.questions.debts_of(case_id)
+    assert after.delivery.receipt == Receipt.DELIVERED
+    assert after.delivery.attempts == debt.delivery.attempts
+    assert len(office.node.questions.last_events(1000)) == before
