@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from dicom_node.errors import Busy, Misconfigured
+from dicom_node.ledger.clock import keep_time
 from dicom_node.ledger.engine import open_engine, shown, without_secrets
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.questions import Questions
@@ -236,6 +237,7 @@ def ready(node: Node) -> Node:
                 )
             ]
         )
+    keep_time(node.engine)
     return node
 
 

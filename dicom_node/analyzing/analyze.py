@@ -10,7 +10,8 @@ from dicom_node.analyzing.looking import looked_at, views_of
 from dicom_node.analyzing.rules import MAMMOGRAM, JudgedStudy
 from dicom_node.analyzing.study_rules import NOTHING_NEW
 from dicom_node.errors import Declined
-from dicom_node.ledger.ledger import Ledger, Turn, now
+from dicom_node.ledger.clock import by_the_clock
+from dicom_node.ledger.ledger import Ledger, Turn
 from dicom_node.ledger.questions import NOTICE, Questions
 from dicom_node.ledger.tables import Case, Finding, Instance, ModelRun, Verdict
 from dicom_node.life import ANALYZE, State
@@ -171,7 +172,7 @@ def _run(desk: Desk, turn: Turn, seen: ExamFindings, timed: Timed, place: int) -
         findings_count=len(seen.findings),
         findings_path=path,
         findings_sha256=desk.spool.write(path, pack(seen)),
-        made_at=now(),
+        made_at=by_the_clock(),
     )
 
 

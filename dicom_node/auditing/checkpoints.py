@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 
 from dicom_node.auditing.signing import Signer
 from dicom_node.ledger.chain import GENESIS, moment_text
-from dicom_node.ledger.ledger import Ledger, now
+from dicom_node.ledger.clock import by_the_clock
+from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.tables import Checkpoint, Event
 from dicom_node.settings.audit import Audit
 from dicom_node.settings.file import Settings
@@ -100,7 +101,7 @@ def _is_due(session: Session, since: int, newest: int, newest_at: datetime, audi
 
     A clock that was set back is no reason to wait.
     """
-    at = now()
+    at = by_the_clock()
     oldest = session.scalar(select(Event.at).where(Event.id > since).order_by(Event.id).limit(1))
     assert oldest is not None
     waited, quiet = at - oldest, at - newest_at
@@ -124,7 +125,7 @@ def signed(
     purged_id, purged_head = purged or carried
     row = Checkpoint(
         id=last.id + 1 if last is not None else 1,
-        at=now(),
+        at=by_the_clock(),
         event_id=event_id,
         events=events,
         head=head,

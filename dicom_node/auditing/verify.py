@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from dicom_node.auditing.checkpoints import digest_of, lines_of, signed_text
 from dicom_node.auditing.signing import PublicKey
 from dicom_node.ledger.chain import GENESIS, link_hash, links_query, moment_text
-from dicom_node.ledger.ledger import now
+from dicom_node.ledger.clock import by_the_clock
 
 BATCH = 5000
 TOLD_AT_MOST = 1000
@@ -61,7 +61,7 @@ def verify(engine: Engine, keys: Sequence[PublicKey], outside: Path) -> Verified
     started = time.perf_counter()
     found, marks = Verified(), Marks()
     # First what lies outside: what is signed meanwhile is then missing there, not in the ledger.
-    on_its_way = moment_text(now() - ON_ITS_WAY)
+    on_its_way = moment_text(by_the_clock() - ON_ITS_WAY)
     kept = _outside(found, outside, keys, marks)
     options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
     with engine.execution_options(reads_only=True, **options).connect() as connection:

@@ -6,6 +6,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.patience import within
 from dicom_node.ledger.tables import Association, Case, Instance
@@ -35,7 +36,11 @@ def open_association(ledger: Ledger, listener: str, caller: str, called: str, ad
     """Write down that a sender was let in."""
     with within(SENDER_SECONDS), ledger.writing() as session:
         row = Association(
-            listener=listener, caller=caller, called=called, address=address, opened_at=now()
+            listener=listener,
+            caller=caller,
+            called=called,
+            address=address,
+            opened_at=by_the_clock(),
         )
         session.add(row)
         session.flush()
@@ -51,7 +56,7 @@ def close_association(ledger: Ledger, association_id: int, how: str, why: str = 
     """Write down that a sender has gone, how, and why where it was not its own will."""
     with within(SENDER_SECONDS), ledger.writing() as session:
         row = session.get_one(Association, association_id)
-        row.closed_at = now()
+        row.closed_at = by_the_clock()
         ledger.note(
             session,
             f"association {how}",
@@ -66,7 +71,7 @@ def close_left_open(ledger: Ledger, listener: str) -> None:
         session.execute(
             update(Association)
             .where(Association.listener == listener, Association.closed_at.is_(None))
-            .values(closed_at=now())
+            .values(closed_at=by_the_clock())
         )
 
 
@@ -85,7 +90,7 @@ def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> C
         Instance(
             case_id=case.id,
             path=path,
-            received_at=at,
+            received_at=by_the_clock(),
             association_id=arrival.association_id,
             caller=arrival.caller,
             address=arrival.address,
@@ -140,7 +145,7 @@ def _round(ledger: Ledger, session: Session, study_uid: str) -> Case:
         round=1 if last is None else last.round + 1,
         state=State.RECEIVING,
         reason="",
-        opened_at=at,
+        opened_at=by_the_clock(),
         moved_at=at,
         last_image_at=at,
         due_at=at,

@@ -10,23 +10,24 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, and_, func, or_, select, update
+from sqlalchemy import Engine, func, or_, select, update
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as CrowdedPool
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import Busy, Declined, NotYourTurn, is_ours, told
 from dicom_node.ledger.chain import Writing, link_all, pending
-from dicom_node.ledger.patience import within
+from dicom_node.ledger.clock import by_the_clock, steady
+from dicom_node.ledger.leases import Watch, rung
+from dicom_node.ledger.patience import persist, within
 from dicom_node.ledger.tables import Base, Case, Delivery, Event
 from dicom_node.life import (
     DELIVER,
     HELD,
     REPORT,
-    TOLD,
     VERBS,
     WAITING,
     Receipt,
@@ -36,7 +37,7 @@ from dicom_node.life import (
 )
 
 LEASE_SECONDS = 20.0
-RING_AGAIN = timedelta(seconds=60)
+RING_AGAIN = timedelta(seconds=30)
 FULL_AGAIN = timedelta(seconds=10)  # a disk or a database is back soon, or not
 FAULT_AGAIN = timedelta(seconds=2)
 NOTE_SECONDS = 3.0  # somebody may wait for the answer that a line tells of
@@ -54,8 +55,8 @@ def passes(fault: Exception) -> bool:
 
 
 def now() -> datetime:
-    """Tell the time as the ledger keeps it."""
-    return datetime.now(UTC)
+    """Tell the steady time, in which the ledger waits; see `clock`."""
+    return steady()
 
 
 def work_on(case: Case) -> Verb:
@@ -99,6 +100,7 @@ class Ledger:
         self.engine = engine
         self.actor = actor
         self.lease_seconds = lease_seconds
+        self.leases = Watch(lease_seconds)
         self.tells = tells  # ends of a case that the radiologist is told of
 
     @contextmanager
@@ -179,18 +181,14 @@ class Ledger:
         try:
             yield turn
         except Busy as trouble:
-            stop.set()
             self._end(turn, verb.during, verb.before, str(trouble), due_at=trouble.due_at)
             raise
         except Declined as answer:
-            stop.set()
             self._end(turn, verb.during, State.DECLINED, str(answer), rows=turn.rows)
         except Exception as fault:
-            stop.set()
             self._end_badly(turn, verb, fault)
             raise
         else:
-            stop.set()
             self._end(turn, verb.during, verb.after, turn.remark, rows=turn.rows)
         finally:
             stop.set()
@@ -235,19 +233,22 @@ class Ledger:
         due_at: datetime | None = None,
         forgive: bool = True,
     ) -> None:
-        with self.writing() as session:
-            self.moving(
-                session,
-                turn.case_id,
-                start,
-                end,
-                reason,
-                lease=turn.lease,
-                due_at=due_at,
-                details=turn.details,
-                forgive=forgive,
-            )
-            session.add_all(rows)
+        def end_it() -> None:
+            with self.writing() as session:
+                self.moving(
+                    session,
+                    turn.case_id,
+                    start,
+                    end,
+                    reason,
+                    lease=turn.lease,
+                    due_at=due_at,
+                    details=turn.details,
+                    forgive=forgive,
+                )
+                session.add_all(rows)
+
+        persist(end_it)
 
     def _until(self, at: datetime) -> datetime:
         return at + timedelta(seconds=self.lease_seconds)
@@ -275,35 +276,26 @@ class Ledger:
 
     def sweep(self) -> list[tuple[int, Verb]]:
         """Take back what lost its worker, and list what should be rung."""
-        with Session(self.engine) as session:
-            lost = session.scalars(
-                select(Case).where(Case.state.in_(HELD), Case.lease_until < now())
-            )
-            lost_cases = lost.all()
-        for case in lost_cases:
+        for case in self.watch():
             with suppress(NotYourTurn):  # another sweep was first, or the holder ended in time
                 self._take_back(case)
         return self._to_ring()
 
+    def watch(self) -> list[Case]:
+        """Look at all leases, as often as can be, and list the cases whose holder is lost."""
+        with Session(self.engine.execution_options(reads_only=True)) as session:
+            return self.leases.lost(session.scalars(select(Case).where(Case.state.in_(HELD))).all())
+
     def _to_ring(self) -> list[tuple[int, Verb]]:
-        """List what is due, but each only once a while: a long queue is no reason to ring more."""
-        at = now()  # after the cases just taken back became due
+        """List what is due; each is rung for in this state once a while."""
         with self.writing() as session:
-            waiting = session.scalars(
-                select(Case)
-                .where(
-                    or_(
-                        Case.state.in_(WAITING),
-                        and_(Case.state.in_(TOLD), Case.telling.is_not(None)),
-                    ),
-                    Case.due_at <= at,
-                )
-                .where(or_(Case.rung_at.is_(None), Case.rung_at < at - RING_AGAIN))
-                .order_by(Case.id)
-            ).all()
-            for case in waiting:
-                case.rung_at = at
-            return [(case.id, work_on(case)) for case in waiting]
+            due = rung(session, now(), RING_AGAIN)
+            return [(case.id, work_on(case)) for case in due]
+
+    def not_rung(self, case_ids: Sequence[int]) -> None:
+        """Take back that these cases were rung for: nobody heard it."""
+        with self.writing() as session:
+            session.execute(update(Case).where(Case.id.in_(case_ids)).values(rung_at=None))
 
     def _take_back(self, case: Case) -> None:
         sentence = f"lost {case.holder} while {case.state} (attempt {case.attempts} of {STRIKES})"
@@ -380,7 +372,7 @@ class Ledger:
         pending(
             session,
             Event(
-                at=now(),
+                at=by_the_clock(),
                 actor=self.actor,
                 what=what,
                 study_uid=case.study_uid if case else study_uid,

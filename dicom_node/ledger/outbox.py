@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.tables import Case, Delivery, Product, Road
 from dicom_node.life import Commit, Receipt
@@ -22,7 +23,7 @@ def record_receipt(
         row.receipt, row.status, row.delivered_at, row.last_error = (
             Receipt.DELIVERED,
             status,
-            now(),
+            by_the_clock(),
             "",
         )
         row.attempts += 1

@@ -4,10 +4,16 @@ A sender is answered within seconds, whatever the database does; a worker has mo
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as CrowdedPool
+
+PERSIST_SECONDS = 300.0
+AGAIN_SECONDS = 1.0
+AWAY = (OperationalError, InterfaceError, CrowdedPool)
 _UNTIL: ContextVar[float | None] = ContextVar("until", default=None)
 
 
@@ -31,3 +37,18 @@ def left(usual: float) -> float:
     """Say how many seconds one step may take: the usual time, or what is left of the deadline."""
     until = _UNTIL.get()
     return usual if until is None else max(0.01, min(usual, until - time.monotonic()))
+
+
+def persist(work: Callable[[], None]) -> None:
+    """Do something, and again while the database is away or in a knot: hours of work end in it.
+
+    What was done without a word of it is not done twice: each try is a compare-and-swap.
+    """
+    until = time.monotonic() + PERSIST_SECONDS
+    while True:
+        try:
+            return work()
+        except AWAY:
+            if time.monotonic() > until:
+                raise
+            time.sleep(AGAIN_SECONDS)

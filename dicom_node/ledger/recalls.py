@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import Busy, NotYourTurn
+from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.tables import Case, Delivery, Recall
 from dicom_node.life import AT_THE_END, Receipt, State
@@ -90,7 +91,7 @@ def read_again(ledger: Ledger, case_id: int) -> Case:
             round=last.round + 1,
             state=State.RECEIVED,
             reason="",
-            opened_at=at,
+            opened_at=by_the_clock(),
             moved_at=at,
             last_image_at=last.last_image_at,
             due_at=at,

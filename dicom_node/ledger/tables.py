@@ -289,6 +289,15 @@ class Road(Base):
     answered_at: Mapped[datetime | None]  # when its peer answered last
 
 
+class Beginning(Base):
+    """When the monotonic clock of a machine stood at zero, since it was started; see `clock`."""
+
+    __tablename__ = "beginnings"
+
+    boot: Mapped[str] = mapped_column(String(64), primary_key=True)
+    zero_at: Mapped[datetime]
+
+
 class Event(Base):
     """One line of the audit trail; never changed, and deleted by an audited purge alone."""
 

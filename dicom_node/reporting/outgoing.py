@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Delivery, Instance, Product
@@ -85,7 +86,7 @@ def kept(shop: Workshop, turn: Turn, built: Built, profile: Profile, name: str) 
         size_bytes=len(content),
         sha256=digest,
         path=path,
-        made_at=now(),
+        made_at=by_the_clock(),
     )
 
 

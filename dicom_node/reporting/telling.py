@@ -10,7 +10,7 @@ from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
 )
 
-from dicom_node.ledger.ledger import now
+from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.tables import Case, Instance, Product
 from dicom_node.ledger.tellings import telling
 from dicom_node.life import State
@@ -69,7 +69,7 @@ def tell(shop: Workshop, case_id: int) -> None:
         for number, profile in enumerate(profiles_for(shop, WISH), start=1):
             circumstances = Circumstances(
                 case.round,
-                now().astimezone(),
+                by_the_clock().astimezone(),
                 _former(case, written, profile),
                 0,
                 recalled=recalled,

@@ -28,6 +28,10 @@ class Book:
         """Return the ledger as another process has it."""
         return Ledger(self.engine, actor, lease_seconds)
 
+    def lose(self, case_id: int, ledger: Ledger | None = None) -> None:
+        """Let a sweep have seen a case's lease stand still for long, as if its holder was gone."""
+        lose(ledger or self.ledger, case_id)
+
     def arrive(self, study_uid: str = STUDY, view: str = "LCC", sop_uid: str = "") -> int:
         """Write an image down, and return its case."""
         number = next(_NUMBERS)
@@ -94,6 +98,12 @@ class Book:
     def count(self, table: type[Base]) -> int:
         with Session(self.engine) as session:
             return len(session.scalars(select(table)).all())
+
+
+def lose(ledger: Ledger, case_id: int) -> None:
+    """Let this ledger's sweep have seen the lease of a case stand still for a year."""
+    ledger.watch()
+    ledger.leases.seen[case_id].seconds = 3e7
 
 
 def reading(case_id: int) -> ModelRun:

@@ -8,16 +8,20 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from ledger_book import Book
+from ledger_book import Book, reading, take_turn
 from postgres_server import PostgresServer
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from tcp_proxy import TcpProxy, tcp_proxy
 
+from dicom_node.errors import NotYourTurn
 from dicom_node.ledger.arrivals import close_association, known_digest, open_association
 from dicom_node.ledger.engine import open_engine
+from dicom_node.ledger.ledger import Turn
 from dicom_node.ledger.patience import left, within
+from dicom_node.ledger.tables import ModelRun
+from dicom_node.life import ANALYZE, State
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node, migrate
 
@@ -190,3 +194,36 @@ def test_a_deadline_inside_another_is_never_longer() -> None:
         with within(0.0):
             assert left(7.0) == pytest.approx(0.01)
     assert left(7.0) == 7.0
+
+
+def test_what_a_worker_has_made_waits_for_the_database(behind: tuple[Book, TcpProxy]) -> None:
+    book, proxy = behind
+    case_id = book.case_at(State.RECEIVED)
+    with book.ledger.turn(case_id, ANALYZE) as turn:
+        turn.leave(reading(case_id))
+        proxy.set("refused")
+        threading.Timer(3.0, proxy.set, ("open",)).start()
+    assert book.state(case_id) == State.ANALYZED
+    assert book.count(ModelRun) == 1
+
+
+def test_a_worker_whose_case_was_taken_meanwhile_leaves_nothing(
+    behind: tuple[Book, TcpProxy], postgres: PostgresServer
+) -> None:
+    book, proxy = behind
+    direct = open_engine(str(book.engine.url.set(port=postgres.port)))
+    other = Book(direct)
+    case_id = book.case_at(State.RECEIVED)
+
+    def work(turn: Turn) -> None:
+        turn.leave(reading(case_id))
+        proxy.set("black hole")
+        other.lose(case_id)
+        assert other.ledger.sweep() == [(case_id, ANALYZE)]
+        threading.Timer(3.0, proxy.set, ("open",), {"cut": True}).start()
+
+    with pytest.raises(NotYourTurn):
+        take_turn(book.ledger, case_id, ANALYZE, work)
+    assert other.state(case_id) == State.RECEIVED
+    assert other.count(ModelRun) == 0
+    direct.dispose()

@@ -10,20 +10,11 @@ from datetime import timedelta
 import pytest
 from ledger_book import Book, reading, take_turn
 from senders import until
-from sqlalchemy import update
 
 from dicom_node.errors import Busy, Declined, NotYourTurn
 from dicom_node.ledger.ledger import STRIKES, Ledger, Turn, now
-from dicom_node.ledger.tables import Case, Finding, ModelRun
+from dicom_node.ledger.tables import Finding, ModelRun
 from dicom_node.life import ANALYZE, VERBS, State, Verb
-
-
-def lose(book: Book, case_id: int) -> None:
-    """Let the lease of a case run out, as if its holder had stopped renewing it."""
-    with book.ledger.writing() as session:
-        past = now() - timedelta(seconds=1)
-        session.execute(update(Case).where(Case.id == case_id).values(lease_until=past))
-
 
 HOLD = """
 import sys
@@ -72,12 +63,15 @@ def test_of_three_processes_one_holds_the_case_and_a_killed_one_loses_it(book: B
         case = book.questions.case(case_id)
         assert case is not None
         assert case.holder == f"process:{said.index('held')}"
-        assert book.ledger.sweep() == [], "its holder lives"
+        sweeper = book.other("sweep:1", lease_seconds=0.4)
+        for _ in range(8):
+            assert sweeper.sweep() == [], "its holder lives"
+            time.sleep(0.1)
     finally:
         for process in processes:
             process.kill()
             process.communicate()
-    until(lambda: book.ledger.sweep() == [(case_id, ANALYZE)])
+    until(lambda: sweeper.sweep() == [(case_id, ANALYZE)])
     assert book.state(case_id) == State.RECEIVED
     (lost,) = [
         event.sentence
@@ -94,9 +88,10 @@ def test_a_long_turn_keeps_its_lease(book: Book) -> None:
         case = book.questions.case(case_id)
         assert case is not None
         assert case.lease_until is not None
-        first_end = case.lease_until
-        until(lambda: now() > first_end)
-        assert book.ledger.sweep() == []
+        sweeper, first_end = book.other("sweep:1", lease_seconds=0.4), case.lease_until
+        while now() < first_end + timedelta(seconds=0.4):
+            assert sweeper.sweep() == []
+            time.sleep(0.05)
         assert book.state(case_id) == State.ANALYZING
     assert book.state(case_id) == State.ANALYZED
 
@@ -129,7 +124,7 @@ def test_who_lost_the_lease_can_neither_end_the_turn_nor_leave_rows(
     seen: list[object] = []
 
     def work(turn: Turn) -> None:
-        lose(book, case_id)
+        book.lose(case_id)
         seen.append(book.ledger.sweep())
         seen.append(book.other("quick:1")._begin(case_id, ANALYZE).lease if taken_again else None)
         seen.append(book.moves(case_id))
@@ -156,7 +151,7 @@ def test_a_case_that_lost_three_workers_fails_with_the_last_ones_name(
     for strike in range(1, STRIKES + 1):
         assert book.state(case_id) == verb.before
         book.other(f"mortal:{strike}")._begin(case_id, verb)
-        lose(book, case_id)
+        book.lose(case_id)
         rung = book.ledger.sweep()
         assert rung == ([(case_id, verb)] if strike < STRIKES else [])
     case = book.questions.case(case_id)
@@ -169,7 +164,7 @@ def test_a_turn_that_ends_well_forgives_the_strikes(book: Book) -> None:
     case_id = book.case_at(State.RECEIVED)
     for strike in range(STRIKES - 1):
         book.other(f"mortal:{strike}")._begin(case_id, ANALYZE)
-        lose(book, case_id)
+        book.lose(case_id)
         book.ledger.sweep()
     with book.ledger.turn(case_id, ANALYZE):
         pass
@@ -180,12 +175,13 @@ def test_a_turn_that_ends_well_forgives_the_strikes(book: Book) -> None:
 
 def test_many_sweeps_take_a_lost_case_back_once(book: Book) -> None:
     case_id = book.case_at(State.ANALYZING)
-    lose(book, case_id)
     start = threading.Barrier(6)
 
     def sweep(number: int) -> None:
+        ledger = book.other(f"sweep:{number}")
+        book.lose(case_id, ledger)
         start.wait()
-        book.other(f"sweep:{number}").sweep()
+        ledger.sweep()
 
     sweepers = [threading.Thread(target=sweep, args=(number,)) for number in range(6)]
     for sweeper in sweepers:

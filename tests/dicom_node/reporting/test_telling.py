@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from analyzed_case import analyzed, kept, owed, read, reported, workshop
-from ledger_book import Book
+from ledger_book import Book, lose
 from pydicom import Dataset
 from pydicom.uid import (
     DigitalMammographyXRayImageStorageForProcessing,
@@ -319,6 +319,7 @@ def test_a_teller_that_is_lost_gives_the_case_back_to_its_end(
     for attempt in (1, 2, 3):
         with node.ledger.writing() as session:
             killed.begin(session, case_id, State.FAILED, State.TELLING, "x")
+        lose(node.ledger, case_id)
         rung = node.ledger.sweep()
         left = State.FAILED if attempt < 3 else None
         assert state(node, case_id) == (State.FAILED, left, False)
@@ -333,10 +334,12 @@ def test_the_strikes_of_a_case_are_none_against_its_teller(
     killed = Book(node.engine).other("other:1", lease_seconds=-1.0)
     for _ in range(STRIKES):
         killed._begin(case_id, ANALYZE)
+        lose(node.ledger, case_id)
         node.ledger.sweep()
     assert state(node, case_id) == (State.FAILED, State.FAILED, False)
     with node.ledger.writing() as session:
         killed.begin(session, case_id, State.FAILED, State.TELLING, "x")
+    lose(node.ledger, case_id)
     assert node.ledger.sweep() == [(case_id, REPORT)]
     assert "attempt 1 of 3" in node.questions.events(case_id=case_id)[-1].sentence
 

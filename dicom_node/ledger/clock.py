@@ -1,0 +1,75 @@
+"""Two times: what the clock says, for people; and a steady one, in which the ledger waits.
+
+Somebody sets a clock, and an hour or a year is gone: a lease would run out at once, or never, and
+so would every waiting time. The steady time stands still for nobody. It began with the clock when
+this machine's first process of the node was started since the machine itself was, and has gone on
+with the machine's monotonic clock; all processes of the machine read the same beginning in the
+ledger, also those that are started after the clock was set.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy.exc import IntegrityError
+
+from dicom_node.ledger.tables import Beginning, Case
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def by_the_clock() -> datetime:
+    """Tell the time as people have it; it may jump."""
+    return datetime.now(UTC)
+
+
+class _Steady:
+    """The steady time of this process."""
+
+    def __init__(self) -> None:
+        self.zero = by_the_clock() - _since_boot()
+
+    def __call__(self) -> datetime:
+        return self.zero + _since_boot()
+
+
+def _since_boot() -> timedelta:
+    return timedelta(seconds=time.monotonic())
+
+
+steady = _Steady()
+
+
+def keep_time(engine: Engine) -> None:
+    """Let this process have the steady time of all processes of this machine."""
+    boot = _BOOT.read_text().strip() if _BOOT.exists() else ""
+    if boot:
+        steady.zero = _beginning(engine, boot)
+
+
+def _beginning(engine: Engine, boot: str) -> datetime:
+    """Read when this machine's monotonic clock stood at zero, or write it down as the first."""
+    known = select(Beginning.zero_at).where(Beginning.boot == boot)
+    try:
+        with engine.begin() as connection:
+            there = connection.scalar(known)
+            if there is not None:
+                return there
+            zero = _latest(connection) - _since_boot()
+            connection.execute(insert(Beginning).values(boot=boot, zero_at=zero))
+            return zero
+    except IntegrityError:  # another process was first
+        with engine.begin() as connection:
+            return connection.scalars(known).one()
+
+
+def _latest(connection: Connection) -> datetime:
+    """Tell the time; never an earlier one than the ledger knows of: the clock was set back then."""
+    said: datetime = by_the_clock()
+    if connection.dialect.name == "postgresql":  # one clock for several machines
+        said = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    known = connection.execute(select(func.max(Case.last_image_at), func.max(Case.moved_at))).one()
+    for moment in known:
+        said = max(said, moment or said)
+    return said

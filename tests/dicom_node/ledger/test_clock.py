@@ -1,0 +1,56 @@
+"""The steady time goes on whatever the clock says, and all processes of a machine share it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from ledger_book import Book
+from sqlalchemy import select
+
+from dicom_node.ledger import clock
+from dicom_node.ledger.clock import by_the_clock, keep_time, steady
+from dicom_node.ledger.ledger import now
+from dicom_node.ledger.tables import Beginning, Case
+from dicom_node.life import ANALYZE, State
+
+YEAR = timedelta(days=365)
+
+
+@pytest.fixture(autouse=True)
+def one_zero() -> Iterator[None]:
+    """Give the other tests of this process their time back."""
+    zero = steady.zero
+    yield
+    steady.zero = zero
+
+
+@pytest.mark.parametrize("jump", [YEAR, -YEAR, timedelta(hours=1), timedelta(hours=-1)], ids=str)
+def test_a_clock_that_is_set_moves_nothing_that_waits(
+    book: Book, monkeypatch: pytest.MonkeyPatch, jump: timedelta
+) -> None:
+    keep_time(book.engine)
+    before = now()
+    monkeypatch.setattr(clock, "by_the_clock", lambda: datetime.now(UTC) + jump)
+    keep_time(book.engine)  # as a process does that is started now
+    assert timedelta(0) <= now() - before < timedelta(seconds=10)
+    case_id = book.case_at(State.RECEIVED)
+    assert book.ledger.sweep() == [(case_id, ANALYZE)]
+
+
+def test_a_machine_that_starts_with_its_clock_set_back_goes_on_from_what_the_ledger_knows(
+    book: Book,
+) -> None:
+    case_id = book.case_at(State.RECEIVED)
+    with book.ledger.writing() as session:
+        session.get_one(Case, case_id).moved_at = ahead = by_the_clock() + YEAR
+    keep_time(book.engine)
+    assert now() >= ahead
+    assert book.ledger.sweep() == [(case_id, ANALYZE)]
+
+
+def test_each_start_of_a_machine_has_one_beginning(book: Book) -> None:
+    for _ in range(3):
+        keep_time(book.engine)
+    with book.ledger.writing() as session:
+        (only,) = session.scalars(select(Beginning)).all()
+    assert abs(only.zero_at - steady.zero) < timedelta(milliseconds=1)
