@@ -2,8 +2,10 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,13 +21,14 @@ from dicom_node.ledger.questions import Debt
 from dicom_node.ledger.recalls import read_again
 from dicom_node.ledger.tables import Case
 from dicom_node.ledger.tellings import tell_again
-from dicom_node.life import ANALYZE, AT_THE_END, DELIVER, TOLD, WAITING, Receipt, State
+from dicom_node.life import ANALYZE, AT_THE_END, DELIVER, TOLD, WAITING, Receipt, State, Verb
 from dicom_node.logs import log
 from dicom_node.receiving.settle import settle
 from dicom_node.watching.story import cases_named
 from dicom_node.wiring import CODE_VERSION, Node
 
 SETTLE_SECONDS = 1.0
+LEAVE_SECONDS = 2.0  # for a sweep under way when the node stops
 LONG_QUEUE = 1000
 CARE_SECONDS = 5.0  # for the sweep that is under way when the node stops
 
@@ -33,22 +36,44 @@ logger = log("tending")
 
 
 def tend(node: Node, stop: threading.Event) -> None:
-    """Settle studies each second and sweep now and then, until told to stop."""
-    bell = Bell(node.settings)
-    sweep_every = node.settings.watching.sweep_seconds
-    waited = sweep_every
+    """Settle studies each second until told to stop; a thread beside it sweeps and rings.
+
+    A broker may take its time to say nothing: no study waits for that.
+    """
+    settled = threading.Event()
+    sweeper = threading.Thread(
+        target=_sweep_on, args=(node, stop, settled), name="sweep", daemon=True
+    )
+    sweeper.start()
     while not stop.wait(SETTLE_SECONDS):
-        waited += SETTLE_SECONDS
-        try:
-            for case_id in settle(node.ledger, node.questions, node.settings.receiving):
-                bell.ring(case_id, ANALYZE)
-            if waited >= sweep_every:
-                waited = 0.0
+        with _going_on():
+            if settle(node.ledger, node.questions, node.settings.receiving):
+                settled.set()
+    sweeper.join(LEAVE_SECONDS)
+
+
+def _sweep_on(node: Node, stop: threading.Event, settled: threading.Event) -> None:
+    """Look at the leases each second; sweep now and then, and where something has changed."""
+    bell = Bell(node.settings)
+    next_at = time.monotonic()
+    while not stop.is_set():
+        is_time = settled.wait(SETTLE_SECONDS) or time.monotonic() >= next_at
+        settled.clear()
+        with _going_on():
+            if node.ledger.watch() or is_time:
+                next_at = time.monotonic() + node.settings.watching.sweep_seconds
                 _ring_for_all(node, bell)
-        except SQLAlchemyError as trouble:  # the next round finds what this one left
-            logger.warning("the ledger cannot be reached", why=type(trouble).__name__)
-        except Exception as fault:  # noqa: BLE001 - it must not end the listener that it shares
-            logger.error("fault", why=told(fault))
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    """Outlive whatever one round meets: the next one finds what it left."""
+    try:
+        yield
+    except SQLAlchemyError as trouble:
+        logger.warning("the ledger cannot be reached", why=type(trouble).__name__)
+    except Exception as fault:  # noqa: BLE001 - it must not end the listener that it shares
+        logger.error("fault", why=told(fault))
 
 
 @contextmanager
@@ -70,39 +95,56 @@ def caring(node: Node, stop: threading.Event) -> Iterator[None]:
 
 
 def sweep_once(node: Node) -> int:
-    """Sweep now, and count the rings."""
+    """Sweep now, and count the rings; what is held is looked at for as long as a lease lasts."""
+    until = time.monotonic() + node.ledger.lease_seconds
+    while not node.ledger.watch() and node.ledger.leases.seen and time.monotonic() < until:
+        time.sleep(SETTLE_SECONDS / 4)
     return _ring_for_all(node, Bell(node.settings))
 
 
 def _ring_for_all(node: Node, bell: Bell) -> int:
     """Ring for what is due, and count the rings; the next sweep finds what this one left.
 
-    A bell that nobody hears is not tried for each case: that would hold up the settling. And while
-    no worker serves, the sweep goes on ringing: a queue that is long enough gets no longer.
+    A bell that nobody hears is not tried for each case. And while no worker serves, the sweep goes
+    on ringing: a queue that is long enough gets no longer.
     """
-    rung = 0
     knock(node.ledger, node.questions, node.settings)
     due = node.ledger.sweep()
+    rung: set[tuple[int, Verb]] = set()
     for verb in {verb: None for _, verb in due}:
         if bell.waiting(verb) >= LONG_QUEUE:
             continue
         for case_id in (case_id for case_id, its_verb in due if its_verb == verb):
             if not bell.ring(case_id, verb):
-                return rung
-            rung += 1
+                break
+            rung.add((case_id, verb))
+    if unheard := [one[0] for one in due if one not in rung]:
+        node.ledger.not_rung(unheard)
     for _, case_id in places_due(node.questions):  # to ask for what should be committed by now
         bell.ring(case_id, DELIVER)
-    return rung
+    return len(rung)
 
 
-def try_again(node: Node, name: str) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of the wish to try one case again."""
+
+    case_id: int
+    again: bool
+    sentence: str
+
+
+def try_again(node: Node, name: str) -> Iterator[Tried]:
     """Send failed cases back to where they failed, and let waiting ones wait no longer."""
     cases = cases_named(node.questions, name)
     if not cases:
         raise NotYourTurn(f"the ledger knows no study or case {name}")
     bell = Bell(node.settings)
     for case in cases:
-        yield _again(node, bell, case)
+        try:
+            yield Tried(case.id, True, _again(node, bell, case))
+        except NotYourTurn as answer:
+            yield Tried(case.id, False, str(answer))
 
 
 def _again(node: Node, bell: Bell, case: Case) -> str:
@@ -110,21 +152,15 @@ def _again(node: Node, bell: Bell, case: Case) -> str:
     debts = node.questions.debts_of(case.id)
     told = not any(one.delivery.receipt == Receipt.REFUSED for one in debts)
     if node.questions.recall_of(case.id) is not None and state in AT_THE_END and told:
-        try:
-            opened = read_again(node.ledger, case.id)
-        except NotYourTurn as answer:
-            return str(answer)
+        opened = read_again(node.ledger, case.id)
         bell.ring(opened.id, ANALYZE)
         return f"case {case.id} was recalled: round {opened.round} reads the study again"
     if state == State.FAILED:
-        try:
-            state = node.ledger.retry(case.id)
-        except NotYourTurn as answer:
-            return str(answer)
+        state = node.ledger.retry(case.id)
     if state in TOLD:
         return _tell_again(node, bell, case)
     if state not in WAITING:
-        return f"case {case.id} is {state}: there is nothing to try again"
+        raise NotYourTurn(f"case {case.id} is {state}: there is nothing to try again")
     hurry(node.ledger, case.id, _peers(node, debts))
     bell.ring(case.id, WAITING[state])
     return f"case {case.id} goes on from {state}"
@@ -134,7 +170,7 @@ def _tell_again(node: Node, bell: Bell, case: Case) -> str:
     """Send the notice of a declined case that was refused, or that waits for its destination."""
     owe_again(node.ledger, case.id)
     if not tell_again(node.ledger, case.id):
-        return f"case {case.id} is {case.state}: there is nothing to try again"
+        raise NotYourTurn(f"case {case.id} is {case.state}: there is nothing to try again")
     hurry(node.ledger, case.id, _peers(node, node.questions.debts_of(case.id)))
     bell.ring(case.id, DELIVER)
     return f"case {case.id} stays {case.state}; its notice is sent again"

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node.auditing.hardening import may_rewrite
 from dicom_node.delivering.asking import ask as call
 from dicom_node.delivering.places import peer_of
-from dicom_node.doorbell import listen_for_answer
+from dicom_node.doorbell import NO_EVICTION, listen_for_answer
 from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.engine import shown, without_secrets
 from dicom_node.receiving.port import try_port
@@ -123,7 +123,8 @@ def _road(node: Node) -> str:
 
 
 def _bell(node: Node) -> str:
-    return listen_for_answer(node.settings)
+    said = listen_for_answer(node.settings)
+    return f"{WARNING}{said}" if NO_EVICTION in said else said
 
 
 def _bundle(node: Node) -> str:

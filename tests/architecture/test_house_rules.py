@@ -13,7 +13,8 @@ LARGEST_FILE_BYTES = 16 << 20
 
 # A broad `except` that does not raise the same fault again stands only here: module, function.
 BROAD_EXCEPTS = {
-    ("dicom_node/tending.py", "tend"): "the listener shares its process: care must not end it",
+    ("dicom_node/tending.py", "_going_on"): "the listener shares its process: care must not end it",
+    ("dicom_node/doorbell.py", "_asked"): "the bell never fails its caller; brokers raise anything",
     ("dicom_node/watching/balance.py", "_fault"): "a damaged file: parsers raise anything",
     (
         "dicom_node/analyzing/accept.py",

@@ -4,9 +4,13 @@ import time
 from collections.abc import Callable
 
 import pytest
+import redis
 from free_ports import free_port
 from ledger_book import Book
+from pydantic import SecretStr
+from redis_server import RedisServer
 
+from dicom_node.doorbell import listen_for_answer
 from dicom_node.life import VERBS, State, Verb
 from dicom_node.settings.file import Settings
 from dicom_node.tending import LONG_QUEUE, sweep_once
@@ -44,10 +48,27 @@ def test_a_bell_that_nobody_hears_is_not_tried_for_each_case(
     settings = settled()
     broker = f"redis://127.0.0.1:{free_port()}/0"
     node = opened(
-        settings.model_copy(update={"node": settings.node.model_copy(update={"broker": broker})})
+        settings.model_copy(
+            update={"node": settings.node.model_copy(update={"broker": SecretStr(broker)})}
+        )
     )
     for number in range(20):
         Book(node.engine).case_at(State.RECEIVED, f"2.25.{number + 1}")
     started = time.monotonic()
     assert sweep_once(node) == 0
     assert time.monotonic() - started < 30
+
+
+def test_a_redis_that_drops_what_it_holds_is_named(
+    private_redis: RedisServer, settled: Callable[..., Settings]
+) -> None:
+    settings = settled()
+    given = settings.node.model_copy(update={"broker": SecretStr(private_redis.url)})
+    settings = settings.model_copy(update={"node": given})
+    assert listen_for_answer(settings) == "the broker answers"
+    with redis.Redis(port=private_redis.port) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            assert "maxmemory-policy allkeys-lru" in listen_for_answer(settings)
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")

@@ -1,0 +1,83 @@
+"""What lies in the queue and is no ring is thrown away, with a line in the log.
+
+Whoever can write to the broker may leave anything there. kombu lets the first entry that it cannot
+read end the worker; ours goes on to the next one.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from kombu.exceptions import ChannelError
+from kombu.transport import TRANSPORT_ALIASES, filesystem, redis
+from redis.exceptions import ResponseError
+
+from dicom_node.logs import log
+
+NO_RING = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
+
+logger = log("doorbell")
+
+
+class RedisChannel(redis.Channel):
+    """Redis, whose lists anybody may have filled."""
+
+    def _brpop_read(self, **options: Any) -> Any:  # noqa: ANN401 - kombu's
+        try:
+            return super()._brpop_read(**options)
+        except NO_RING as fault:
+            raise _thrown_away(fault) from None
+
+
+class RedisTransport(redis.Transport):
+    """The same, by the name that kombu asks for."""
+
+    Channel = RedisChannel
+    # A Redis that is full, read-only or spoiled is as good as none: worth another try.
+    connection_errors = (*redis.Transport.connection_errors, ResponseError)
+
+
+class FolderChannel(filesystem.Channel):
+    """A folder, whose files anybody may have written or removed."""
+
+    def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ANN401 - kombu's
+        del timeout
+        try:
+            payload = super()._get(queue)
+            self.Message(payload, channel=self)  # what is none raises here
+        except (*NO_RING, ChannelError) as fault:
+            raise _thrown_away(fault) from None
+        except OSError as trouble:
+            with suppress(OSError):
+                Path(self.data_folder_in).mkdir(parents=True, exist_ok=True)
+            logger.warning("the queue's folder cannot be read", why=type(trouble).__name__)
+            raise Empty from None
+        return payload
+
+    def get_table(self, exchange: str) -> Any:  # noqa: ANN401 - kombu's
+        """Read which queues an exchange has; what cannot be read has none."""
+        try:
+            return super().get_table(exchange)
+        except NO_RING as fault:
+            _thrown_away(fault)
+            return []
+
+
+class FolderTransport(filesystem.Transport):
+    """The same, by the name that kombu asks for."""
+
+    Channel = FolderChannel
+
+
+def lay() -> None:
+    """Let kombu take ours."""
+    TRANSPORT_ALIASES["redis"] = TRANSPORT_ALIASES["rediss"] = f"{__name__}:RedisTransport"
+    TRANSPORT_ALIASES["filesystem"] = f"{__name__}:FolderTransport"
+
+
+def _thrown_away(fault: Exception) -> Empty:
+    """Say that something was no ring, without a word of it."""
+    logger.warning("an entry of the queue was no ring: thrown away", why=type(fault).__name__)
+    return Empty()

@@ -1,0 +1,195 @@
+"""A broker that is lost in every way there is: no study is, and no sender hears of it."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+from dcmtk import storescu
+from redis_server import RedisServer
+from running_node import Pacs, RunningNode, running_node
+from slow_pacs import slow_pacs
+from tcp_proxy import TcpProxy, tcp_proxy
+
+from dicom_node.life import State
+from phantom.dicom import datasets, write
+from phantom.study import study
+
+pytestmark = pytest.mark.journey
+
+GARBAGE: tuple[bytes, ...] = (
+    b"no JSON",
+    b"\xff\xfe\x00",
+    b"[]",
+    b"{}",
+    b"null",
+    b"7",
+    b'"text"',
+    b'{"body": "%%%", "properties": {"body_encoding": "base64"}}',
+    json.dumps({"body": "x", "headers": {}, "properties": {"delivery_tag": "t"}}).encode(),
+    b"[" * 100_000,
+)
+QUEUES = ("analyze", "report", "deliver")
+
+
+class Trial:
+    """One node behind one Redis, and what is done to that."""
+
+    def __init__(self, node: RunningNode, server: RedisServer, proxy: TcpProxy) -> None:
+        self.node, self.server, self.proxy = node, server, proxy
+        self.client = redis.Redis(port=server.port, socket_timeout=5)
+
+    def kill(self) -> None:
+        self.server.stop()
+        self.server.start()
+
+    def flush(self) -> None:
+        self.client.flushall()
+
+    def garbage(self) -> None:
+        for queue in QUEUES:
+            self.client.lpush(queue, *GARBAGE)
+            self.client.rpush(queue, *GARBAGE)
+
+    def other_type(self) -> None:
+        for queue in QUEUES:
+            self.client.delete(queue)
+            self.client.set(queue, "no list")
+
+    def evict(self) -> None:
+        self.client.config_set("maxmemory-policy", "allkeys-lru")
+        self.client.config_set("maxmemory", "1mb")
+
+    def full(self) -> None:
+        self.client.config_set("maxmemory-policy", "noeviction")
+        self.client.config_set("maxmemory", "1")
+
+    def read_only(self) -> None:
+        self.client.replicaof("127.0.0.1", 1)
+
+    def password(self) -> None:
+        self.client.config_set("requirepass", "another")
+        self.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    def black_hole(self) -> None:
+        self.proxy.set("black hole")
+
+    def refused(self) -> None:
+        self.proxy.set("refused")
+
+    def mend(self) -> None:
+        """Make it a good Redis again, as an administrator does."""
+        self.server.stop()
+        self.server.start()
+        self.proxy.set("open", cut=True)
+        self.client = redis.Redis(port=self.server.port, socket_timeout=5)
+
+
+WAYS: dict[str, Callable[[Trial], None]] = {
+    "killed": Trial.kill,
+    "flushed": Trial.flush,
+    "garbage": Trial.garbage,
+    "another type": Trial.other_type,
+    "evicting": Trial.evict,
+    "full": Trial.full,
+    "read-only": Trial.read_only,
+    "wrong password": Trial.password,
+    "black hole": Trial.black_hole,
+    "refused": Trial.refused,
+}
+HEALING = {"killed", "flushed", "garbage"}  # what needs nobody's hand afterwards
+
+
+def files(folder: Path, name: str) -> tuple[str, list[Path]]:
+    images = datasets(study(7), uid_salt=name)
+    return str(images[0].StudyInstanceUID), write(images, folder / name)
+
+
+def stored(node: RunningNode, paths: list[Path]) -> float:
+    began = time.monotonic()
+    assert storescu(paths, node.port).returncode == 0
+    return time.monotonic() - began
+
+
+def test_R14_a_broker_that_is_lost_loses_no_study(
+    tmp_path: Path, figure: Callable[[str], None], at_length: Callable[[int, int], int]
+) -> None:
+    few = ["garbage", "black hole"]
+    ways = [*WAYS] if at_length(0, 1) else few
+    server = RedisServer(tmp_path)
+    server.start()
+    slowest, rebuilt = 0.0, 0.0
+    with (
+        tcp_proxy(server.port) as proxy,
+        slow_pacs() as pacs,
+        running_node(
+            tmp_path / "node",
+            [Pacs("pacs", pacs.ae_title, pacs.port)],
+            broker=f"redis://127.0.0.1:{proxy.port}/0",
+        ) as node,
+    ):
+        node.start("up")
+        node.wait_until_listening()
+        trial = Trial(node, server, proxy)
+        for way in ways:
+            WAYS[way](trial)
+            study_uid, paths = files(tmp_path, way)
+            slowest = max(slowest, stored(node, paths))
+            if way not in HEALING:
+                time.sleep(3)
+                trial.mend()
+            began = time.monotonic()
+            assert node.wait_for_end(study_uid).state == State.DELIVERED, way
+            rebuilt = max(rebuilt, time.monotonic() - began)
+        server.stop()
+    figure(
+        f"{len(ways)} ways: {len(ways)} of {len(ways)} studies delivered, four images stored "
+        f"within {slowest:.1f} s, delivered at most {rebuilt:.0f} s after"
+    )
+    assert slowest < 10
+    assert rebuilt < 60
+
+
+def spoil(messages: Path, how: str) -> None:
+    """Do to the folder what somebody may who can write there."""
+    if how == "garbage":
+        for number, content in enumerate(GARBAGE):
+            for queue in QUEUES:
+                (messages / f"{number}_x.{queue}.msg").write_bytes(content)
+        (messages / "0_folder.analyze.msg").mkdir()
+        return
+    for path in messages.iterdir():
+        path.unlink()
+    messages.rmdir()
+    if how == "no folder":
+        messages.write_bytes(b"a file")
+
+
+def test_R14_a_folder_as_the_queue_is_no_better_and_loses_nothing_either(
+    tmp_path: Path, figure: Callable[[str], None], at_length: Callable[[int, int], int]
+) -> None:
+    ways = ("garbage", "deleted", "no folder")[: at_length(1, 3)]
+    with (
+        slow_pacs() as pacs,
+        running_node(tmp_path / "node", [Pacs("pacs", pacs.ae_title, pacs.port)]) as node,
+    ):
+        node.start("up")
+        node.wait_until_listening()
+        messages, rebuilt = node.settings.data / "queue" / "messages", 0.0
+        for way in ways:
+            spoil(messages, way)
+            study_uid, paths = files(tmp_path, way)
+            assert stored(node, paths) < 10
+            if way == "no folder":
+                time.sleep(3)
+                messages.unlink()
+                messages.mkdir()
+            began = time.monotonic()
+            assert node.wait_for_end(study_uid).state == State.DELIVERED, way
+            rebuilt = max(rebuilt, time.monotonic() - began)
+        figure(
+            f"folder: {len(ways)} of {len(ways)} studies delivered, at most {rebuilt:.0f} s after"
+        )
+    assert rebuilt < 60
