@@ -51,11 +51,12 @@ def keep_time(engine: Engine) -> None:
 def _beginning(engine: Engine, boot: str) -> datetime:
     """Read when this machine's monotonic clock stood at zero, or write it down as the first."""
     known = select(Beginning.zero_at).where(Beginning.boot == boot)
+    with engine.execution_options(reads_only=True).connect() as connection:
+        there = connection.scalar(known)
+        if there is not None:
+            return there
     try:
         with engine.begin() as connection:
-            there = connection.scalar(known)
-            if there is not None:
-                return there
             zero = _latest(connection) - _since_boot()
             connection.execute(insert(Beginning).values(boot=boot, zero_at=zero))
             return zero
