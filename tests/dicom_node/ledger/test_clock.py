@@ -1,6 +1,6 @@
 """The steady time goes on whatever the clock says, and all processes of a machine share it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,16 +25,30 @@ def one_zero() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("jump", [YEAR, -YEAR, timedelta(hours=1), timedelta(hours=-1)], ids=str)
-def test_a_clock_that_is_set_moves_nothing_that_waits(
-    book: Book, monkeypatch: pytest.MonkeyPatch, jump: timedelta
+def test_R18_a_clock_that_is_set_moves_nothing_that_waits(
+    book: Book,
+    monkeypatch: pytest.MonkeyPatch,
+    jump: timedelta,
+    figure: Callable[[str], None],
 ) -> None:
     keep_time(book.engine)
     before = now()
     monkeypatch.setattr(clock, "by_the_clock", lambda: datetime.now(UTC) + jump)
     keep_time(book.engine)  # as a process does that is started now
     assert timedelta(0) <= now() - before < timedelta(seconds=10)
-    case_id = book.case_at(State.RECEIVED)
-    assert book.ledger.sweep() == [(case_id, ANALYZE)]
+    case_id, held = book.case_at(State.RECEIVED), book.case_at(State.ANALYZING, "2.25.2")
+    waiting, later = book.case_at(State.REPORTED, "2.25.3"), now() + timedelta(seconds=300)
+    with book.ledger.writing() as session:
+        session.get_one(Case, waiting).due_at = later
+    moved = now() - before
+    assert book.ledger.sweep() == [(case_id, ANALYZE)], "nothing is due before its time"
+    assert book.state(held) == State.ANALYZING, "and no holder that lives is robbed"
+    events = book.questions.events()
+    assert [event.id for event in events] == list(range(1, len(events) + 1))
+    figure(
+        f"clock set by {jump}: the ledger's time moved by {moved.total_seconds():.1f} s, no lease "
+        f"and no waiting time by any, {len(events)} events in sequence"
+    )
 
 
 def test_a_machine_that_starts_with_its_clock_set_back_goes_on_from_what_the_ledger_knows(
