@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import wraps
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,7 @@ from dicom_node.commands.peers import echo, send
 from dicom_node.commands.phantom import phantom
 from dicom_node.commands.recall import recall
 from dicom_node.commands.render import render
+from dicom_node.commands.retry import retry
 from dicom_node.commands.rules import app as rules
 from dicom_node.errors import Busy, Misconfigured, NotYourTurn
 from dicom_node.settings.file import ENVIRONMENT_VARIABLE, load_settings, settings_path
@@ -53,7 +55,15 @@ def _everywhere(
             "else the one shipped with the node.",
         ),
     ] = None,
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, help="Say which version this is."),
+    ] = False,
 ) -> None:
+    if version:
+        typer.echo(f"fourviews {installed_version('fourviews')}, for research use only")
+        raise typer.Exit
     if config is not None:
         os.environ[ENVIRONMENT_VARIABLE] = str(config.absolute())
 
@@ -271,17 +281,9 @@ app.command()(balance)
 # --- acting -------------------------------------------------------------------------------------
 
 
-@app.command()
-def retry(name: Annotated[str, typer.Argument(metavar="STUDY|CASE")]) -> None:
-    """Try again now: a FAILED case from where it failed, a waiting one without waiting."""
-    from dicom_node.tending import try_again
-
-    for sentence in try_again(open_node(), name):
-        say(escape(sentence))
-
-
 app.command()(_logging(page))
 app.command()(password)
+app.command()(retry)
 app.command()(recall)
 app.command()(render)
 app.add_typer(rules, name="rules")

@@ -11,6 +11,7 @@ Anything else is a fault: a developer acts, the case is FAILED and keeps the rea
 is not raised by this code's own judgement is tried three times before.
 """
 
+import re
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
@@ -50,6 +51,7 @@ class NotYourTurn(Exception):
     """Say that a case is not where the caller thought it was."""
 
 
+_SPOOLED = re.compile(r"(images|cases)/[0-9a-f]+/[\w./-]+$")  # hashes and numbers, never a name
 _OURS = ("dicom_node.", "inference.", "phantom.")
 
 
@@ -68,7 +70,8 @@ def told(fault: BaseException) -> str:
     if is_ours(fault):
         return f"{kind}: {fault}"
     if isinstance(fault, OSError) and fault.strerror:
-        return f"{kind}: {fault.strerror}"
+        file = _SPOOLED.search(str(fault.filename))
+        return f"{kind}: {fault.strerror}{f' ({file[0]})' if file else ''}"
     return f"{kind} at {place(fault)}"
 
 

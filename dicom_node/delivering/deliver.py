@@ -76,7 +76,7 @@ def _remark(office: Office, case_id: int) -> str:
     if not debts:
         return "no destination of the settings wants these objects"
     names = ", ".join(sorted({row.destination for row in there}))
-    return f"{len(there)} objects at {names}" if there else "nobody waits for these objects"
+    return f"{objects(len(there))} at {names}" if there else "nobody waits for these objects"
 
 
 def _send(office: Office, case_id: int, slow: set[str], leave_out: set[str]) -> None:
@@ -131,7 +131,7 @@ def _wait(office: Office, debts: Sequence[Debt]) -> None:
             max(row.due_at, _road_due(office, row.destination, row.target)) for row in owed
         )
         names = ", ".join(sorted({row.destination for row in owed}))
-        raise Busy(f"{len(owed)} objects still owed to {names}", due_at)
+        raise Busy(f"{objects(len(owed))} still owed to {names}", due_at)
 
 
 def _road_due(office: Office, destination: str, target: str) -> datetime:
@@ -142,3 +142,8 @@ def _road_due(office: Office, destination: str, target: str) -> datetime:
     if not road.failures:  # somebody else calls just now
         return min(road.due_at, now() + CALLED_JUST_NOW)
     return max(road.due_at, now() + office.patience(road.failures - 1))
+
+
+def objects(count: int) -> str:
+    """Count objects in words."""
+    return "1 object" if count == 1 else f"{count} objects"

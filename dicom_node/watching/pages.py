@@ -6,7 +6,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-_NEWEST = ("case", "round", "state", "since", "read_by", "left_out", "reason")
+from dicom_node.delivering.deliver import objects
+
+_NEWEST = ("case", "round", "state", "since", "read_by", "left_out", "reason", "study_uid")
 
 
 def status_page(console: Console, told: dict[str, Any]) -> None:
@@ -15,11 +17,11 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
     console.print(counts or "no cases yet", highlight=False)
     console.print(f"last image: {told['last_image_at'] or 'none yet'}", highlight=False)
     for name, count in told["owed"].items():
-        console.print(f"owed to {name}: {count} objects", highlight=False)
+        console.print(f"owed to {name}: {objects(count)}", highlight=False)
     for name, why in told["unreachable"].items():
         console.print(f"[red]cannot reach[/] {name}: {why}", highlight=False)
     for name, one in told["parked"].items():
-        said = f"[red]will not take[/] {one['objects']} objects: {name}: {one['why']}"
+        said = f"[red]will not take[/] {objects(one['objects'])}: {name}: {one['why']}"
         console.print(said, highlight=False)
     for name, one in told["not_committed"].items():
         said = f"[red]does not promise to keep[/] {one['objects']} objects: {name}: {one['why']}"

@@ -82,7 +82,7 @@ def test_a_destination_that_has_no_room_is_asked_again(
     pacs = destination(answers=[0x0000, status, 0x0000])
     office = posted(pacs.table)
     case_id = office.case()
-    with pytest.raises(Busy, match="1 objects still owed to pacs"):
+    with pytest.raises(Busy, match="1 object still owed to pacs"):
         office.deliver(case_id)
     assert office.state(case_id) == State.REPORTED
     assert receipts(office, case_id) == [DELIVERED, OWED]

@@ -56,7 +56,7 @@ def test_a_notice_waits_for_a_destination_that_is_away(
         deliver(office.office, case_id)
     assert standing(office, case_id) == (State.DECLINED, State.DECLINED, "S02: none")
     pacs.start()
-    (said,) = try_again(office.node, str(case_id))
+    (said,) = (one.sentence for one in try_again(office.node, str(case_id)))
     assert said == f"case {case_id} stays DECLINED; its notice is sent again"
     deliver(office.office, case_id)
     assert len(pacs.came) == 1
@@ -74,7 +74,7 @@ def test_a_notice_that_is_refused_changes_nothing_until_somebody_asks_again(
     (debt,) = office.node.questions.debts_of(case_id)
     assert debt.delivery.receipt == Receipt.REFUSED
     pacs.answers[:] = [0]
-    assert "sent again" in next(iter(try_again(office.node, str(case_id))))
+    assert "sent again" in next(iter(try_again(office.node, str(case_id)))).sentence
     assert office.node.ledger.sweep() == [(case_id, DELIVER)]
     deliver(office.office, case_id)
     (debt,) = office.node.questions.debts_of(case_id)
@@ -98,7 +98,7 @@ def test_a_refused_notice_of_a_round_that_gave_way_is_not_owed_again(
         )
         study = session.get_one(Case, case_id).study_uid
     book.arrive(study)
-    (said,) = try_again(office.node, str(case_id))
+    (said,) = (one.sentence for one in try_again(office.node, str(case_id)))
     assert said == f"case {case_id} gave way to round 2: retry that one"
     (debt,) = office.node.questions.debts_of(case_id)
     assert debt.delivery.receipt == Receipt.REFUSED

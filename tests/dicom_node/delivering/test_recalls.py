@@ -223,7 +223,7 @@ def test_an_archive_that_cannot_reject_it_is_the_administrators_to_mend(
         office.deliver(case_id)
     assert office.state(case_id) == State.FAILED
     pacs.answers = []
-    (said,) = try_again(office.node, str(case_id))
+    (said,) = (one.sentence for one in try_again(office.node, str(case_id)))
     assert said == f"case {case_id} goes on from REPORTED"
     office.deliver(case_id)
     assert office.state(case_id) == State.DELIVERED
@@ -259,7 +259,7 @@ def test_a_recalled_study_can_be_read_again_as_a_round_of_its_own(
     office.deliver(case_id)
     recalled(office, case_id)
     office.deliver(case_id)
-    (said,) = try_again(office.node, str(case_id))
+    (said,) = (one.sentence for one in try_again(office.node, str(case_id)))
     assert said == f"case {case_id} was recalled: round 2 reads the study again"
     study = case_of(office, case_id).study_uid
     first, second = office.node.questions.cases_of(study)
@@ -269,7 +269,7 @@ def test_a_recalled_study_can_be_read_again_as_a_round_of_its_own(
     assert office.node.questions.predecessors_of(second, "kind_0") == [], "it holds no more"
     with pytest.raises(NotYourTurn, match="gave way to round 2"):
         read_again(office.node.ledger, case_id)
-    (said,) = try_again(office.node, str(case_id))
+    (said,) = (one.sentence for one in try_again(office.node, str(case_id)))
     assert said == f"case {case_id} gave way to round 2: retry that one"
 
 
@@ -283,7 +283,7 @@ def test_a_recalled_study_can_be_read_again_though_a_later_round_was_declined_fo
     late = Book(office.node.engine).case_at(State.DECLINED, study)
     recalled(office, case_id)
     office.deliver(case_id)
-    said = list(try_again(office.node, study))
+    said = [one.sentence for one in try_again(office.node, study)]
     assert said == [
         f"case {case_id} was recalled: round 3 reads the study again",
         f"case {late} is DECLINED: there is nothing to try again",

@@ -70,7 +70,7 @@ def test_a_notice_that_somebody_has_is_rejected(node: Node, declined: int) -> No
     assert state(node, declined) == State.REPORTED
     with node.ledger.turn(declined, DELIVER):
         record_receipt(node.ledger, note.delivery.id, 0)
-    (said,) = try_again(node, str(declined))
+    (said,) = (one.sentence for one in try_again(node, str(declined)))
     assert said.endswith("was recalled: round 2 reads the study again")
 
 
