@@ -8,7 +8,7 @@ from rich.table import Table
 
 from dicom_node.delivering.deliver import objects
 
-_NEWEST = ("case", "round", "state", "since", "read_by", "left_out", "reason", "study_uid")
+_NEWEST = ("case", "round", "state", "since", "read_by", "left_out", "reason")
 
 
 def status_page(console: Console, told: dict[str, Any]) -> None:
@@ -31,6 +31,9 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
         console.print(said, highlight=False, markup=False, soft_wrap=True)
     if told["newest"]:
         console.print(_table([_with_recall(one) for one in told["newest"]], _NEWEST))
+    for one in told["newest"]:  # whole on any terminal
+        said = f"case {one['case']}  study {one['study_uid']}"
+        console.print(said, highlight=False, soft_wrap=True)
 
 
 def _with_recall(told: dict[str, Any]) -> dict[str, Any]:
