@@ -212,6 +212,12 @@ def newest_revision(node: Node) -> str:
     return head
 
 
+def _may_pass(node: Node, trouble: OperationalError) -> bool:
+    """Tell a server that starts later than the node, or a lock, from a file that cannot be used."""
+    name = getattr(trouble.orig, "sqlite_errorname", "")
+    return node.engine.dialect.name != "sqlite" or name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
 def ready(node: Node) -> Node:
     """Let a process start only on a ledger of its own revision; make a new one where none is."""
     try:
@@ -219,8 +225,8 @@ def ready(node: Node) -> Node:
     except SQLAlchemyError as trouble:
         why = without_secrets(node.engine.url, str(trouble))
         sentence = f"node.database: {shown(node.engine.url)} cannot be opened: {why}"
-        if isinstance(trouble, OperationalError) and node.engine.dialect.name != "sqlite":
-            raise Busy(sentence) from trouble  # a server that starts later than the node
+        if isinstance(trouble, OperationalError) and _may_pass(node, trouble):
+            raise Busy(sentence) from trouble
         raise Misconfigured([sentence]) from trouble
     want = newest_revision(node)
     if have is None and node.engine.dialect.name == "sqlite":

@@ -1,7 +1,9 @@
 """The migrations make the tables that the code has, on both databases."""
 
+import sqlite3
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,9 @@ from alembic import command
 from alembic.util import CommandError
 from ledger_book import Book, reading
 from sqlalchemy import inspect, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
+from dicom_node import wiring
 from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.tables import Base, Case, ModelRun
 from dicom_node.life import State
@@ -214,3 +217,26 @@ def test_a_data_folder_that_cannot_be_made_is_the_administrators_to_mend(tmp_pat
 
 def test_every_state_fits_its_column() -> None:
     assert max(len(state) for state in Case.__table__.c.state.type.enums) <= 16
+
+
+def test_a_ledger_that_somebody_holds_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(Settings.model_validate({"node": {"data": str(tmp_path)}}))
+    ready(node)
+    monkeypatch.setattr(wiring, "revision", lambda _: _of_a_held_ledger(tmp_path))
+    with pytest.raises(Busy, match="locked"):
+        ready(node)
+    node.engine.dispose()
+
+
+def _of_a_held_ledger(folder: Path) -> None:
+    """Ask as SQLAlchemy does, but without its patience."""
+    path = folder / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as holder, closing(sqlite3.connect(path)) as other:
+        holder.execute("BEGIN IMMEDIATE")
+        other.execute("PRAGMA busy_timeout = 0")
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as fault:
+            raise OperationalError("BEGIN IMMEDIATE", {}, fault) from fault
