@@ -53,9 +53,9 @@ def view_of(header: Dataset) -> str:
     A raw image, a tomosynthesis or a spot view is none: with four of them, what is to be read has
     yet to come.
     """
-    if header.get("SOPClassUID") != DigitalMammographyXRayImageStorageForPresentation:
-        return ""
     try:
+        if header.get("SOPClassUID") != DigitalMammographyXRayImageStorageForPresentation:
+            return ""
         return "" if stands_aside(header) else f"{side_of(header)}{projection_of(header)}"
     except Exception:  # noqa: BLE001 - values from outside; whether they will do is judged later
         return ""
