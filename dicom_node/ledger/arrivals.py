@@ -1,5 +1,6 @@
 """What comes in: associations and images, and the round that each image belongs to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
@@ -32,37 +33,70 @@ class Arrival:
     sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """Who was let in, where."""
+
+    listener: str
+    caller: str
+    called: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """How a sender went, and why where it was not its own will."""
+
+    how: str
+    why: str = ""
+
+
+def write_visits(
+    ledger: Ledger, visits: Sequence[tuple[Coming, int | None, Going | None]]
+) -> list[int]:
+    """Write down in one transaction who came, if they have no row yet, and who went; name rows."""
+    with within(SENDER_SECONDS), ledger.writing() as session:
+        return [_visit(ledger, session, *visit) for visit in visits]
+
+
 def open_association(ledger: Ledger, listener: str, caller: str, called: str, address: str) -> int:
     """Write down that a sender was let in."""
+    (row,) = write_visits(ledger, [(Coming(listener, caller, called, address), None, None)])
+    return row
+
+
+def close_association(ledger: Ledger, association_id: int, how: str, why: str = "") -> None:
+    """Write down that a sender has gone."""
     with within(SENDER_SECONDS), ledger.writing() as session:
+        _close(ledger, session, session.get_one(Association, association_id), Going(how, why))
+
+
+def _visit(
+    ledger: Ledger, session: Session, coming: Coming, row_id: int | None, going: Going | None
+) -> int:
+    if row_id is None:
         row = Association(
-            listener=listener,
-            caller=caller,
-            called=called,
-            address=address,
+            listener=coming.listener,
+            caller=coming.caller,
+            called=coming.called,
+            address=coming.address,
             opened_at=by_the_clock(),
         )
         session.add(row)
         session.flush()
-        ledger.note(
-            session,
-            "association accepted",
-            details={"caller": caller, "address": address, "association": row.id},
-        )
-        return row.id
+        details = {"caller": row.caller, "address": row.address, "association": row.id}
+        ledger.note(session, "association accepted", details=details)
+    else:
+        row = session.get_one(Association, row_id)
+    if going is not None:
+        _close(ledger, session, row, going)
+    return row.id
 
 
-def close_association(ledger: Ledger, association_id: int, how: str, why: str = "") -> None:
-    """Write down that a sender has gone, how, and why where it was not its own will."""
-    with within(SENDER_SECONDS), ledger.writing() as session:
-        row = session.get_one(Association, association_id)
-        row.closed_at = by_the_clock()
-        ledger.note(
-            session,
-            f"association {how}",
-            why,
-            details={"caller": row.caller, "address": row.address, "association": row.id},
-        )
+def _close(ledger: Ledger, session: Session, row: Association, going: Going) -> None:
+    row.closed_at = by_the_clock()
+    details = {"caller": row.caller, "address": row.address, "association": row.id}
+    ledger.note(session, f"association {going.how}", going.why, details=details)
 
 
 def close_left_open(ledger: Ledger, listener: str) -> None:

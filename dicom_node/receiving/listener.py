@@ -6,7 +6,6 @@ as it comes; no pixel is parsed, and no study is held in memory.
 
 import resource
 import ssl
-import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from pynetdicom.presentation import PresentationContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.errors import Busy, Declined, told
-from dicom_node.ledger.arrivals import close_association, close_left_open, open_association
+from dicom_node.ledger.arrivals import close_left_open
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.logs import log
 from dicom_node.receiving.callers import (
@@ -39,6 +38,7 @@ from dicom_node.receiving.port import cannot_listen
 from dicom_node.receiving.server import Peer, Server
 from dicom_node.receiving.sparing import Sparing
 from dicom_node.receiving.tls import server_context
+from dicom_node.receiving.visits import Visits
 from dicom_node.receiving.wire import CutOff, Ended, Stop
 from dicom_node.settings.receiving import Receiving
 from dicom_node.spool import Spool
@@ -68,9 +68,7 @@ class Listener:
     stopping: Stop = field(default_factory=Stop, init=False)
     _places: Places = field(init=False)
     _server: Server | None = field(default=None, init=False)
-    _rows: dict[Connection, int] = field(default_factory=dict, init=False)
-    _unclosed: list[tuple[int, str, str]] = field(default_factory=list, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _visits: Visits = field(init=False)
     _sparing: Sparing = field(default_factory=Sparing, init=False)
 
     @property
@@ -119,6 +117,7 @@ class Listener:
             self._server = Server(ae, where, offered, self, self._places, shared=self.number > 0)
         except OSError as trouble:
             raise cannot_listen(self.receiving, trouble) from trouble
+        self._visits = Visits(self.ledger, self.name)
         self._server.open()
         self.ledger.record(
             "listening", f"{self.receiving.ae_title} at {self.name}", forgotten_files=forgotten
@@ -148,7 +147,7 @@ class Listener:
         for one in cut_off:
             one.push_out("the node stops")
         self._wait_for_all(LAST_WORD_SECONDS)
-        self._close_rows()
+        self._visits.finish()
         logger.info("stopped listening", at=self.name, cut_off=len(cut_off))
 
     def _wait_for_all(self, seconds: float) -> None:
@@ -183,13 +182,9 @@ class Listener:
         return result, source, reason
 
     def let_in(self, connection: Connection) -> None:
-        """Open the association's row; a study is not complete while a sender is connected."""
-        self._close_rows()
+        """Take note of the association: no study is complete while its sender is connected."""
+        self._visits.came(connection, *connection.who)
         self._say_not_accepted(connection)
-        with suppress(SQLAlchemyError):  # the images themselves will be answered A700
-            row = open_association(self.ledger, self.name, *connection.who)
-            with self._lock:
-                self._rows[connection] = row
 
     def _say_not_accepted(self, connection: Connection) -> None:
         """Write down what a sender offered in vain: it may send less than it wanted to."""
@@ -201,17 +196,13 @@ class Listener:
             self._try_to_record("contexts not accepted", may)
 
     def gone(self, connection: Connection, ended: Ended) -> None:
-        """Give the place back, and close the row."""
+        """Give the place back, and write down how the association ended."""
+        was_in = self._visits.went(connection, ended)
         self._places.leave(connection)
-        with self._lock:
-            row = self._rows.pop(connection, None)
-            if row is not None:
-                self._unclosed.append((row, ended.how, ended.why))
         caller, _, address = connection.who
-        if row is not None:
+        if was_in:
             say = logger.info if ended.how == "released" else logger.warning
             say(f"association {ended.how}", caller=caller, address=address, why=ended.why)
-            self._close_rows()
         elif ended.why and ended.how != "lost":
             self._say_refused(
                 f"{caller or 'a connection'} from {address}: {ended.why}", caller, address
@@ -223,13 +214,6 @@ class Listener:
         if may is not None:
             logger.warning("association refused", caller=caller, address=address, why=may)
             self._try_to_record("association refused", may)
-
-    def _close_rows(self) -> None:
-        """Close the rows of those who have gone; without a database, when the next one comes."""
-        with self._lock, suppress(SQLAlchemyError):
-            while self._unclosed:
-                close_association(self.ledger, *self._unclosed[0])
-                del self._unclosed[0]
 
     # --- images -----------------------------------------------------------------------------
 
@@ -255,7 +239,7 @@ class Listener:
         """Answer one C-STORE."""
         caller, _, address = connection.who
         envelope = Envelope(
-            association_id=self._rows.get(connection),
+            association_id=self._visits.row_of(connection),
             caller=caller,
             address=address,
             sop_class_uid=str(request.AffectedSOPClassUID or ""),

@@ -99,7 +99,7 @@ def test_a_stranger_is_rejected_for_good_and_written_down(
     ended = dcmtk.echoscu(listener.port, calling="STRANGER")
     assert ended.returncode != 0
     assert "Calling AE Title Not Recognized" in ended.stdout + ended.stderr
-    assert listener.sentences("association accepted") == ["", ""]
+    until(lambda: listener.sentences("association accepted") == ["", ""])
 
 
 def test_a_wrong_called_title_is_rejected_for_good(listener: OpenListener) -> None:

@@ -1,0 +1,80 @@
+"""Who came and went stands in the ledger, also when it was away meanwhile."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from senders import until
+from sqlalchemy.exc import OperationalError
+
+from dicom_node.receiving import visits
+from dicom_node.receiving.visits import Visits
+from dicom_node.receiving.wire import Ended
+from dicom_node.wiring import Node
+
+
+@pytest.fixture
+def written(node: Node) -> Callable[[], list[str]]:
+    """List what the trail says of associations."""
+    return lambda: [
+        event.what
+        for event in node.questions.last_events(100)
+        if event.what.startswith("association ")
+    ]
+
+
+def test_who_came_and_went_is_written_in_this_order(
+    node: Node, written: Callable[[], list[str]]
+) -> None:
+    keeper = Visits(node.ledger, "127.0.0.1:104")
+    keeper.came("one", "MG1", "FOURVIEWS", "10.0.0.9")
+    assert isinstance(keeper.row_of("one"), int)
+    assert keeper.went("one", Ended("released"))
+    assert not keeper.went("one", Ended("released"))
+    assert keeper.row_of("one") is None
+    keeper.finish()
+    assert written() == ["association accepted", "association released"]
+
+
+def test_a_hundred_at_once_are_all_written(node: Node) -> None:
+    keeper = Visits(node.ledger, "127.0.0.1:104")
+
+    def visit(number: int) -> None:
+        keeper.came(number, "MG1", "FOURVIEWS", "10.0.0.9")
+        if number % 2:
+            keeper.row_of(number)
+        keeper.went(number, Ended("lost", "the connection broke"))
+
+    threads = [threading.Thread(target=visit, args=(number,)) for number in range(100)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    keeper.finish()
+    said = node.questions.last_events(1000)
+    assert sum(one.what == "association accepted" for one in said) == 100
+    assert sum(one.what == "association lost" for one in said) == 100
+
+
+def test_what_happened_while_the_ledger_was_away_is_written_when_it_is_back(
+    node: Node, written: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = visits.write_visits
+    away = threading.Event()
+    away.set()
+
+    def maybe(*given: object) -> list[int]:
+        if away.is_set():
+            raise OperationalError("", {}, Exception())
+        return write(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(visits, "write_visits", maybe)
+    monkeypatch.setattr(visits, "RETRY_SECONDS", 0.05)
+    keeper = Visits(node.ledger, "127.0.0.1:104")
+    keeper.came("one", "MG1", "FOURVIEWS", "10.0.0.9")
+    assert keeper.row_of("one") is None
+    keeper.went("one", Ended("aborted", "by the sender"))
+    away.clear()
+    until(lambda: len(written()) == 2)
+    keeper.finish()
+    assert written() == ["association accepted", "association aborted"]
