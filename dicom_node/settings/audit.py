@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from dicom_node.settings.secrets import Secret
+from dicom_node.settings.secrets import PrivateKey, Secret
 from dicom_node.settings.values import Port, Table
 
 SHORTEST_YEARS = 0.5
@@ -18,7 +18,7 @@ class Syslog(Table):
     port: Port = 6514
     ca: Path | None = None
     certificate: Path | None = None
-    key: Path | None = None
+    key: PrivateKey | None = None
 
     @model_validator(mode="after")
     def _paired(self) -> Self:

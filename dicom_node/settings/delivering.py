@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from dicom_node.settings.secrets import Secret, is_loopback
+from dicom_node.settings.secrets import PrivateKey, Secret, is_loopback
 from dicom_node.settings.values import AETitle, Port, Seconds, Table
 
 Geometry = Literal["orientation", "none", "full"]
@@ -27,7 +27,7 @@ class ClientTLS(Table):
 
     authorities: Path | None = None
     certificate: Path | None = None
-    key: Path | None = None
+    key: PrivateKey | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, model_validator
 
-from dicom_node.settings.secrets import Secret
+from dicom_node.settings.secrets import PrivateKey, Secret
 from dicom_node.settings.values import AETitle, Network, Port, Seconds, Table
 
 View = Literal["LCC", "RCC", "LMLO", "RMLO"]
@@ -24,7 +24,7 @@ class TLS(Table):
     """How senders are spoken to that come over TLS; plain ones are turned away then."""
 
     certificate: Path
-    private_key: Path
+    private_key: PrivateKey
     key_password: Secret = SecretStr("")
     authorities: Path | None = None
     mutual: bool = True

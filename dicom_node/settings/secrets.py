@@ -62,6 +62,20 @@ def _not_empty(value: str, where: str) -> str:
 Secret = Annotated[SecretStr, BeforeValidator(_found)]
 
 
+def _kept(key: Path) -> Path:
+    """Refuse a private key that everybody may read; one that is not there is missed elsewhere."""
+    try:
+        mode = key.stat().st_mode
+    except OSError:
+        return key
+    if mode & stat.S_IRWXO:
+        raise ValueError(f"the key is open to everybody on this machine: chmod o= {key}")
+    return key
+
+
+PrivateKey = Annotated[Path, AfterValidator(_kept)]
+
+
 def _broker(value: SecretStr) -> SecretStr:
     """Take addresses of Redis; Celery would read other words as brokers that are not tried."""
     address = value.get_secret_value()

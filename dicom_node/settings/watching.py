@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from dicom_node.settings.secrets import Secret, is_loopback
+from dicom_node.settings.secrets import PrivateKey, Secret, is_loopback
 from dicom_node.settings.values import Port, Seconds, Table
 
 
@@ -30,7 +30,7 @@ class Page(Table):
     port: Port = 11180
     names: tuple[str, ...] = ()
     certificate: Path | None = None
-    private_key: Path | None = None
+    private_key: PrivateKey | None = None
     session_minutes: Annotated[float, Field(gt=0, le=1440)] = 60.0
     metrics_token: Secret = SecretStr("")
     users: tuple[User, ...] = ()

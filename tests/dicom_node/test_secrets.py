@@ -93,6 +93,39 @@ def test_a_secret_that_everybody_may_read_is_refused(tmp_path: Path, mode: int) 
     )
 
 
+KEYS = {
+    "watching.page": "private_key",
+    "receiving.tls": "private_key",
+    "delivering.destinations.0.tls": "key",
+    "audit.syslog": "key",
+}
+
+
+def test_S5_a_private_key_that_everybody_may_read_is_refused(
+    tmp_path: Path, figure: Figure
+) -> None:
+    key = tmp_path / "a.key"
+    key.write_text("x")
+    refused = []
+    for table, name in KEYS.items():
+        for mode in (0o644, 0o604, 0o640, 0o600):
+            key.chmod(mode)
+            heads = f"[{table}]".replace(".0.tls]", ".tls]")
+            before = "[[delivering.destinations]]\n" if "destinations" in table else ""
+            text = f'{before}{heads}\ncertificate = "x.pem"\n{name} = "{key}"\n'
+            path = tmp_path / "node.toml"
+            path.write_text(text)
+            try:
+                load_settings(path)
+                said = ""
+            except Misconfigured as fault:
+                said = str(fault)
+            if f"{table}.{name}: the key is open to everybody" in said:
+                refused.append((table, mode))
+    figure(f"{len(refused)} of {2 * len(KEYS)} private keys that others may read refused")
+    assert refused == [(table, mode) for table in KEYS for mode in (0o644, 0o604)]
+
+
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe"])
 def test_an_empty_secret_or_none_that_is_text_is_refused(tmp_path: Path, content: bytes) -> None:
     secret = tmp_path / "database"

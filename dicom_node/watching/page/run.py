@@ -2,9 +2,7 @@
 
 import socket
 import ssl
-import stat
 import threading
-from pathlib import Path
 
 from dicom_node.errors import Busy, Misconfigured
 from dicom_node.logs import log
@@ -40,10 +38,9 @@ def _listening(page: Page) -> socket.socket:
 
 
 def _tls(page: Page) -> ssl.SSLContext | None:
-    """Load certificate and key; a key that others can read is no key."""
+    """Load certificate and key."""
     if page.certificate is None or page.private_key is None:
         return None
-    _private(page.private_key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
@@ -52,14 +49,3 @@ def _tls(page: Page) -> ssl.SSLContext | None:
         sentence = "certificate and private_key cannot be used together"
         raise Misconfigured([f"watching.page: {sentence}: {type(fault).__name__}"]) from fault
     return context
-
-
-def _private(key: Path) -> None:
-    try:
-        mode = key.stat().st_mode
-    except OSError as trouble:
-        sentence = f"watching.page.private_key: {key} cannot be read: {trouble.strerror}"
-        raise Misconfigured([sentence]) from trouble
-    if mode & stat.S_IRWXO:
-        sentence = f"watching.page.private_key: {key} is open to everybody on this machine"
-        raise Misconfigured([f"{sentence}: chmod o= {key}"])

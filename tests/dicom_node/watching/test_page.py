@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPResponse
-from pathlib import Path
 
 import pytest
 from destinations import Posted
@@ -351,17 +350,6 @@ def test_S6_no_page_without_login_and_none_on_the_network_without_tls(figure: Fi
 
 def test_a_page_that_nobody_may_see_is_not_served(node: Node) -> None:
     with pytest.raises(Misconfigured, match="nobody could log in"):
-        show_page(node, threading.Event())
-
-
-def test_a_key_that_everybody_may_read_is_refused(
-    settled: Callable[..., Settings], opened: Callable[[Settings], Node], tmp_path: Path
-) -> None:
-    (tmp_path / "key").write_text("x")
-    (tmp_path / "key").chmod(0o644)
-    files = {"certificate": tmp_path / "cert", "private_key": tmp_path / "key"}
-    node = opened(settled(watching={"page": {"users": [USER], **files}}))
-    with pytest.raises(Misconfigured, match="open to everybody on this machine: chmod o="):
         show_page(node, threading.Event())
 
 
