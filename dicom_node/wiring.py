@@ -7,9 +7,9 @@ process that never analyzes never loads it.
 import fcntl
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -101,17 +101,24 @@ class Node:
         for folder in self.settings.bundle_folders:
             try:
                 card = load_card(folder)
-                card.finding_score(self.settings.analyzing.operating_point or None)
-                for one in self.settings.delivering.destinations:
-                    card.finding_score(one.operating_point or None)
-                verified_weights(folder, card)
             except BadBundle as fault:
                 faults += str(fault).splitlines()
                 if not (folder / CARD).exists():
                     there = sorted(path.parent.name for path in folder.parent.glob(f"*/{CARD}"))
                     faults[-1] += f"; bundles in {folder.parent}: {', '.join(there) or 'none'}"
-            else:
-                cards.append(card)
+                continue
+            cards.append(card)
+            points = {self.settings.analyzing.operating_point}
+            points |= {one.operating_point for one in self.settings.delivering.destinations}
+            asked: list[Callable[[], object]] = [
+                *(partial(card.finding_score, point or None) for point in sorted(points)),
+                partial(verified_weights, folder, card),
+            ]
+            for ask in asked:
+                try:
+                    ask()
+                except BadBundle as fault:
+                    faults += str(fault).splitlines()
         if faults:
             raise Misconfigured(faults)
         _fitting(cards, self.settings.analyzing.operating_point)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from dicom_node.errors import Declined, Refused
 from dicom_node.ledger.tables import Verdict
 from dicom_node.life import ANALYZE, DELIVER, State
 from dicom_node.settings.file import ENVIRONMENT_VARIABLE, load_settings
+from dicom_node.shipped import shipped
 from dicom_node.wiring import Node, migrate, newest_revision
 
 Ends = Callable[..., tuple[int, str, str]]
@@ -328,6 +330,24 @@ def test_the_demo_knows_its_archives(ends: Ends) -> None:
     status, _, err = ends("demo", "--archive", "foo")
     assert status == 2
     assert "no such archive: foo; there are auto, builtin, orthanc" in " ".join(err.split())
+
+
+def test_check_says_all_that_is_wrong_with_a_bundle_at_once(
+    ends: Ends, config: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "bundles" / "copy"
+    shutil.copytree(shipped("bundles") / "shared_trunk_phantom", copy)
+    (copy / "weights.safetensors").write_bytes(b"damaged")
+    appended(
+        config,
+        f'[analyzing]\nbundles = "{copy.parent}"\nbundle = "copy"\noperating_point = "best"\n'
+        '[[delivering.destinations]]\nname = "back"\nreturn_to_sender = true\n'
+        'operating_point = "worst"\n',
+    )
+    _, out, _ = ends("check")
+    assert "has no operating point 'best'" in out
+    assert "has no operating point 'worst'" in out
+    assert "install the bundle again" in out
 
 
 def test_work_knows_its_steps(ends: Ends) -> None:
