@@ -57,6 +57,12 @@ class BucketSpool(Spool):
         """Bring an arrived file into the bucket; what is there under its name is the same."""
         self._put_file(arrived, name)
 
+    def remove(self, name: str) -> None:
+        """Remove an object that is needed no more, and this machine's copy of it."""
+        with _told(name):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(name))
+        self._copy_of(name).unlink(missing_ok=True)
+
     def take(self, arrived: Path, name: str) -> None:
         """Keep the arrived file as this machine's copy."""
         arrived.replace(self._copy_of(name))

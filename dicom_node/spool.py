@@ -146,6 +146,10 @@ class Spool:
         """Say what more there is to say of where the files are; nothing of a folder."""
         return ""
 
+    def remove(self, name: str) -> None:
+        """Remove a file that is needed no more; one that is gone already is no fault."""
+        self.inside(name).unlink(missing_ok=True)
+
     def free_bytes(self) -> int:
         """Say how much room is left."""
         return shutil.disk_usage(self.folder).free

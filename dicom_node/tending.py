@@ -13,6 +13,7 @@ from dicom_node.auditing.duty import on_duty
 from dicom_node.auditing.exporting import telling_collector
 from dicom_node.auditing.keeping import signing
 from dicom_node.delivering.places import knock, peer_of
+from dicom_node.delivering.purging import purge
 from dicom_node.doorbell import Bell
 from dicom_node.errors import NotYourTurn, told
 from dicom_node.ledger.commitments import places_due
@@ -122,6 +123,7 @@ def _ring_for_all(node: Node, bell: Bell) -> int:
         node.ledger.not_rung(unheard)
     for _, case_id in places_due(node.questions):  # to ask for what should be committed by now
         bell.ring(case_id, DELIVER)
+    purge(node.ledger, node.questions, node.spool, node.settings)
     return len(rung)
 
 

@@ -198,7 +198,9 @@ def _files(session: Session) -> Iterator[Kept]:
     for case_id, path, sha256, size in session.execute(select(*columns)):
         yield Kept("image", case_id, path, sha256, size, is_image=True)
     objects = (Product.case_id, Product.kind, Product.path, Product.sha256, Product.size_bytes)
-    for case_id, kind, path, sha256, size in session.execute(select(*objects)):
+    for case_id, kind, path, sha256, size in session.execute(
+        select(*objects).where(Product.purged_at.is_(None))
+    ):
         yield Kept(kind, case_id, path, sha256, size)
     readings = (ModelRun.case_id, ModelRun.findings_path, ModelRun.findings_sha256)
     for case_id, path, sha256, elsewhere in session.execute(select(*readings, ModelRun.elsewhere)):

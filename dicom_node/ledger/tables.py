@@ -104,6 +104,7 @@ class Case(Base):
         Enum(State, native_enum=False, length=16)
     )
     notice_written: Mapped[bool] = mapped_column(default=False)  # and it is only to be delivered
+    purged_at: Mapped[datetime | None]  # when the files of its objects were removed
 
 
 class Instance(Base):
@@ -221,6 +222,7 @@ class Product(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     path: Mapped[str]  # in the spool
     made_at: Mapped[datetime]
+    purged_at: Mapped[datetime | None]  # since when there is no file any more
 
 
 class Recall(Base):

@@ -106,7 +106,7 @@ def _note(
     products: Sequence[Product],
 ) -> Product:
     """Build, prove and keep one note."""
-    first = products[0]
+    first = next((one for one in products if one.purged_at is None), products[0])
     source = dcmread(BytesIO(shop.spool.read(first.path, first.sha256)), stop_before_pixels=True)
     rejected = tuple(Rejected(one.sop_class_uid, one.sop_uid, one.series_uid) for one in products)
     recalling = Recalling(reason, case.round, at.astimezone(), rejected)

@@ -102,6 +102,7 @@ class Delivering(Table):
     commitment_after_seconds: Annotated[float, Field(ge=0)] = 10.0
     commitment_seconds: tuple[Seconds, ...] = (600.0, 3600.0, 14400.0)
     commitment_hours: Seconds = 72.0
+    keep_results_days: Annotated[float, Field(ge=0)] = 0.0
     destinations: tuple[Destination, ...] = ()
 
     @model_validator(mode="after")
