@@ -32,7 +32,7 @@ def record_receipt(
             row.commit_attempts = 0
         ledger.note(
             session,
-            "delivered",
+            "delivered again" if row.resent else "delivered",
             f"{row.destination} has the {product.kind}",
             case=case,
             details={"sop_uid": product.sop_uid, "status": f"{status:04X}"},
