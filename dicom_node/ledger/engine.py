@@ -14,7 +14,6 @@ from dicom_node.ledger.refuge import Refuge
 
 LOCK_SECONDS = 20.0  # who writes next to whom; a sender waits less, see `patience`
 LONG_LOCK_SECONDS = 1.5  # no writer of the node takes so long
-_LOCKED = OperationalError("BEGIN IMMEDIATE", (), sqlite3.OperationalError("locked just now"))
 
 
 def open_engine(url: str, *, patient: bool = False) -> Engine:
@@ -33,7 +32,7 @@ def open_engine(url: str, *, patient: bool = False) -> Engine:
         connect_args={"timeout": LOCK_SECONDS, "isolation_level": None},
         poolclass=NullPool if patient else None,
     )
-    refuge = Refuge(_LOCKED, LONG_LOCK_SECONDS)
+    refuge = Refuge(_locked, OperationalError, LONG_LOCK_SECONDS)
     event.listen(engine, "connect", _promise)
     event.listen(engine, "begin", lambda connection: _begin(connection, refuge))
     return engine
@@ -56,6 +55,10 @@ def _promise(connection: Any, record: object) -> None:  # noqa: ANN401 - whateve
     del record
     for pragma in (_wait(), "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _locked() -> OperationalError:
+    return OperationalError("BEGIN IMMEDIATE", (), sqlite3.OperationalError("locked just now"))
 
 
 def _wait() -> str:

@@ -22,7 +22,6 @@ CONNECT_SECONDS = 2.0
 SILENCE_SECONDS = 4.0
 LONG_SECONDS = 3600.0
 POOL_SECONDS = 1.5
-AWAY = psycopg.OperationalError("the database did not answer just now")
 POOL: dict[str, Any] = {
     "pool_size": 5,
     "max_overflow": 5,
@@ -43,19 +42,29 @@ ON_THE_WIRE = {
 }
 
 
+class Away(psycopg.OperationalError):
+    """Say that somebody else found the database away a moment ago."""
+
+    def __init__(self) -> None:
+        super().__init__("the database did not answer just now")
+
+
 class Impatient(psycopg.Connection[Any]):
     """A connection that is closed by who has waited too long for its answer."""
 
     silence_seconds = SILENCE_SECONDS
-    refuge = Refuge(AWAY)
+    refuge = Refuge(Away, psycopg.OperationalError)
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for an answer, but not for ever."""
         try:
             self.refuge.give_way()
             return super().wait(gen, interval, timeout or left(self.silence_seconds))
-        except psycopg.OperationalError as trouble:
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE or trouble is AWAY:
+        except Away:  # whoever asks meanwhile makes it no longer
+            self.pgconn.finish()
+            raise
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.refuge.remember()
                 self.pgconn.finish()  # an answer that comes now would be taken for another's
             raise
@@ -79,7 +88,7 @@ def open_postgres(url: URL, *, patient: bool) -> Engine:
         connect_args={**ON_THE_WIRE, "options": " ".join(filter(None, options))},
         **({"poolclass": NullPool} if patient else POOL),
     )
-    refuge = Refuge(AWAY)
+    refuge = Refuge(Away, psycopg.OperationalError)
 
     class Ours(Patient if patient else Impatient):  # type: ignore[misc]
         """One that finds refuge where the others of its pool do."""

@@ -4,7 +4,7 @@ Only who works against a deadline gives up at once: a sender can send again, a r
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dicom_node.ledger.patience import somebody_waits
@@ -15,11 +15,18 @@ AWAY_SECONDS = 2.0
 class Refuge:
     """Remembers for a moment that the database was away.
 
-    `least_seconds`: who has waited less has only met another writer.
+    `away` makes the error that says so, and `kind` are those that mean it. `least_seconds`: who has
+    waited less has only met another writer.
     """
 
-    def __init__(self, away: Exception, least_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        away: Callable[[], Exception],
+        kind: type[Exception],
+        least_seconds: float = 0.0,
+    ) -> None:
         self._away = away
+        self._kind = kind
         self._least_seconds = least_seconds
         self._until = 0.0
 
@@ -30,7 +37,7 @@ class Refuge:
     def give_way(self) -> None:
         """Raise at once, where it is away and somebody waits for an answer."""
         if time.monotonic() < self._until and somebody_waits():
-            raise self._away
+            raise self._away()
 
     @contextmanager
     def trying(self) -> Iterator[None]:
@@ -39,7 +46,7 @@ class Refuge:
         began = time.monotonic()
         try:
             yield
-        except type(self._away):
+        except self._kind:
             if time.monotonic() - began >= self._least_seconds:
                 self.remember()
             raise

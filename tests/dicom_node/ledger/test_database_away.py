@@ -84,6 +84,40 @@ def test_R16_a_database_that_is_away_is_noticed_and_found_again(
     assert back < 10
 
 
+def test_senders_that_never_stop_asking_do_not_keep_it_away(
+    behind: tuple[Book, TcpProxy],
+) -> None:
+    book, proxy = behind
+    store(book)
+    proxy.set("black hole")
+    took(lambda: store(book))
+    proxy.set("open")
+    began, stop = time.monotonic(), threading.Event()
+
+    def care() -> None:
+        while not stop.wait(0.5):
+            try:
+                book.questions.arriving()
+            except SQLAlchemyError:
+                continue
+
+    carer = threading.Thread(target=care)
+    carer.start()
+    try:
+        while time.monotonic() - began < 10:
+            try:
+                store(book)
+            except SQLAlchemyError:
+                time.sleep(0.02)
+            else:
+                break
+        else:
+            pytest.fail("nobody got through within ten seconds")
+    finally:
+        stop.set()
+        carer.join()
+
+
 def test_twenty_senders_in_a_black_hole_wait_side_by_side(behind: tuple[Book, TcpProxy]) -> None:
     book, proxy = behind
     store(book)

@@ -214,7 +214,7 @@ def test_there_is_nothing_to_retry_about_a_declined_study(ends: Ends, books: Pos
     with ledger.turn(case_id, ANALYZE):
         raise Declined("S02", "no image")
     status, out, _ = ends("retry", case.study_uid)
-    assert status == 0
+    assert status == 1
     assert out.strip() == f"case {case_id} is DECLINED: there is nothing to try again"
 
 
