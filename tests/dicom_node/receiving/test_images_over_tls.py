@@ -144,6 +144,7 @@ def test_what_is_wrong_with_the_files_is_said(
         f"receiving.tls.certificate: {nothing} cannot be read: No such file or directory"
     )
     nothing.write_text("nothing")
+    nothing.chmod(0o600)
     assert told(**{**table, "certificate": nothing}) == (
         f"receiving.tls.certificate: {nothing} holds no certificate in PEM form"
     )
