@@ -21,6 +21,7 @@ from dicom_node.receiving.wire import CutOff, Wire
 PDV_HEADER_BYTES = 6
 COMMAND, LAST = 1, 2  # bits of the message control header
 COMMAND_BYTES = 64 << 10
+MOST_EMPTY = 1000  # fragments of a message that bring nothing; whoever sends so many sends no image
 SMALL_DATA_SET_BYTES = 8 << 20  # of what is no image, and is held in memory
 SLOWEST_BYTES_PER_SECOND = 4 << 10
 INVALID_PARAMETER = 6
@@ -59,6 +60,7 @@ class Fragments:
     def _forget(self) -> None:
         self._context: PresentationContext | None = None
         self._command = bytearray()
+        self._empty = 0
         self._message: DIMSEMessage | None = None
         self._request: DimseServiceType | None = None
         self._file: IncomingFile | None = None
@@ -85,6 +87,8 @@ class Fragments:
                 raise CutOff("a fragment that is longer than its PDU", INVALID_PARAMETER)
             length -= 4 + size
             self._enter(context_id)
+            if size == 2 and not control & LAST:  # noqa: PLR2004 - as above
+                self._note_an_empty_one()
             if control & COMMAND:
                 self._take_command(size - 2, last=bool(control & LAST))
             else:
@@ -98,6 +102,12 @@ class Fragments:
         came = self._wire.bytes_read - self._read_before
         if took > self._idle_seconds + came / SLOWEST_BYTES_PER_SECOND:
             raise CutOff(f"{came} bytes of a message came in {took:.0f} s")
+
+    def _note_an_empty_one(self) -> None:
+        """Cut off a sender of nothing: it is never slow, and never done."""
+        self._empty += 1
+        if self._empty > MOST_EMPTY:
+            raise CutOff(f"more than {MOST_EMPTY} empty fragments", INVALID_PARAMETER)
 
     def _enter(self, context_id: int) -> None:
         """See that the fragments of a message are all of one context, an accepted one."""

@@ -112,6 +112,27 @@ def test_R2_what_never_ends_takes_no_memory(
     target.check_well()
 
 
+def test_R2_a_flood_of_nothing_is_cut_off(target: Attacked, figure: Callable[[str], None]) -> None:
+    """A sender of empty fragments is never slow and never too large; it is seen by their number."""
+    floods = {
+        "commands": Attack(
+            True, b"", pdu(wire.DATA, fragment(3, b"", command=True, last=False)) * 100
+        ),
+        "data sets": Attack(
+            True, COMMAND, pdu(wire.DATA, fragment(3, b"", command=False, last=False)) * 100
+        ),
+        "data sets in one PDU": Attack(
+            True, COMMAND, pdu(wire.DATA, fragment(3, b"", command=False, last=False) * 100)
+        ),
+    }
+    taken = [flood(target.port, one, 256 * MEGABYTE) for one in floods.values()]
+    said = [one for one in target.sentences("association cut off") if "empty fragments" in one]
+    figure(f"{len(taken)} floods of empty fragments: cut off within {max(taken) >> 10} KiB")
+    assert len(said) >= len(taken)
+    assert max(taken) < 32 * MEGABYTE  # most of it lies in buffers
+    target.check_well()
+
+
 def pipelined(port: int, count: int, size: int, answers: list[int]) -> None:
     """Send images without waiting for the answers, which are read aside."""
     image = mammogram(PixelData=bytes(size))
