@@ -1,7 +1,7 @@
 """What a header says, read for the rules. A value that cannot be read raises: the rule answers.
 
-No function here returns a header's own words to be told; `shown` lets a coded word through, and
-nothing that could be a name.
+No function here returns a header's own words to be told; `shown` lets the standard's words through,
+and nothing that could be a name.
 """
 
 import re
@@ -13,6 +13,7 @@ from pydicom.uid import UID
 
 from dicom_node.vocabulary import (
     ASIDE,
+    DEFINED_TERMS,
     KINDS,
     MODIFIERS,
     NEVER_READ,
@@ -23,8 +24,6 @@ from dicom_node.vocabulary import (
 from inference.errors import Unreadable
 from inference.reading import projection_of, side_of, sides
 
-_CODED = re.compile(r"[A-Z0-9_/-]{1,16}( [A-Z0-9_/-]{1,12})?")  # a CS, as defined terms are
-_CODE_VALUE = re.compile(r"[A-Z]?[A-Z0-9]-?[0-9A-F]{3,12}|[0-9]{3,18}")
 _LETTER = r"[^\W\d_]"
 _AGE = re.compile(r"(\d{1,3})([DWMY])")
 SEXES = {"F": "F", "M": "M", "O": "O", "W": "F"}  # of female, male, other; weiblich
@@ -59,8 +58,8 @@ def number(header: Dataset, keyword: str) -> float | None:
 
 
 def shown(value: str) -> str:
-    """Show a coded word as it is; anything else might be a name."""
-    return value if _CODED.fullmatch(value) else "a word that is no code" if value else "missing"
+    """Show a word of the standard; anything else might be a name, even where it looks coded."""
+    return value if value in DEFINED_TERMS else "a word that is not known" if value else "missing"
 
 
 def kind(header: Dataset) -> str:
@@ -83,7 +82,7 @@ def modifiers(header: Dataset) -> list[str]:
     codes = list(header.get("ViewModifierCodeSequence") or [])
     for view in header.get("ViewCodeSequence") or []:
         codes += list(view.get("ViewModifierCodeSequence") or [])
-    return [MODIFIERS.get(code_value(code), "") or coded(code, {}) for code in codes if _says(code)]
+    return [coded(code, MODIFIERS) for code in codes if _says(code)]
 
 
 def stands_aside(header: Dataset) -> bool:
@@ -102,10 +101,8 @@ def aside_words(header: Dataset) -> list[str]:
 
 
 def coded(item: Dataset, meanings: dict[str, str]) -> str:
-    """Name a code by our own words, else by its value."""
-    value = code_value(item)
-    known = value if _CODE_VALUE.fullmatch(value) else "not a code that we know"
-    return meanings.get(value) or known
+    """Name a code by our own words; its value might be a number of the patient's."""
+    return meanings.get(code_value(item), "not a code that we know")
 
 
 def _says(item: Dataset) -> bool:

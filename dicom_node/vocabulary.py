@@ -90,3 +90,32 @@ SYNTHETIC = {"GENERATED_2D", "TOMOSYNTHESIS", "SYNTHESIZED_2D"}
 SYNTHETIC_SERIES = ("C-VIEW", "CVIEW", "S-VIEW", "SVIEW", "SYNTHETIC*", "SYNTHESIZED*")
 ASIDE = ("SCOUT", "STEREO")
 CONTRAST = ("LOW_ENERGY", "HIGH_ENERGY", "RECOMBINED", "SUBTRACT", "POST_CONTRAST")
+
+# What a sentence may repeat of a header: defined terms of the standard, and what devices write in
+# their place. All else might be somebody's name, though it looks like a code.
+_TERMS = {
+    "Modality": (
+        "AR, ASMT, AU, BDUS, BI, BMD, CFM, CR, CT, DG, DMS, DOC, DX, ECG, EEG, EMG, EOG, EPS, ES, "
+        "FID, GM, HC, HD, IO, IVOCT, IVUS, KER, KO, LEN, LS, MG, MR, M3D, NM, OAM, OCT, OP, OPM, "
+        "OPT, OPV, OSS, OT, PLAN, POS, PR, PT, PX, REG, RESP, RF, RG, RTDOSE, RTIMAGE, RTPLAN, "
+        "RTRECORD, RTSTRUCT, RWV, SEG, SM, SMR, SR, SRF, STAIN, TG, US, VA, XA, XC"
+    ),
+    "BodyPartExamined": (
+        "ABDOMEN, ARM, AXILLA, BREAST, CHEST, CSPINE, ELBOW, EXTREMITY, FEMUR, FOOT, FOREARM, "
+        "HAND, HIP, HUMERUS, KNEE, LEG, LSPINE, LUNG, PELVIS, SHOULDER, SKULL, SPINE, STERNUM, "
+        "THORAX, TSPINE, WHOLEBODY, WRIST"
+    ),
+    "ViewPosition": (
+        "AP, PA, LL, RL, RLD, LLD, RLO, LLO, AT, CV, TAN, CC, MLO, ML, LM, LMO, FB, SIO, ISO, "
+        "XCC, XCCL, XCCM"
+    ),
+    "ImageLaterality": "L, R, B, U",
+    "PhotometricInterpretation": (
+        "MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB, HSV, ARGB, CMYK, YBR_FULL, YBR_FULL_422, "
+        "YBR_PARTIAL_420, YBR_ICT, YBR_RCT, XYB"
+    ),
+    "PresentationIntentType": "FOR PRESENTATION, FOR PROCESSING",
+    "ExposureStatus": "NORMAL, ABORTED",
+    "DetectorType": "DIRECT, SCINTILLATOR, STORAGE, FILM",
+}
+DEFINED_TERMS = {term for terms in _TERMS.values() for term in terms.split(", ")}

@@ -1,8 +1,8 @@
 """The rules that an image's header answers. Each says what is wrong, or nothing.
 
 The order is that of the table in docs/administration.md: the first rule that is broken gives an
-image its code. What a sentence quotes is a coded word or a number, never a text that might name
-somebody.
+image its code. What a sentence quotes is a word of the standard or a number, never a text that
+might name somebody.
 """
 
 from collections.abc import Callable

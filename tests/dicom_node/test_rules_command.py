@@ -188,6 +188,6 @@ def test_what_a_header_holds_is_never_printed(tmp_path: Path) -> None:
     )
     assert asked.returncode == 1
     assert "I09: it has 16 x 16 pixels" in asked.stdout
-    assert "also I11: laterality is a word that is no code, not L or R" in asked.stdout
+    assert "also I11: laterality is a word that is not known, not L or R" in asked.stdout
     assert "Small" not in asked.stdout + asked.stderr
     assert asked.stderr == ""

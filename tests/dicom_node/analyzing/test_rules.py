@@ -3,6 +3,7 @@
 import re
 import struct
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -15,7 +16,7 @@ from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import Tag
 from small_images import code, encoded, file_of, mammogram
 
-from dicom_node.analyzing.accept import judge_header, judge_study, look, rules
+from dicom_node.analyzing.accept import header_answers, judge_header, judge_study, look, rules
 from dicom_node.analyzing.explain import explain, files_in
 from dicom_node.analyzing.image_rules import IMAGE_RULES
 from dicom_node.analyzing.rules import Judged, Terms
@@ -312,8 +313,42 @@ def test_files_of_every_kind_and_fault_that_pydicom_brings_are_judged() -> None:
     assert None not in declined
 
 
-def test_only_coded_words_are_shown() -> None:
+def test_only_words_of_the_standard_are_shown() -> None:
     assert shown("FOR PROCESSING") == "FOR PROCESSING"
     assert shown("") == "missing"
-    for value in (SECRET, "mueller", "A VERY LONG TEXT THAT IS NO CODE", "A^B", "19650412\n"):
-        assert shown(value) == "a word that is no code"
+    for value in (SECRET, "mueller", "DOE JANE", "DOE", "19650412", "A^B", "CC\n"):
+        assert shown(value) == "a word that is not known"
+
+
+CODED = (
+    *("Modality", "PresentationIntentType", "BodyPartExamined", "ImageType", "QualityControlImage"),
+    *("LossyImageCompression", "PhotometricInterpretation", "ImageLaterality", "Laterality"),
+    *("ViewPosition", "PartialView", "BreastImplantPresent", "ExposureStatus", "DetectorType"),
+    *("ConversionType", "PatientSex", "PresentationLUTShape", "PixelIntensityRelationship"),
+)
+CODES = (
+    *("ViewCodeSequence", "ViewModifierCodeSequence", "PartialViewCodeSequence"),
+    *("AnatomicRegionSequence", "AcquisitionContextSequence", "ContrastBolusAgentSequence"),
+)
+LIKE_CODES = ("DOE JANE", "DOE", "ZQ7", "ZQ7-1234", "ZQ19370422", "19370422", "QD-0C0FFE")
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+@pytest.mark.parametrize("name", LIKE_CODES)
+def test_A5_a_name_that_looks_like_a_code_is_repeated_nowhere(
+    name: str, figure: Callable[[str], None]
+) -> None:
+    images = [mammogram("LCC", **{keyword: name}) for keyword in CODED]
+    images += [mammogram("LCC", **{keyword: [code(name, name)]}) for keyword in CODES]
+    without_codes = mammogram("LCC", ViewPosition=name)
+    del without_codes.ViewCodeSequence
+    inside = mammogram("LCC")
+    inside.ViewCodeSequence[0].ViewModifierCodeSequence = [code(name, name)]
+    images += [without_codes, inside]
+    judged = [Judged(one, judge_header(one, TERMS)) for one in images]
+    answers = [said for one in images for _, said in header_answers(one, TERMS) if said]
+    studies = [judge_study([one], TERMS).declined for one in judged]
+    told = answers + [one.sentence for one in studies if one is not None]
+    assert sum("not known" in said or "not a code" in said for said in answers) > 9
+    assert [sentence for sentence in told if name in sentence.upper()] == []
+    figure(f"{name!r} in {len(images)} coded places: in 0 of {len(told)} sentences")
