@@ -39,6 +39,8 @@ OBJECTIONS = {
     401: "it does not let the node in: wrong or missing credentials",
     403: "it does not let the node store there",
     404: "there is no STOW-RS at this address",
+    407: "a proxy in between does not let the node through",
+    408: "the request was not whole in its time",
     429: "it has too much to do",
     503: "it is out of service",
 }
@@ -91,21 +93,28 @@ class WebLine:
         """Make one request, all of it within its time."""
         told = {**_credentials(self.peer), "Accept": "application/dicom+json", **(headers or {})}
         way = urlsplit(self.peer.url).path.rstrip("/") + path
-        watch = threading.Timer(seconds + FAREWELL_SECONDS, self._pull)
+        if self.connection.sock is None:
+            self.connection.connect()
+        # Held here: an answer that ends with its connection is read after http.client let go of it.
+        wire, is_late = self.connection.sock, threading.Event()
+        watch = threading.Timer(seconds + FAREWELL_SECONDS, _pull, (wire, is_late))
         watch.daemon = True
         watch.start()
         try:
             self.connection.request(method, way, body, told)
             answer = self.connection.getresponse()
-            return answer, answer.read(LONGEST_ANSWER)
+            content = answer.read(LONGEST_ANSWER)
         finally:
             watch.cancel()
+        if is_late.is_set():
+            raise TimeoutError
+        return answer, content
 
-    def _pull(self) -> None:
-        wire = self.connection.sock
-        if wire is not None:
-            with suppress(OSError):
-                wire.shutdown(socket.SHUT_RDWR)
+
+def _pull(wire: socket.socket, is_late: threading.Event) -> None:
+    is_late.set()
+    with suppress(OSError):
+        wire.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -153,6 +162,8 @@ def _status(peer: WebPeer, answer: http.client.HTTPResponse, content: bytes) -> 
         raise Busy(f"{peer}: it wants to be called elsewhere, which is not done (HTTP {code})")
     if code // 100 == 5:  # noqa: PLR2004 - server errors: it may be the object's fault
         return PROCESSING_FAILURE
+    if code in {200, 202} and answer.headers.get_content_type() == "text/html":
+        raise Busy(f"{peer}: it answers with a page for people, and says nothing of the object")
     told = _about_the_object(content)
     reason = _first(told, FAILED_SOPS, FAILURE_REASON)
     if reason is not None:

@@ -1,5 +1,6 @@
 """Where results go."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ ObjectKind = Literal[
     "secondary_capture",
     "summary",
 ]
+_VISIBLE = re.compile(r"[!-~]*")  # ASCII, no blanks
 USUAL_OBJECTS: tuple[ObjectKind, ...] = ("cad_sr", "measurement_report", "segmentation")
 
 
@@ -86,8 +88,17 @@ class Destination(Table):
         parts = urlsplit(self.url or "")
         if given or self.return_to_sender or self.commitment:
             raise ValueError(f"url is a way of its own: {self.name} has another one, or commitment")
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
             raise ValueError(f"{self.name}: wanted: https://host/path, and no password in it")
+        if not _VISIBLE.fullmatch(self.url or "") or parts.query or parts.fragment:
+            raise ValueError(f"{self.name}: wanted: https://host/path, and nothing behind it")
+        if parts.port == 0:  # one beyond all is a ValueError of its own
+            raise ValueError(f"{self.name}: there is no port 0")
+        if ":" in self.user:
+            raise ValueError(f"{self.name}: a user's name has no colon")
+        # What else stands in a header is refused when it is sent, by words that quote it.
+        if not _VISIBLE.fullmatch(self.token.get_secret_value()):
+            raise ValueError(f"{self.name}: a token is one line of letters, digits and signs")
         secret = self.token.get_secret_value() or self.password.get_secret_value()
         if secret and parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ValueError(f"{self.name}: a secret is sent over https alone")

@@ -1,6 +1,7 @@
 """Objects stored over HTTP: what a server answers is acted upon, and no secret goes astray."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,12 +13,14 @@ from typing import Any
 import pytest
 from destinations import Posted
 from orthanc_server import DICOM_WEB, OrthancServer, orthanc_server
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydicom import dcmread
 from senders import until
 
 from dicom_node.delivering.asking import ask
 from dicom_node.delivering.places import peer_of
+from dicom_node.delivering.sender import Parcel
+from dicom_node.delivering.web import WebPeer, web_line
 from dicom_node.errors import Busy, NotYourTurn, Refused
 from dicom_node.life import Receipt, State
 from dicom_node.settings.delivering import Destination
@@ -153,6 +156,8 @@ def test_what_is_refused_for_good_is_parked(
         (401, "wrong or missing credentials"),
         (403, "does not let the node store"),
         (404, "no STOW-RS at this address"),
+        (407, "a proxy in between does not let the node through"),
+        (408, "not whole in its time"),
         (429, "too much to do"),
         (503, "out of service"),
         (500, "has no room"),
@@ -203,11 +208,57 @@ def test_a_silent_server_is_left_soon(server: WebServer, posted: Makes) -> None:
     assert time.monotonic() - started < 6
 
 
+def test_a_page_for_people_is_no_receipt(server: WebServer, posted: Makes) -> None:
+    server.says(200, Content_Type="text/html; charset=utf-8")
+    server.body = b"<html>Please log in</html>"
+    office = posted(server.table())
+    case_id = office.case(objects=1)
+    with pytest.raises(Busy):
+        office.deliver(case_id)
+    assert receipts(office, case_id) == [Receipt.OWED]
+    (road,) = office.node.questions.roads_down()
+    assert "answers with a page" in road.last_error
+
+
+def test_who_answers_drop_by_drop_is_left_soon() -> None:
+    ended = threading.Event()
+
+    def drip(listening: socket.socket) -> None:
+        wire, _ = listening.accept()
+        with wire, suppress(OSError):
+            wire.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+            while not ended.wait(0.1):
+                wire.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/dicom-web"
+        threading.Timer(20, ended.set).start()
+        line = WebPeer(url, 1.0, "", SecretStr(""), SecretStr(""), None)
+        started = time.monotonic()
+        with web_line(line) as open_line:
+            answer = open_line.send(Parcel("1.2", "1.2.840.10008.1.2.1", b"an object"))
+        took = time.monotonic() - started
+        ended.set()
+        thread.join()
+    assert answer is None, "what ended before its end says nothing"
+    assert took < 10
+
+
 @pytest.mark.parametrize(
     "wishes",
     [
         {"url": "ftp://host/x"},
         {"url": "https://user:secret@host/x"},
+        {"url": "https://:secret@host/x"},
+        {"url": "https://host/x?tenant=3"},
+        {"url": "https://host/x#3"},
+        {"url": "https://host:99999/x"},
+        {"url": "https://host/a b"},
+        {"url": "https://host/x", "token": "rose\nbud"},
+        {"url": "https://host/x", "token": "ros\u00e9bud"},
+        {"url": "https://host/x", "user": "no:de", "password": "rosebud"},
         {"url": "http://pacs.hospital.example/x", "token": "rosebud"},
         {"url": "https://host/x", "port": 104},
         {"url": "https://host/x", "commitment": True},
