@@ -9,7 +9,7 @@ import os
 import stat
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
@@ -90,7 +90,9 @@ def _broker(value: SecretStr) -> SecretStr:
 
 def _verified(address: str) -> str:
     """Ask for a good certificate: kombu, not told to, would tell the password to anybody."""
-    if not address.startswith("rediss://") or "ssl_cert_reqs=" in address:
+    parts = _split(address)
+    is_encrypted = parts is not None and parts.scheme == "rediss"
+    if not is_encrypted or "ssl_cert_reqs" in parse_qs(parts.query if parts else ""):
         return address
     return f"{address}{'&' if '?' in address else '?'}ssl_cert_reqs=required"
 

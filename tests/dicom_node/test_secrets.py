@@ -66,6 +66,20 @@ def test_what_is_no_redis_is_said_to_be_none(tmp_path: Path, address: str) -> No
     assert address not in fault
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rediss://:rosebud@10.1.2.3/0",
+        "REDISS://:rosebud@10.1.2.3/0",
+        "rediss://:ssl_cert_reqs=none@10.1.2.3/0",
+        "redis://localhost; rediss://:rosebud@10.1.2.3/0",
+    ],
+)
+def test_every_redis_over_tls_has_to_show_a_good_certificate(address: str) -> None:
+    settings = Settings.model_validate({"node": {"broker": address}})
+    assert settings.broker_url.endswith("?ssl_cert_reqs=required")
+
+
 def test_every_command_refuses_to_start_with_an_open_redis(tmp_path: Path) -> None:
     config = tmp_path / "node.toml"
     config.write_text('[node]\nbroker = "redis://10.1.2.3/0"')
