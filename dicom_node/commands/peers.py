@@ -25,7 +25,8 @@ def echo(
 ) -> None:
     """Ask a destination whether it is there (C-ECHO)."""
     from dicom_node.delivering.asking import ask
-    from dicom_node.delivering.commitment import see_commitment, who_commits
+    from dicom_node.delivering.commitment import see_commitment
+    from dicom_node.delivering.places import who_commits
 
     peer = _peer(load_settings(), destination, calling or (None if destination else SENDER))
     ask(peer)

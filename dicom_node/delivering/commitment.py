@@ -5,7 +5,6 @@ on one that the destination opens to the node's listener.
 """
 
 import threading
-from dataclasses import replace
 
 from pydicom import Dataset
 from pynetdicom import evt
@@ -13,7 +12,7 @@ from pynetdicom.events import Event
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.delivering.office import Office
-from dicom_node.delivering.places import destination_named, peer_of, places_at
+from dicom_node.delivering.places import places_at, who_commits
 from dicom_node.delivering.sender import FAREWELL_SECONDS, Line, Peer, connected
 from dicom_node.errors import Busy
 from dicom_node.ledger.commitments import (
@@ -26,7 +25,6 @@ from dicom_node.ledger.commitments import (
 )
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.roads import Place, claim_road, close_road, open_road
-from dicom_node.settings.file import Settings
 
 PUSH_MODEL = "1.2.840.10008.1.20.1"
 PUSH_MODEL_INSTANCE = "1.2.840.10008.1.20.1.1"
@@ -44,19 +42,6 @@ def ask_what_is_due(office: Office) -> None:
             ask_no_more(office.ledger, place)
         elif claim_road(office.ledger, str(peer), office.probe):
             _ask(office, place, peer)
-
-
-def who_commits(settings: Settings, place: Place) -> Peer | None:
-    """Find out whom to ask: often the archive itself, at times a neighbor of it."""
-    peer = peer_of(settings, *place)
-    destination = destination_named(settings, place[0])
-    if destination is None or not destination.commitment or not isinstance(peer, Peer):
-        return None
-    return replace(
-        peer,
-        ae_title=destination.commitment_ae_title or peer.ae_title,
-        port=destination.commitment_port or peer.port,
-    )
 
 
 def see_commitment(peer: Peer) -> None:

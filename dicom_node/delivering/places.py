@@ -1,7 +1,10 @@
 """Whom to call for a destination."""
 
+from dataclasses import replace
+
 from dicom_node.delivering.sender import Peer
 from dicom_node.delivering.web import WebPeer
+from dicom_node.ledger.commitments import places_open
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.roads import Place, forget_roads, wake_one
@@ -40,6 +43,19 @@ def peer_of(settings: Settings, name: str, target: str) -> Peer | WebPeer | None
     return _peer(settings, destination, destination.ae_title, destination.host, destination.port)
 
 
+def who_commits(settings: Settings, place: Place) -> Peer | None:
+    """Find out whom to ask: often the archive itself, at times a neighbor of it."""
+    peer = peer_of(settings, *place)
+    destination = destination_named(settings, place[0])
+    if destination is None or not destination.commitment or not isinstance(peer, Peer):
+        return None
+    return replace(
+        peer,
+        ae_title=destination.commitment_ae_title or peer.ae_title,
+        port=destination.commitment_port or peer.port,
+    )
+
+
 def _peer(
     settings: Settings, destination: Destination, ae_title: str, host: str, port: int
 ) -> Peer:
@@ -66,7 +82,10 @@ def knock(ledger: Ledger, questions: Questions, settings: Settings) -> None:
     owed: dict[str, list[Place]] = {}
     for place in questions.owed_places():
         owed.setdefault(road_of(settings, *place) or "", []).append(place)
-    known = {road_of(settings, one.name, "") for one in settings.delivering.destinations}
+    places = {(one.name, "") for one in settings.delivering.destinations}
+    known = {road_of(settings, *place) for place in places}
+    committing = (who_commits(settings, one) for one in {*places, *places_open(questions)})
+    known |= {str(peer) for peer in committing if peer is not None}
     forget_roads(ledger, {*owed, *(road for road in known if road)})
     for road, due_at in closed.items():
         if road in owed and due_at <= now():

@@ -45,6 +45,17 @@ def places_due(questions: Questions) -> list[tuple[Place, int]]:
     return list({(name, target): case_id for name, target, case_id in reversed(rows)}.items())
 
 
+def places_open(questions: Questions) -> list[Place]:
+    """List who has not said of everything yet whether it is kept."""
+    with Session(questions.engine) as session:
+        rows = session.execute(
+            select(Delivery.destination, Delivery.target)
+            .where(Delivery.commitment.in_(OPEN))
+            .distinct()
+        )
+        return [(name, target) for name, target in rows]
+
+
 def request(
     ledger: Ledger, place: Place, waits: Sequence[float], give_up_hours: float
 ) -> Request | None:
@@ -166,7 +177,8 @@ def _failed(
         row.resent += 1
         _send_again(ledger, session, case)
     elif reason in PASSING:
-        row.commitment = Commit.ASKED  # and due when it would have been asked again
+        if row.commitment in OPEN:  # what was given up stays given up
+            row.commitment = Commit.ASKED  # and due when it would have been asked again
     else:
         _park(ledger, session, row, product, said)
         return

@@ -45,7 +45,7 @@ def claim_road(ledger: Ledger, road: str, probe: timedelta) -> bool:
 def open_road(ledger: Ledger, road: str, places: Collection[Place]) -> None:
     """Write down that a peer answers; what waited for it waits no longer."""
     with ledger.writing() as session:
-        row = session.get_one(Road, road)
+        row = _row(session, road)
         if row.failures:
             ledger.note(session, "destination back", road)
             _wake(session, places)
@@ -55,9 +55,18 @@ def open_road(ledger: Ledger, road: str, places: Collection[Place]) -> None:
 def close_road(ledger: Ledger, road: str, sentence: str, due_at: datetime) -> None:
     """Write down that a peer does not answer, and when somebody may knock again."""
     with ledger.writing() as session:
-        row = session.get_one(Road, road)
+        row = _row(session, road)
         row.failures, row.due_at, row.last_error = row.failures + 1, due_at, sentence
         ledger.note(session, "destination unreachable", f"{road}: {sentence}")
+
+
+def _row(session: Session, road: str) -> Road:
+    """Find a road, which another process may have forgotten since it was claimed."""
+    row = session.get(Road, road)
+    if row is None:
+        row = Road(destination=road, failures=0, due_at=now(), last_error="")
+        session.add(row)
+    return row
 
 
 def forget_roads(ledger: Ledger, known: Collection[str]) -> None:

@@ -6,10 +6,14 @@ from contextlib import suppress
 import pytest
 from committing_pacs import CommittingPacs, committing_pacs
 from destinations import Posted
+from pydicom import Dataset
 from senders import until
 
 from dicom_node.errors import Busy, NotYourTurn
 from dicom_node.ledger.commitments import record_answer
+from dicom_node.ledger.ledger import now
+from dicom_node.ledger.roads import close_road, open_road
+from dicom_node.ledger.tables import Commitment
 from dicom_node.life import DELIVER, Commit, State
 from dicom_node.tending import sweep_once
 
@@ -226,3 +230,48 @@ def test_nobody_is_asked_who_does_not_want_to_be(keeper: CommittingPacs, posted:
     goes_on(office, case_id)
     assert commitments(office, case_id) == [None]
     assert keeper.asked == []
+
+
+def test_a_neighbor_who_commits_and_is_away_stays_known_as_away(
+    keeper: CommittingPacs, posted: Makes
+) -> None:
+    table = {**keeper.pacs.table, "commitment": True, "commitment_port": 9}  # nobody is there
+    office = posted(table, commitment_after_seconds=0.0, probe_seconds=60)
+    case_id = office.case(objects=1)
+    office.deliver(case_id)
+    sweep_once(office.node)
+    (road,) = office.node.questions.roads_down()
+    assert road.destination.endswith(":9")
+    assert told(office, "destination forgotten") == []
+
+
+def test_a_road_that_was_forgotten_meanwhile_is_opened_and_closed_all_the_same(
+    posted: Makes,
+) -> None:
+    office = posted()
+    open_road(office.node.ledger, "AWAY@host:104", ())
+    assert office.node.questions.roads_down() == []
+    close_road(office.node.ledger, "GONE@host:104", "nobody is there", now())
+    (road,) = office.node.questions.roads_down()
+    assert (road.destination, road.failures) == ("GONE@host:104", 1)
+
+
+def test_a_late_word_that_time_would_help_does_not_bring_back_what_was_given_up(
+    keeper: CommittingPacs, asking: Callable[..., Posted]
+) -> None:
+    office = asking(commitment_hours=1e-9)
+    case_id = office.case(objects=1)
+    keeper.answers_on = "never"
+    office.deliver(case_id)
+    assert commitments(office, case_id) == [Commit.REFUSED]
+    with office.node.ledger.writing() as session:
+        row = Commitment(transaction_uid="2.25.7", destination="keeper", target="", asked_at=now())
+        session.add(row)
+    failed = Dataset()
+    failed.ReferencedSOPClassUID = "1.2.840.10008.5.1.4.1.1.88.50"
+    failed.ReferencedSOPInstanceUID = office.node.questions.products_of(case_id)[0].sop_uid
+    failed.FailureReason = 0x0110
+    said = Dataset()
+    said.TransactionUID, said.FailedSOPSequence = "2.25.7", [failed]
+    assert record_answer(office.node.ledger, said)
+    assert commitments(office, case_id) == [Commit.REFUSED], "nobody would ask again"
