@@ -123,10 +123,14 @@ class Connection(Association):
         return self.requestor.address
 
     def push_out(self, why: str) -> None:
-        """End the connection from another thread."""
+        """End the connection from another thread.
+
+        Only the network's side of it: Python's own shutdown of a TLS connection also takes the TLS
+        away, and what lies there undeciphered would be read as the rest of an image.
+        """
         self._pushed_out = why
         with suppress(OSError):
-            self.wire.plug.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self.wire.plug, socket.SHUT_RDWR)
 
     # --- the whole life of a connection ---------------------------------------------------------
 

@@ -3,9 +3,13 @@
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from authority import Authority
@@ -15,6 +19,7 @@ from raw_senders import ACCEPTANCE, VERIFICATION, RawSender, associate_request
 from senders import until
 
 from dicom_node.errors import Misconfigured
+from dicom_node.receiving.connection import Connection
 from dicom_node.receiving.tls import last_day, server_context
 from dicom_node.settings.receiving import TLS
 
@@ -55,6 +60,33 @@ def test_a_sender_with_a_certificate_is_served(secure: OpenListener, ours: Autho
     assert sender.plug.version() == "TLSv1.3"
     assert sender.release()
     sender.close()
+
+
+def test_who_is_pushed_out_leaves_no_ciphertext_to_be_read_as_an_image(
+    ours: Authority, table: dict[str, object]
+) -> None:
+    near, far = socket.socketpair()
+    trusted = ssl.create_default_context(cafile=str(ours.certificate))
+    trusted.load_cert_chain(*ours.vouch_for("modality"))
+    plugs: list[ssl.SSLSocket] = []
+
+    def shake_hands() -> None:
+        plugs.append(trusted.wrap_socket(far, server_hostname="127.0.0.1"))
+
+    hands = threading.Thread(target=shake_hands)
+    hands.start()
+    plug = server_context(TLS.model_validate(table)).wrap_socket(near, server_side=True)
+    hands.join()
+    plugs[0].sendall(b"the rest of an image")
+    pushed = cast("Connection", SimpleNamespace(wire=SimpleNamespace(plug=plug)))
+    Connection.push_out(pushed, "the node stops")
+    read = b""
+    with suppress(OSError):
+        while piece := plug.recv(4096):
+            read += piece
+    assert read in {b"", b"the rest of an image"}
+    plug.close()
+    plugs[0].close()
 
 
 def test_dcmtk_is_served_over_tls(secure: OpenListener, ours: Authority) -> None:
