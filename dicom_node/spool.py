@@ -50,7 +50,7 @@ class Spool:
         """Remove what an earlier run left half received, and count it."""
         left = [path for path in self.incoming.rglob("*") if not path.is_dir()]
         for path in left:
-            path.unlink()
+            path.unlink(missing_ok=True)  # an earlier run may be about to end
         return len(left)
 
     def image_name(self, sop_uid: str, digest: str = "") -> str:

@@ -1,5 +1,6 @@
 """One arriving image becomes a file and a row, durably, before anybody says Success."""
 
+import errno
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.uid import UID
 
-from dicom_node.errors import Declined
+from dicom_node.errors import Busy, Declined
 from dicom_node.ledger.arrivals import Arrival, keep_row, known_digest
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.patience import within
@@ -15,7 +16,7 @@ from dicom_node.receiving.header import IDENTIFIERS, read_header, view_of
 from dicom_node.receiving.structure import Unsound, check
 from dicom_node.spool import Spool, data_set_digest
 
-ANSWER_SECONDS = 3.0  # a sender hears within 5 s that the ledger is away
+ANSWER_SECONDS = 2.5  # twice: a sender hears within 5 s that the ledger is away
 _LOCKS = tuple(threading.Lock() for _ in range(64))
 
 
@@ -49,16 +50,17 @@ def keep(
     """
     header = _checked(arrived, envelope)
     size, digest = arrived.stat().st_size, digest or data_set_digest(arrived)
-    with _LOCKS[hash(envelope.sop_uid) % len(_LOCKS)], within(ANSWER_SECONDS):
-        known = known_digest(ledger, envelope.sop_uid)
+    with _LOCKS[hash(envelope.sop_uid) % len(_LOCKS)]:
+        with within(ANSWER_SECONDS):
+            known = known_digest(ledger, envelope.sop_uid)
         if known is not None:
             if known != digest:
                 raise _collision(spool, arrived, envelope, digest)
             _pass_duplicate(ledger, spool, arrived, envelope, digest)
             return False
         name = spool.image_name(envelope.sop_uid, digest)
-        spool.secure(arrived, name)
-        with ledger.writing() as session:
+        spool.secure(arrived, name)  # as long as a disk or a bucket takes: no time of the ledger's
+        with within(ANSWER_SECONDS), ledger.writing() as session:
             arrival = Arrival(
                 association_id=envelope.association_id,
                 caller=envelope.caller,
@@ -87,7 +89,11 @@ def _checked(arrived: Path, envelope: Envelope) -> Dataset:
         values = {keyword: str(header.get(keyword) or "") for keyword in IDENTIFIERS}
     except Unsound as fault:
         raise Unintelligible("C000", f"the data set is not sound: {fault}") from fault
+    except MemoryError as trouble:
+        raise Busy("there is no memory to look at it") from trouble
     except Exception as fault:
+        if isinstance(fault, OSError) and fault.errno not in {None, errno.EINVAL}:
+            raise  # trouble with the disk, and no word about the image; a parser's has no number
         sentence = f"the data set cannot be parsed ({type(fault).__name__})"
         raise Unintelligible("C000", sentence) from fault
     for keyword, value in values.items():

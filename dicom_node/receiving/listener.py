@@ -132,7 +132,7 @@ class Listener:
         self.incoming.mkdir(exist_ok=True)
         left = list(self.incoming.iterdir())
         for path in left:
-            path.unlink()
+            path.unlink(missing_ok=True)  # an earlier run may be about to end
         return len(left)
 
     def stop(self) -> None:
@@ -287,7 +287,11 @@ class Listener:
         return None
 
     def _check_room(self) -> None:
-        if self.spool.free_bytes() < self.receiving.reserve_megabytes << 20:
+        try:
+            free = self.spool.free_bytes()
+        except OSError as trouble:
+            raise Busy(f"the spool cannot be asked for room: {trouble.strerror}") from trouble
+        if free < self.receiving.reserve_megabytes << 20:
             raise Busy(f"less than {self.receiving.reserve_megabytes} MB are free")
 
     def _answer(self, status: int, sentence: str, about: dict[str, str]) -> int:

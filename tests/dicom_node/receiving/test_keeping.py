@@ -1,10 +1,11 @@
 """Keeping an image is one promise: the file and its row, or neither."""
 
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydicom import Dataset
@@ -15,9 +16,12 @@ from small_images import encoded, mammogram
 from sqlalchemy import text
 
 from dicom_node.errors import NotYourTurn
+from dicom_node.ledger.arrivals import keep_row
+from dicom_node.ledger.patience import left
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Base
 from dicom_node.life import State
+from dicom_node.receiving import keep as keeping
 from dicom_node.receiving.keep import Envelope, keep
 from dicom_node.settings.file import Settings
 from dicom_node.spool import Spool, data_set_digest
@@ -170,3 +174,19 @@ def test_a_round_that_got_an_image_since_it_was_looked_at_is_not_settled(node: N
         )
     (case,) = node.questions.cases_of(str(image.StudyInstanceUID))
     assert case.state == State.RECEIVING
+
+
+def test_a_slow_disk_takes_no_time_from_the_ledger(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_for: list[float] = []
+
+    def row(*given: Any) -> object:  # noqa: ANN401 - whatever the row is made of
+        left_for.append(left(60.0))
+        return keep_row(*given)
+
+    monkeypatch.setattr(keeping, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(keeping, "keep_row", row)
+    monkeypatch.setattr(Spool, "secure", lambda *_: time.sleep(0.6))
+    assert kept(node, mammogram())
+    assert left_for[0] > 0.2

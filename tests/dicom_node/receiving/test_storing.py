@@ -1,5 +1,6 @@
 """What is sent is kept byte for byte, or refused with its status and a sentence."""
 
+import errno
 import socket
 from collections.abc import Callable
 from copy import deepcopy
@@ -24,8 +25,10 @@ from senders import associate, connected, send, store, until
 from small_images import encoded, mammogram
 
 from dicom_node.errors import Busy
+from dicom_node.receiving import keep as keeping
 from dicom_node.receiving.contexts import SOP_CLASSES, TRANSFER_SYNTAXES
 from dicom_node.receiving.header import data_set_offset
+from dicom_node.spool import Spool
 
 MAMMOGRAM = str(DigitalMammographyXRayImageStorageForPresentation)
 LITTLE_ENDIAN = str(ExplicitVRLittleEndian)
@@ -232,6 +235,33 @@ def test_without_the_reserve_every_image_is_told_to_come_later(
     status, said = refused(listener, mammogram(), encoded(mammogram()))
     assert status == 0xA700
     assert said == f"A700: less than {1 << 40} MB are free"
+
+
+def test_a_spool_that_cannot_be_asked_for_room_is_no_fault_of_the_image(
+    listener: OpenListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: Spool) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Spool, "free_bytes", gone)
+    status, said = refused(listener, mammogram(), encoded(mammogram()))
+    assert status == 0xA700
+    assert said == "A700: the spool cannot be asked for room: Input/output error"
+
+
+@pytest.mark.parametrize(
+    "trouble", [OSError(errno.EMFILE, "Too many open files"), MemoryError()], ids=["disk", "memory"]
+)
+def test_trouble_of_the_machine_while_an_image_is_checked_is_none_of_the_image(
+    listener: OpenListener, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    def stumble(*_: object) -> None:
+        raise trouble
+
+    with monkeypatch.context() as stumbling:
+        stumbling.setattr(keeping, "check", stumble)
+        assert refused(listener, mammogram(), encoded(mammogram()))[0] == 0xA700
+    assert send(listener.port, mammogram()) == [0x0000]
 
 
 def test_without_a_database_an_image_is_told_to_come_later(listener: OpenListener) -> None:
