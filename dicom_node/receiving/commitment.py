@@ -4,6 +4,7 @@ A destination that is asked to keep what it took answers when it can, mostly on 
 its own. It need be no sender: for this one service it is let in by its table.
 """
 
+import ipaddress
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ class Committers:
     def admit(self, caller: str, called: str, address: str) -> bool:
         """Say whether a caller is a destination that is asked for storage commitment."""
         hosts = self.hosts.get((caller, called), frozenset())
-        return any(address in _addresses(host) for host in hosts)
+        return any(_plain(address) in _addresses(host) for host in hosts)
 
 
 def committers(settings: Settings) -> Committers:
@@ -60,9 +61,15 @@ def committers(settings: Settings) -> Committers:
 
 def _addresses(host: str) -> set[str]:
     try:
-        return {str(found[4][0]) for found in socket.getaddrinfo(host, None)}
+        return {_plain(str(found[4][0])) for found in socket.getaddrinfo(host, None)}
     except OSError:  # no address is known for it now, and nobody comes from there
         return set()
+
+
+def _plain(address: str) -> str:
+    """Write an address one way: a listener on :: sees those of IPv4 as ::ffff:10.1.2.3."""
+    found = ipaddress.ip_address(address)
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def answerer(

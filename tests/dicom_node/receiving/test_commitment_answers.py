@@ -12,6 +12,7 @@ from pynetdicom import AE
 from senders import associate, until
 
 from dicom_node.life import Commit, State
+from dicom_node.receiving.commitment import Committers
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
 
@@ -108,3 +109,18 @@ def test_without_anybody_to_ask_the_service_is_not_offered(
     ae.add_requested_context(PUSH_MODEL)
     association = ae.associate("127.0.0.1", listener.port, ae_title="FOURVIEWS")
     assert not association.is_established
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "is_let_in"),
+    [
+        ("127.0.0.1", "127.0.0.1", True),
+        ("127.0.0.1", "::ffff:127.0.0.1", True),
+        ("::1", "0:0:0:0:0:0:0:1", True),
+        ("127.0.0.1", "::ffff:127.0.0.2", False),
+        ("127.0.0.1", "::1", False),
+    ],
+)
+def test_an_address_is_compared_by_its_meaning(host: str, address: str, *, is_let_in: bool) -> None:
+    known = Committers({("PACS", "FOURVIEWS"): frozenset({host})})
+    assert known.admit("PACS", "FOURVIEWS", address) == is_let_in
