@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from dicom_node.auditing.checkpoints import checkpoints_path, copy_out, is_broken, sign_on
+from dicom_node.auditing.checkpoints import (
+    checkpoints_path,
+    copy_out,
+    is_broken,
+    last_checkpoint,
+    sign_on,
+)
 from dicom_node.auditing.signing import Signer, signer
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.logs import log
@@ -27,8 +33,7 @@ logger = log("auditing")
 def signing(ledger: Ledger, settings: Settings) -> Iterator[None]:
     """Sign the trail in a thread of its own while the block runs."""
     keeper = Keeper(ledger, settings, signer(settings))
-    if keeper.signer.is_new:
-        ledger.record("key made", f"checkpoints are signed with {keeper.signer.public.words}")
+    keeper.say_who_signs()
     stop = threading.Event()
     thread = threading.Thread(target=keeper.keep, args=(stop,), name="checkpoints", daemon=True)
     thread.start()
@@ -49,6 +54,14 @@ class Keeper:
     signer: Signer
     _told: set[str] = field(default_factory=set)
     _is_low: bool = False
+
+    def say_who_signs(self) -> None:
+        """Record a key that has signed nothing yet, whoever made it or put it there."""
+        with Session(self.ledger.engine.execution_options(reads_only=True)) as session:
+            last = last_checkpoint(session)
+        if last is None or last.key != self.signer.public.fingerprint:
+            sentence = f"checkpoints are signed with {self.signer.public.words}"
+            self.ledger.record("key made", sentence)
 
     def keep(self, stop: threading.Event) -> None:
         """Sign what was left unsigned, then whenever it is time, until told to stop."""

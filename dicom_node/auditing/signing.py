@@ -68,7 +68,6 @@ class Signer:
     """Who signs."""
 
     key: Ed25519PrivateKey
-    is_new: bool = False
 
     @property
     def public(self) -> PublicKey:
@@ -91,10 +90,9 @@ def signer(settings: Settings) -> Signer:
     if given:
         return Signer(_private(given.encode(), "audit.key"))
     path = key_path(settings)
-    is_new = not path.exists()
-    if is_new:
+    if not path.exists():
         _make(path)
-    return Signer(_private(_content(path), str(path)), is_new)
+    return Signer(_private(_content(path), str(path)))
 
 
 def own_public_key(settings: Settings) -> PublicKey | None:

@@ -48,7 +48,7 @@ KINDS: Final[dict[str, str]] = {
     "login refused": "somebody could not",
     "logout": "somebody signed out of the status page",
     # the trail itself
-    "key made": "a key was made that signs checkpoints",
+    "key made": "a key signs checkpoints for the first time",
     "trail verified": "somebody verified the trail, and what was found",
     "trail exported": "somebody took messages out of the trail",
     "trail purged": "events that were old enough were deleted",

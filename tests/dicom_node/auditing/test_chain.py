@@ -178,10 +178,8 @@ def test_checkpoints_come_with_the_number_of_events_with_time_and_with_quiet(nod
 def test_the_key_is_made_once_and_for_nobody_else_to_read(node: Node) -> None:
     assert own_public_key(node.settings) is None
     made = signer(node.settings)
-    assert made.is_new
     assert stat.S_IMODE(key_path(node.settings).stat().st_mode) == 0o600
     again = signer(node.settings)
-    assert not again.is_new
     assert again.public.words == made.public.words
     pem = key_path(node.settings).read_text()
     given = Settings.model_validate({"node": {"data": "/nowhere"}, "audit": {"key": pem}})
@@ -191,6 +189,22 @@ def test_the_key_is_made_once_and_for_nobody_else_to_read(node: Node) -> None:
         signer(node.settings)
     with pytest.raises(Misconfigured, match=r"audit\.key: holds no Ed25519"):
         signer(Settings.model_validate({"audit": {"key": "rosebud"}}))
+
+
+def test_a_key_that_another_takes_the_place_of_stands_in_the_trail(node: Node) -> None:
+    def keys() -> list[str]:
+        return [one.sentence for one in node.questions.events() if one.what == "key made"]
+
+    first = signer(node.settings).public.words  # as `audit key` makes it, before the first start
+    for _ in range(2):
+        with signing(node.ledger, node.settings):
+            node.ledger.record("tested", "")
+    assert keys() == [f"checkpoints are signed with {first}"]
+    key_path(node.settings).unlink()
+    second = signer(node.settings).public.words
+    with signing(node.ledger, node.settings):
+        node.ledger.record("tested", "")
+    assert keys()[1:] == [f"checkpoints are signed with {second}"]
 
 
 def test_a_running_node_signs_and_says_when_history_has_changed(node: Node) -> None:

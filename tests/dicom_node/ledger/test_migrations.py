@@ -14,6 +14,9 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from dicom_node import wiring
+from dicom_node.auditing.checkpoints import checkpoints_path
+from dicom_node.auditing.signing import signer
+from dicom_node.auditing.verify import verify
 from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.tables import Base, Case, ModelRun
 from dicom_node.life import State
@@ -133,6 +136,43 @@ def test_objects_and_what_is_owed_of_them_outlive_the_migrations(empty: Node) ->
     command.downgrade(_alembic(empty), "0004")
     migrate(empty)
     assert len(empty.questions.debts_of(case.id)) == 1
+
+
+def test_what_happened_before_revision_9_is_chained_as_it_is_found(empty: Node) -> None:
+    command.upgrade(_alembic(empty), "0008")
+    rows = [
+        {"number": number, "case": case, "sentence": sentence, "details": details}
+        for number, (case, sentence, details) in enumerate(
+            [
+                (None, "plain", "{}"),
+                (
+                    7,
+                    'M\u00fcller \u00b7 \u4e73\u623f \U0001f600 "quoted" back\\slash\n',
+                    '{"b": 1,  "a": [1.50, 1e5]}',
+                ),
+                (None, "", '{"\u00e9": "\\u00e9"}'),
+            ],
+            start=1,
+        )
+    ]
+    with empty.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO events (id, at, actor, what, study_uid, case_id, sentence, details) "
+                "SELECT :number, CURRENT_TIMESTAMP, 'a', 'tested', NULL, :case, :sentence, "
+                + (
+                    ":details"
+                    if empty.engine.dialect.name == "sqlite"
+                    else "CAST(:details AS json)"
+                )
+            ),
+            rows,
+        )
+    migrate(empty)
+    empty.ledger.record("tested", "and goes on")
+    found = verify(empty.engine, [signer(empty.settings).public], checkpoints_path(empty.settings))
+    assert found.events == 4
+    assert [one.sentence for one in found.faults] == []
 
 
 def test_a_case_has_one_reading_that_is_reported(empty: Node) -> None:
