@@ -32,6 +32,7 @@ ON_THE_SERVER = {
     "statement_timeout": "10s",
     "lock_timeout": "2500ms",
     "idle_in_transaction_session_timeout": "60s",
+    "synchronous_commit": "on",  # whatever the server's own is: Success stands on it
 }
 ON_THE_WIRE = {
     "keepalives": 1,

@@ -261,3 +261,15 @@ def test_a_worker_whose_case_was_taken_meanwhile_leaves_nothing(
     assert other.state(case_id) == State.RECEIVED
     assert other.count(ModelRun) == 0
     direct.dispose()
+
+
+def test_a_commit_is_on_the_disk_whatever_the_server_is_set_to(postgres: PostgresServer) -> None:
+    url = postgres.create_database(f"hasty_{uuid.uuid4().hex}")
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        name = make_url(url).database
+        connection.execute(text(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
+    engine.dispose()
+    with engine.connect() as connection:
+        assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
+    engine.dispose()
