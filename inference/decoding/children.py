@@ -8,15 +8,16 @@ workers may have no children of the usual kind.
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +36,16 @@ _PATIENCE = 3.0  # of the clock on the wall, for each second of work: others wan
 _HEADER_BYTES, _HEADER_SECONDS = 64 << 20, 8.0
 _START_SECONDS = 60.0
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SYSTEMROOT")
+Result = TypeVar("Result")
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class _Gone(Exception):
     """Say that a child came to an end over what it was asked for."""
+
+
+class _Killed(_Gone):
+    """Say that somebody else ended it: a machine without memory, or a person; not the image."""
 
 
 class _Child:
@@ -68,17 +74,25 @@ class _Child:
             self.process.stdin.write(json.dumps(wish).encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError as fault:
-            raise _Gone from fault
+            raise self._how_it_ended() from fault
         with DefaultSelector() as selector:
             selector.register(self.process.stdout, EVENT_READ)
             if not selector.select(patience):
                 raise _Gone
         answer = self.process.stdout.readline()
         if not answer.endswith(b"\n"):
-            raise _Gone
+            raise self._how_it_ended()
         self.ready = True
         told: dict[str, Any] = json.loads(answer)
         return told
+
+    def _how_it_ended(self) -> _Gone:
+        """Tell its own limits, whose signals are others, from a kill that came from outside."""
+        try:
+            status = self.process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return _Gone()
+        return _Killed() if status == -signal.SIGKILL else _Gone()
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -202,7 +216,8 @@ def decoded(stream: bytes, layout: "Layout") -> NDArray[np.integer]:
         "cpu_seconds": _CPU_SECONDS
         + _CPU_SECONDS_A_MEGAPIXEL * layout.rows * layout.columns / 1_000_000,
     }
-    try:
+
+    def decode() -> NDArray[np.integer]:
         with _OURS.one(room) as child:
             _write(child.shared, stream)
             answer = _told(child.ask(wish))
@@ -212,11 +227,14 @@ def decoded(stream: bytes, layout: "Layout") -> NDArray[np.integer]:
                     f"the pixels have the shape {pixels.shape}: expected rows and columns"
                 )
             _read(child.shared, pixels)
+            return pixels
+
+    try:
+        return _again_if_killed(decode)
     except _Gone as fault:
         raise Unreadable(
             "the pixels cannot be decoded: that took more memory or time than such an image may"
         ) from fault
-    return pixels
 
 
 def tried(path: Path, most_bytes: int) -> None:
@@ -228,13 +246,25 @@ def tried(path: Path, most_bytes: int) -> None:
         "memory_bytes": _HEADER_BYTES,
         "cpu_seconds": _HEADER_SECONDS,
     }
-    try:
+
+    def read() -> None:
         with _OURS.one(_HEADER_BYTES) as child:
             _told(child.ask(wish), "the header cannot be read")
+
+    try:
+        _again_if_killed(read)
     except _Gone as fault:
         raise Unreadable(
             "the header cannot be read: that took more memory or time than a header may"
         ) from fault
+
+
+def _again_if_killed(work: Callable[[], Result]) -> Result:
+    """Do it once more where the child was killed from outside; an image that does it twice ends."""
+    try:
+        return work()
+    except _Killed:
+        return work()
 
 
 def _told(answer: dict[str, Any], what: str = "the pixels cannot be decoded") -> dict[str, Any]:

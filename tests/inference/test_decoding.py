@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -122,6 +123,18 @@ def test_a_killed_child_costs_one_image_at_most() -> None:
     os.kill(child.process.pid, signal.SIGKILL)
     child.process.wait()
     assert children.decoded(stream, how).shape == (64, 48)
+
+
+def test_a_child_that_somebody_kills_at_its_work_costs_no_image() -> None:
+    stream, how = encoded_stream()
+    children.decoded(stream, how)
+    (child,) = children._OURS.all
+    os.kill(child.process.pid, signal.SIGSTOP)
+    killed = threading.Timer(0.5, os.kill, (child.process.pid, signal.SIGKILL))
+    killed.start()
+    assert children.decoded(stream, how).shape == (64, 48)
+    killed.join()
+    assert child not in children._OURS.all
 
 
 def encoded_stream() -> tuple[bytes, Layout]:
