@@ -12,7 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,11 @@ class BucketSpool(Spool):
             raise FileNotFoundError(2, "it is not in the bucket", name)
         return int(seen["ContentLength"])
 
+    def holds(self, name: str, digest: str) -> bool:
+        """Say whether an image is there: its name holds its digest, and the bucket compared it."""
+        del digest
+        return self.has(name)
+
     def names(self) -> Iterator[tuple[str, float]]:
         """List the images and what cases hold, each with when it came."""
         with _told("list"):
@@ -194,7 +199,10 @@ class BucketSpool(Spool):
 
     def _forget_old_copies(self) -> None:
         """Keep the copies within their limit; the longest unused go first."""
-        seen = [(one.stat(), one) for one in self.copies.iterdir()]
+        seen = []
+        for one in self.copies.iterdir():
+            with suppress(FileNotFoundError):  # another process was first, or its draft is done
+                seen.append((one.stat(), one))
         there = sum(known.st_size for known, _ in seen)
         for known, one in sorted(seen, key=lambda pair: pair[0].st_mtime):
             if there <= self._limit or time.time() - known.st_mtime < YOUNG_SECONDS:

@@ -91,6 +91,13 @@ class Spool:
             return False
         return True
 
+    def holds(self, name: str, digest: str) -> bool:
+        """Say whether an image is there, with the data set that it was kept with."""
+        try:
+            return data_set_digest(self.path(name)) == digest
+        except (FileNotFoundError, ValueError):  # gone, or cut before its data set begins
+            return False
+
     def names(self) -> Iterator[tuple[str, float]]:
         """List the images and what cases hold, each with when it came."""
         for part in ("images", "cases"):
@@ -126,11 +133,15 @@ class Spool:
         place = self.path(name)
         place.parent.mkdir(parents=True, exist_ok=True)
         draft = hidden(place)
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(place)
+        try:
+            with draft.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(place)
+        except OSError:  # on a full disk the half of a file is room that others need
+            draft.unlink(missing_ok=True)
+            raise
         for folder in (place.parent, place.parent.parent, self.folder / "cases"):
             sync_folder(folder)
         return hashlib.sha256(content).hexdigest()

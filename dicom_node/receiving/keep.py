@@ -110,15 +110,15 @@ def _checked(arrived: Path, envelope: Envelope) -> Dataset:
 def _pass_duplicate(
     ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope, digest: str
 ) -> None:
-    """Drop an exact duplicate, unless the kept file has gone: then it is welcome."""
+    """Drop an exact duplicate, unless the kept file is gone or damaged: then it is welcome."""
     name = spool.image_name(envelope.sop_uid, digest)
     sentence = "the same image is already here"
-    if spool.has(name):
+    if spool.holds(name, digest):
         arrived.unlink()
     else:
         spool.secure(arrived, name)
         spool.take(arrived, name)
-        sentence = "the file of this image had gone from the spool; it is back"
+        sentence = "the file of this image was gone from the spool, or damaged; it is back"
     about = {"sop_uid": envelope.sop_uid, "caller": envelope.caller}
     ledger.record("duplicate received", sentence, **about)
 

@@ -10,6 +10,7 @@ import select
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -52,6 +53,7 @@ class Stop:
     def __init__(self) -> None:
         self.told = False
         self.wakes = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        weakref.finalize(self, os.close, self.wakes)  # once the last connection has let go of it
 
     def tell(self) -> None:
         """Wake all who sleep between two messages."""

@@ -162,6 +162,14 @@ def test_a_copy_in_use_is_never_the_one_that_goes(s3: S3Server, tmp_path: Path) 
     assert all(spool._copy_of(name).exists() for name in names)
 
 
+def test_a_copy_that_another_process_removes_meanwhile_is_no_trouble(
+    spool: BucketSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = spool.copies / "gone.dcm"
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter([gone]))
+    taken(spool)
+
+
 def test_a_bucket_that_is_not_there_is_a_trouble_of_the_moment(tmp_path: Path) -> None:
     nobody = Bucket.model_validate(
         {"endpoint": f"http://127.0.0.1:{free_port()}", "access_key": "a", "secret_key": "b"}

@@ -1,6 +1,8 @@
 """Files are written whole or not at all, and nothing leads out of the spool."""
 
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,18 @@ def test_what_is_written_is_read_and_nothing_else_is_left(spool: Spool) -> None:
 def test_writing_again_replaces_the_whole_file(spool: Spool) -> None:
     spool.write("cases/1/a", b"a longer content")
     assert spool.read("cases/1/a", spool.write("cases/1/a", b"short")) == b"short"
+
+
+def test_a_file_for_which_there_is_no_room_leaves_no_half_of_it(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        spool.write("cases/1/a", b"content")
+    assert files_in(spool) == []
 
 
 def test_changed_bytes_are_refused(spool: Spool) -> None:

@@ -1,5 +1,6 @@
 """Whatever a connection does or leaves, it ends in time, in words, and keeps nobody out."""
 
+import os
 import socket
 import threading
 import time
@@ -29,6 +30,7 @@ from dicom_node.receiving import fragments
 from dicom_node.receiving.places import Places
 from dicom_node.receiving.server import Server
 from dicom_node.receiving.sparing import Sparing
+from dicom_node.receiving.wire import Stop
 
 MAMMOGRAM = str(DigitalMammographyXRayImageStorageForPresentation)
 KINDS = [(MAMMOGRAM, LITTLE_ENDIAN)]
@@ -254,3 +256,12 @@ def test_the_image_in_flight_is_answered_before_the_node_stops(listener: OpenLis
     assert not stopping.is_alive()
     assert listener.sentences("association cut off") == ["the node stops"] * 2
     assert listener.incoming() == []
+
+
+def test_what_wakes_the_sleepers_is_closed_with_the_last_of_them() -> None:
+    one = Stop()
+    wakes = one.wakes
+    os.fstat(wakes)
+    del one
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(wakes)

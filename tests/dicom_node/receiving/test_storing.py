@@ -228,6 +228,21 @@ def test_a_side_said_twice_is_a_view_unknown_and_no_fault(listener: OpenListener
     assert [row.view for row in listener.node.questions.images_of(case)] == [""]
 
 
+@pytest.mark.parametrize("harm", ["cut", "altered", "gone"])
+def test_a_duplicate_mends_what_was_damaged_in_the_spool(listener: OpenListener, harm: str) -> None:
+    image, spool = mammogram(), listener.node.spool
+    assert send(listener.port, image) == [0x0000]
+    path = spool.path(spool.image_name(image.SOPInstanceUID))
+    whole = path.read_bytes()
+    path.write_bytes({"cut": whole[:100], "altered": whole[:-2] + b"!!", "gone": b""}[harm])
+    if harm == "gone":
+        path.unlink()
+    assert send(listener.port, image) == [0x0000]
+    assert path.read_bytes() == whole
+    (said,) = listener.sentences("duplicate received")
+    assert said.endswith("it is back")
+
+
 def test_without_the_reserve_every_image_is_told_to_come_later(
     listening: Callable[..., OpenListener],
 ) -> None:
