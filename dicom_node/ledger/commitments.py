@@ -78,7 +78,7 @@ def request(
         ).all()
         asked = []
         for row, product in rows:
-            if row.delivered_at and at - row.delivered_at > timedelta(hours=give_up_hours):
+            if at - row.owed_since > timedelta(hours=give_up_hours):
                 sentence = f"storage commitment was never answered in {give_up_hours:g} hours"
                 _park(ledger, session, row, product, sentence)
                 continue

@@ -30,6 +30,7 @@ def record_receipt(
         if commit_at is not None:
             row.commitment, row.commit_due_at = Commit.WANTED, commit_at
             row.commit_attempts = 0
+            row.owed_since = now()  # from here on it is the commitment that is owed
         ledger.note(
             session,
             "delivered again" if row.resent else "delivered",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
 from committing_pacs import CommittingPacs, committing_pacs
@@ -10,6 +11,8 @@ from pydicom import Dataset
 from senders import until
 
 from dicom_node.errors import Busy, NotYourTurn
+from dicom_node.ledger import outbox
+from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.commitments import record_answer
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.roads import close_road, open_road
@@ -154,6 +157,28 @@ def test_what_a_pacs_cannot_commit_just_now_is_asked_for_again(
     first, second = keeper.asked
     assert first.TransactionUID != second.TransactionUID
     assert len(keeper.pacs.stored) == 1
+
+
+def test_R18_a_clock_set_by_a_year_gives_no_commitment_up(
+    keeper: CommittingPacs,
+    asking: Callable[..., Posted],
+    monkeypatch: pytest.MonkeyPatch,
+    figure: Callable[[str], None],
+) -> None:
+    office, year = asking(), timedelta(days=365)
+    case_id = office.case(objects=1)
+    keeper.answers_on = "never"
+    with monkeypatch.context() as before_it_was_set:
+        before_it_was_set.setattr(outbox, "by_the_clock", lambda: by_the_clock() - year)
+        office.deliver(case_id)
+
+    def asked_again() -> bool:
+        goes_on(office, case_id)
+        return len(keeper.asked) > 1 or commitments(office, case_id) == [Commit.REFUSED]
+
+    until(asked_again)
+    assert commitments(office, case_id) == [Commit.ASKED]
+    figure(f"clock set on by a year: asked {len(keeper.asked)} times, 0 commitments given up")
 
 
 def test_what_is_never_answered_is_asked_for_again_and_in_the_end_somebody_is_told(
