@@ -5,6 +5,7 @@ as it comes; no pixel is parsed, and no study is held in memory.
 """
 
 import resource
+import socket
 import ssl
 import time
 import uuid
@@ -21,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dicom_node.errors import Busy, Declined, told
 from dicom_node.ledger.arrivals import close_left_open
 from dicom_node.ledger.ledger import Ledger
+from dicom_node.ledger.tables import NAME_LENGTH
 from dicom_node.logs import log
 from dicom_node.receiving.callers import (
     APPLICATION_UNKNOWN,
@@ -73,9 +75,15 @@ class Listener:
 
     @property
     def name(self) -> str:
-        """Name this listener in the ledger."""
+        """Name this listener to people."""
         where = f"{self.receiving.address}:{self.receiving.port}"
         return f"{where}#{self.number}" if self.number else where
+
+    @property
+    def door(self) -> str:
+        """Name it among the listeners of all machines: on each of them it may be at 0.0.0.0:104."""
+        machine = socket.gethostname().partition(".")[0]
+        return f"{self.name}@{machine}"[:NAME_LENGTH]
 
     @property
     def incoming(self) -> Path:
@@ -104,7 +112,7 @@ class Listener:
         self.tls = server_context(self.receiving.tls) if self.receiving.tls else None
         self.spool.prepare()
         forgotten = self._forget_incoming()
-        close_left_open(self.ledger, self.name)
+        close_left_open(self.ledger, self.door)
         self.stopping = Stop()
         self._places = Places(self.receiving.max_associations)
         ae = Peer(ae_title=self.receiving.ae_title)
@@ -117,7 +125,7 @@ class Listener:
             self._server = Server(ae, where, offered, self, self._places, shared=self.number > 0)
         except OSError as trouble:
             raise cannot_listen(self.receiving, trouble) from trouble
-        self._visits = Visits(self.ledger, self.name)
+        self._visits = Visits(self.ledger, self.door)
         self._server.open()
         self.ledger.record(
             "listening", f"{self.receiving.ae_title} at {self.name}", forgotten_files=forgotten
@@ -190,7 +198,9 @@ class Listener:
         """Write down what a sender offered in vain: it may send less than it wanted to."""
         caller, _, address = connection.who
         what = not_accepted(connection.rejected_contexts)
-        may = self._sparing.may_say(f"{caller} at {address} offered {what}") if what else None
+        if not what:
+            return
+        may = self._sparing.may_say(f"{caller} at {address} offered {what}", address)
         if may is not None:
             logger.info("contexts not accepted", caller=caller, address=address, why=may)
             self._try_to_record("contexts not accepted", may)
@@ -210,7 +220,7 @@ class Listener:
 
     def _say_refused(self, sentence: str, caller: str, address: str) -> None:
         """Write down who was not let in; of a flood of them, some."""
-        may = self._sparing.may_say(sentence)
+        may = self._sparing.may_say(sentence, address)
         if may is not None:
             logger.warning("association refused", caller=caller, address=address, why=may)
             self._try_to_record("association refused", may)

@@ -234,6 +234,16 @@ def test_a_flood_of_one_sentence_is_counted_and_not_said() -> None:
     assert sparing.may_say("no") == "no; and 3 times more before"
 
 
+def test_who_invents_a_name_each_time_is_counted_too_and_hides_nobody_else() -> None:
+    sparing = Sparing(seconds=0.2, most_of_one=3)
+    said = [sparing.may_say(f"MG{number} is unknown", "10.0.0.9") for number in range(5)]
+    assert said == ["MG0 is unknown", "MG1 is unknown", "MG2 is unknown", None, None]
+    assert sparing.may_say("MG1 is unknown", "10.0.0.1") == "MG1 is unknown"
+    time.sleep(0.25)
+    told = sparing.may_say("MG9 is unknown", "10.0.0.9")
+    assert told == "MG9 is unknown; 2 other lines of 10.0.0.9 were left out"
+
+
 def test_the_image_in_flight_is_answered_before_the_node_stops(listener: OpenListener) -> None:
     image = mammogram()
     sender, idle = RawSender(listener.port), RawSender(listener.port)

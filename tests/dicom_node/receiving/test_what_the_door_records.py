@@ -1,10 +1,16 @@
 """Whatever happens at the door stands in the audit trail afterwards."""
 
+import socket
 from collections.abc import Callable
 
+import pytest
 from open_listener import OpenListener
-from senders import associate, send, until
+from senders import associate, connected, send, until
 from small_images import mammogram
+from sqlalchemy import select
+
+from dicom_node.ledger.arrivals import close_left_open
+from dicom_node.ledger.tables import NAME_LENGTH, Association
 
 ECHO = ("1.2.840.10008.1.1", "1.2.840.10008.1.2")
 
@@ -42,3 +48,30 @@ def test_A3_what_happens_at_the_door_is_recorded(
     assert full.sentences("image refused")[-1].startswith("A700")
     seen = len(counts) + 1
     figure(f"{seen} of {seen} deeds at the door recorded, collision and full disk among them")
+
+
+def test_a_listener_that_starts_closes_nothing_of_another_machine(
+    listening: Callable[..., OpenListener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = listening()
+    with connected(here.port, [ECHO]):
+        until(lambda: here.sentences("association accepted"))
+        monkeypatch.setattr(socket, "gethostname", lambda: "another")
+        close_left_open(here.node.ledger, here.listener.door)
+        with here.node.engine.connect() as connection:
+            assert connection.scalars(select(Association.closed_at)).all() == [None]
+        monkeypatch.undo()
+        close_left_open(here.node.ledger, here.listener.door)
+        with here.node.engine.connect() as connection:
+            assert connection.scalars(select(Association.closed_at)).all() != [None]
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "fe80:1234:1234:1234:1234:1234:1234:1234"])
+def test_the_name_of_a_listener_fits_into_the_ledger(
+    listening: Callable[..., OpenListener], monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "reading-room-" * 5 + ".hospital.example")
+    listener = listening().listener
+    listener.receiving = listener.receiving.model_copy(update={"address": address})
+    assert len(listener.door) <= NAME_LENGTH
+    assert listener.door.startswith(listener.name)
