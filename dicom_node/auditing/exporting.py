@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -91,6 +91,11 @@ def tell_collector(ledger: Ledger, settings: Settings) -> int:
     with Session(ledger.engine.execution_options(reads_only=True)) as session:
         known = session.get(Collector, name)
         event_id, checkpoint_id = (known.event_id, known.checkpoint_id) if known else (0, 0)
+        if event_id > (session.scalar(select(func.max(Event.id))) or 0):
+            # It was told what is gone: an end was cut off. What took its place is told, too.
+            event_id = 0
+        if checkpoint_id > (session.scalar(select(func.max(Checkpoint.id))) or 0):
+            checkpoint_id = 0
         newer = select(Checkpoint).where(Checkpoint.id > checkpoint_id).order_by(Checkpoint.id)
         checkpoints = session.scalars(newer.limit(BATCH)).all()
     events = _events_after(ledger, event_id)

@@ -4,7 +4,7 @@ An object that was taken is WANTED to be committed; it is ASKED for under a tran
 while no answer comes. What a destination does not have after all is sent again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -134,10 +134,13 @@ def not_asked(
         ledger.note(session, "commitment not asked", f"{made.destination}: {sentence}")
 
 
-def record_answer(ledger: Ledger, told: Dataset) -> bool:
+def record_answer(
+    ledger: Ledger, told: Dataset, destinations: Collection[str] | None = None
+) -> bool:
     """Write down what a destination has committed, and what not; False for an unknown request.
 
-    An answer may come late, after the same was asked again: it counts as well.
+    An answer may come late, after the same was asked again: it counts as well. Where it is known
+    which destinations answer, a request to any other is unknown.
     """
     present = [str(one.ReferencedSOPInstanceUID) for one in told.get("ReferencedSOPSequence") or []]
     failed = {
@@ -146,7 +149,7 @@ def record_answer(ledger: Ledger, told: Dataset) -> bool:
     }
     with ledger.writing() as session:
         made = _transaction(session, str(told.get("TransactionUID", "")))
-        if made is None:
+        if made is None or (destinations is not None and made.destination not in destinations):
             return False
         made.answered_at = now()
         for row, product, case in _rows(session, made, [*present, *failed]):

@@ -35,19 +35,23 @@ def commitment_context() -> PresentationContext:
 
 @dataclass(frozen=True, slots=True)
 class Committers:
-    """Who may answer: calling and called AE titles, and the hosts that they stand for."""
+    """Who may answer: calling and called AE titles, with destinations and their hosts."""
 
-    hosts: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    known: Mapping[tuple[str, str], frozenset[tuple[str, str]]] = field(default_factory=dict)
 
     def admit(self, caller: str, called: str, address: str) -> bool:
         """Say whether a caller is a destination that is asked for storage commitment."""
-        hosts = self.hosts.get((caller, called), frozenset())
-        return any(_plain(address) in _addresses(host) for host in hosts)
+        return bool(self.named(caller, called, address))
+
+    def named(self, caller: str, called: str, address: str) -> frozenset[str]:
+        """Name the destinations that a caller is: it may answer what these were asked."""
+        places = self.known.get((caller, called), frozenset())
+        return frozenset(name for name, host in places if _plain(address) in _addresses(host))
 
 
 def committers(settings: Settings) -> Committers:
     """Find out who is asked; one that answers from another AE title has it in its table."""
-    hosts: dict[tuple[str, str], frozenset[str]] = {}
+    known: dict[tuple[str, str], frozenset[tuple[str, str]]] = {}
     for one in settings.delivering.destinations:
         if not one.commitment or one.host is None:
             continue
@@ -55,8 +59,8 @@ def committers(settings: Settings) -> Committers:
         called = one.calling_ae_title or settings.receiving.ae_title
         for caller in callers:
             key = (str(caller), called)
-            hosts[key] = hosts.get(key, frozenset()) | {one.host}
-    return Committers(hosts)
+            known[key] = known.get(key, frozenset()) | {(one.name, one.host)}
+    return Committers(known)
 
 
 def _addresses(host: str) -> set[str]:
@@ -84,11 +88,12 @@ def _take(ledger: Ledger, known: Committers, event: Event) -> int:
     asked = event.assoc.requestor.primitive
     assert asked is not None
     caller, called = asked.calling_ae_title.strip(), asked.called_ae_title.strip()
-    if not known.admit(caller, called, event.assoc.requestor.address):
+    destinations = known.named(caller, called, event.assoc.requestor.address)
+    if not destinations:
         logger.warning("commitment refused", caller=caller, why="nobody asks it for commitment")
         return NOT_AUTHORIZED
     try:
-        was_asked = record_answer(ledger, event.event_information)
+        was_asked = record_answer(ledger, event.event_information, destinations)
     except SQLAlchemyError as trouble:  # it brings the answer again, or is asked again
         logger.warning("commitment not kept", caller=caller, why=type(trouble).__name__)
         return PROCESSING_FAILURE

@@ -121,7 +121,7 @@ class Listener:
         self.handlers = (*self.handlers, answerer(self.ledger, self.committers))
         where = (self.receiving.address, self.receiving.port)
         try:
-            offered = [*contexts(), *([commitment_context()] if self.committers.hosts else [])]
+            offered = [*contexts(), *([commitment_context()] if self.committers.known else [])]
             self._server = Server(ae, where, offered, self, self._places, shared=self.number > 0)
         except OSError as trouble:
             raise cannot_listen(self.receiving, trouble) from trouble

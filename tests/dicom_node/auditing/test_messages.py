@@ -1,5 +1,6 @@
 """Every event can be told as an audit message that the standard's schema takes."""
 
+import base64
 import re
 import subprocess
 import time
@@ -16,7 +17,7 @@ from dicom_node.auditing.keeping import signing
 from dicom_node.auditing.messages import EVENTS, MEANINGS, TYPES
 from dicom_node.errors import Busy
 from dicom_node.ledger.kinds import KINDS
-from dicom_node.ledger.tables import Event
+from dicom_node.ledger.tables import Collector, Event
 from dicom_node.life import State
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
@@ -167,6 +168,24 @@ def test_A4_a_real_collector_gets_everything_once_over_mutual_tls(
     assert faults_of(messages, tmp_path / "collected") == ""
     assert tell_collector(node.ledger, node.settings) == 0, "nothing is told twice"
     figure(f"rsyslog over mutual TLS, away twice: {len(events)} of {len(events)} events collected")
+
+
+@pytest.mark.journey
+def test_a_collector_is_told_what_took_the_place_of_an_end_that_was_cut_off(
+    settled: Callable[..., Settings],
+    opened: Callable[[Settings], Node],
+    collector: RsyslogServer,
+) -> None:
+    node = opened(settled(audit=told_to(collector)))
+    name = f"127.0.0.1:{collector.port}"
+    with node.ledger.writing() as session:
+        beyond = Collector(name=name, event_id=10**6, checkpoint_id=10**6, last_error="")
+        session.add(beyond)
+    node.ledger.record("tested", "after the end was cut off")
+    collector.start()
+    assert tell_collector(node.ledger, node.settings) == 1
+    assert [base64.b64decode(one) for one in ids(collected(collector, 1))] == [b"1"]
+    assert tell_collector(node.ledger, node.settings) == 0, "and once"
 
 
 @pytest.mark.journey

@@ -10,7 +10,10 @@ from open_listener import OpenListener
 from pydicom import Dataset
 from pynetdicom import AE
 from senders import associate, until
+from sqlalchemy import select
 
+from dicom_node.ledger.ledger import now
+from dicom_node.ledger.tables import Commitment
 from dicom_node.life import Commit, State
 from dicom_node.receiving.commitment import Committers
 from dicom_node.settings.file import Settings
@@ -122,5 +125,19 @@ def test_without_anybody_to_ask_the_service_is_not_offered(
     ],
 )
 def test_an_address_is_compared_by_its_meaning(host: str, address: str, *, is_let_in: bool) -> None:
-    known = Committers({("PACS", "FOURVIEWS"): frozenset({host})})
+    known = Committers({("PACS", "FOURVIEWS"): frozenset({("pacs", host)})})
     assert known.admit("PACS", "FOURVIEWS", address) == is_let_in
+
+
+def test_nobody_answers_what_another_destination_was_asked(opens: Opens) -> None:
+    office, _, keeper = opens()
+    with office.node.ledger.writing() as session:
+        session.add(
+            Commitment(transaction_uid="2.25.7", destination="other", target="", asked_at=now())
+        )
+    said = Dataset()
+    said.TransactionUID = "2.25.7"
+    assert keeper.tell(said) == 0x0110
+    with office.node.ledger.writing() as session:
+        (asked,) = session.scalars(select(Commitment)).all()
+        assert asked.answered_at is None
