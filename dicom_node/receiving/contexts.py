@@ -4,7 +4,8 @@ What no network reads is taken as well, where a mammography device or a film sca
 the rest: it is kept, judged, and declined with a code. A refusal would end many a sender's job.
 
 Of what a sender offers in one presentation context, the first of our list is taken. Nothing is
-ever re-encoded here, so whatever is listed can be decoded later (pydicom with its wheels).
+ever re-encoded here, so whatever is listed can be decoded later (pydicom with its wheels). Deflated
+data sets are not listed: a small one may hold gigabytes.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,6 @@ from pydicom.uid import (
     BreastProjectionXRayImageStorageForProcessing,
     BreastTomosynthesisImageStorage,
     ComputedRadiographyImageStorage,
-    DeflatedExplicitVRLittleEndian,
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
     DigitalXRayImageStorageForPresentation,
@@ -67,7 +67,6 @@ TRANSFER_SYNTAXES: tuple[UID, ...] = (
     HTJ2KLossless,
     HTJ2KLosslessRPCL,
     RLELossless,
-    DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ImplicitVRLittleEndian,  # last of the exact ones: private elements lose their VR
     JPEGLSNearLossless,  # with loss: only where the sender has nothing better

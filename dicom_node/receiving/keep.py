@@ -85,7 +85,7 @@ def _checked(arrived: Path, envelope: Envelope) -> Dataset:
     syntax = UID(envelope.transfer_syntax_uid)
     try:
         check(arrived, syntax)
-        header = read_header(arrived, syntax)
+        header = read_header(arrived)
         values = {keyword: str(header.get(keyword) or "") for keyword in IDENTIFIERS}
     except Unsound as fault:
         raise Unintelligible("C000", f"the data set is not sound: {fault}") from fault

@@ -8,23 +8,18 @@ of it, instead of whoever needs the image later.
 
 import mmap
 import struct
-import zlib
-from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
 from dicom_node.spool import data_set_offset
 
 DEEPEST = 64  # sequences within sequences: pydicom reads each with a call of its own
 MOST_ELEMENTS = 500_000  # a tomosynthesis of a hundred frames has a few thousand
-START_BYTES = 4 << 20  # of a deflated data set, inflated: far more than a header needs
-INFLATED_BYTES = 256 << 20  # so far it is seen whether a deflated one ends at all
-BLOCK = 1 << 20
 
 UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -33,15 +28,10 @@ FIRST_GROUP, PADDING_GROUP = 0x0008, 0xFFFF
 
 _KNOWN = {one.value.encode() for one in VR if len(one.value) == 2}  # noqa: PLR2004 - as coded
 _LONG = {one.value.encode() for one in EXPLICIT_VR_LENGTH_32}
-_NO_END = 1 << 62
 
 
 class Unsound(Exception):
     """Say what is wrong with a data set, by kind and place; never with a value of it."""
-
-
-class _StartIsOver(Exception):
-    """Say that no more is there to be looked at."""
 
 
 class _Kind(Enum):
@@ -65,39 +55,13 @@ def check(path: Path, syntax: UID) -> None:
     if path.stat().st_size <= start:
         raise Unsound("there is nothing in it")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if syntax == DeflatedExplicitVRLittleEndian:
-            beginning, whole = inflated(content, start)
-            _Walk(beginning, 0, syntax, whole=whole).go()
-        else:
-            _Walk(content, start, syntax, whole=True).go()
-
-
-def inflated(content: bytes | mmap.mmap, start: int) -> tuple[bytes, bool]:
-    """Inflate the beginning, and say whether that is all; the rest is only seen to end."""
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    beginning, seen = b"", 0
-    try:
-        for at in range(start, len(content), BLOCK):
-            piece = content[at : at + BLOCK]
-            while piece and not stream.eof and seen < INFLATED_BYTES:
-                more = stream.decompress(piece, START_BYTES)
-                seen += len(more)
-                beginning += more[: START_BYTES - len(beginning)]
-                piece = stream.unconsumed_tail
-            left = len(stream.unused_data) + len(content) - min(at + BLOCK, len(content))
-            if stream.eof and left > 1:  # one byte makes the length even
-                raise Unsound("something follows its deflated stream")
-            if stream.eof or seen >= INFLATED_BYTES:
-                return beginning, seen == len(beginning)
-    except zlib.error as fault:
-        raise Unsound("its deflated stream is broken") from fault
-    raise Unsound("its deflated stream is cut off")
+        _Walk(content, start, syntax).go()
 
 
 class _Walk:
     """A walk from each element to the next, by their lengths."""
 
-    def __init__(self, content: bytes | mmap.mmap, start: int, syntax: UID, *, whole: bool) -> None:
+    def __init__(self, content: mmap.mmap, start: int, syntax: UID) -> None:
         self.content = content
         self.at = start
         order = "<" if syntax.is_little_endian else ">"
@@ -105,21 +69,18 @@ class _Walk:
         self.short_at = struct.Struct(f"{order}H").unpack_from
         self.long_at = struct.Struct(f"{order}I").unpack_from
         self.compressed = syntax.is_encapsulated
-        self.whole = whole
-        end = len(content) if whole else _NO_END
-        self.levels = [_Level(_Kind.ELEMENTS, end, False, syntax.is_implicit_VR)]
+        self.levels = [_Level(_Kind.ELEMENTS, len(content), False, syntax.is_implicit_VR)]
         self.seen: set[int] = set()
 
     def go(self) -> None:
         """Walk until everything has ended."""
-        with suppress(_StartIsOver):
-            for _ in range(MOST_ELEMENTS):
-                while self.levels and self._has_ended(self.levels[-1]):
-                    self.levels.pop()
-                if not self.levels:
-                    return
-                self._step(self.levels[-1])
-            raise Unsound(f"it has more than {MOST_ELEMENTS} elements")
+        for _ in range(MOST_ELEMENTS):
+            while self.levels and self._has_ended(self.levels[-1]):
+                self.levels.pop()
+            if not self.levels:
+                return
+            self._step(self.levels[-1])
+        raise Unsound(f"it has more than {MOST_ELEMENTS} elements")
 
     def _has_ended(self, level: _Level) -> bool:
         return not level.is_open and self.at == level.end
@@ -144,8 +105,6 @@ class _Walk:
     def _fits(self, size: int, level: _Level) -> None:
         if self.at + size > level.end:
             raise Unsound("it is cut off")
-        if not self.whole and self.at + size > len(self.content):
-            raise _StartIsOver
 
     def _item(self, level: _Level) -> None:
         (length,) = self.long_at(self.content, self.at + 4)

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from io import BytesIO
@@ -58,10 +58,11 @@ Content = bytes | Deflated
 Maker = Callable[[Dataset], Content]
 
 
-def bombs(image: Dataset, folder: Path) -> Iterator[Bomb]:
-    """Write them all."""
+def bombs(image: Dataset, folder: Path, names: Iterable[str] | None = None) -> Iterator[Bomb]:
+    """Write them all, or some."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, (syntax, make) in BOMBS.items():
+    for name in BOMBS if names is None else names:
+        syntax, make = BOMBS[name]
         one = deepcopy(image)
         one.StudyInstanceUID, one.SOPInstanceUID = generate_uid(), generate_uid()
         one.SeriesInstanceUID = generate_uid()

@@ -1,7 +1,5 @@
 """Mammograms of a few kilobytes, and their data sets in any transfer syntax."""
 
-import struct
-import zlib
 from copy import deepcopy
 from io import BytesIO
 
@@ -11,7 +9,6 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import (
     UID,
-    DeflatedExplicitVRLittleEndian,
     DigitalMammographyXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
     generate_uid,
@@ -71,10 +68,7 @@ def encoded(image: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
     stream.is_little_endian = syntax.is_little_endian
     stream.is_implicit_VR = syntax.is_implicit_VR
     write_dataset(stream, image)
-    content = stream.getvalue()
-    if syntax == DeflatedExplicitVRLittleEndian:
-        return deflated(content)
-    return content
+    return stream.getvalue()
 
 
 def file_of(image: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
@@ -84,33 +78,3 @@ def file_of(image: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
     stream = BytesIO()
     image.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
-
-
-def deflated(content: bytes) -> bytes:
-    """Compress as PS3.5 A.5 wants it: a raw stream, of even length."""
-    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    squeezed = stream.compress(content) + stream.flush()
-    return squeezed + b"\0" * (len(squeezed) % 2)
-
-
-def deflated_bomb(image: Dataset, gigabytes: int, *, uids_first: bool) -> bytes:
-    """Write a deflated data set of a few megabytes that inflates to very many.
-
-    Fully flushed blocks of a deflate stream stand alone, so one of zeros can be repeated.
-    """
-    image = deepcopy(image) if uids_first else Dataset()
-    image.pop("PixelData", None)
-    stream = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
-    block = 16 << 20
-    head = encoded(image)
-    vr, tag = (b"OW", (0x7FE0, 0x0010)) if uids_first else (b"OB", (0x0007, 0x0010))
-    head += struct.pack("<HH", *tag) + vr + struct.pack("<HI", 0, (gigabytes << 30) - block)
-    start = stream.compress(head) + stream.flush(zlib.Z_FULL_FLUSH)
-    zeros = stream.compress(bytes(block)) + stream.flush(zlib.Z_FULL_FLUSH)
-    body = BytesIO()
-    body.write(start)
-    for _ in range((gigabytes << 30) // block - 1):
-        body.write(zeros)
-    body.write(stream.flush())
-    content = body.getvalue()
-    return content + b"\0" * (len(content) % 2)

@@ -27,7 +27,7 @@ from small_images import file_of, mammogram
 from dicom_node.delivering.posting import post
 from dicom_node.delivering.sender import NO_CONTEXT, Parcel, Peer, connected, echo
 from dicom_node.errors import Busy
-from dicom_node.receiving.header import data_set_offset
+from dicom_node.spool import data_set_offset
 
 MAMMOGRAM = str(DigitalMammographyXRayImageStorageForPresentation)
 LITTLE_ENDIAN = str(ExplicitVRLittleEndian)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian
 from running_node import RunningNode, running_node, sqlite_bytes
 from senders import associate, connected, send, store, until
-from small_images import deflated_bomb, encoded, mammogram
+from small_images import encoded, mammogram
 
 MEGABYTES = 150  # half of what is promised with eight senders
 START_SECONDS = 10.0
@@ -51,22 +51,6 @@ def test_the_listener_is_lean_and_knows_no_torch(process: RunningNode) -> None:
     mapped = Path(f"/proc/{process.processes['listen'].pid}/maps").read_text()
     assert "/torch/" not in mapped
     assert "/scipy/" not in mapped
-
-
-@pytest.mark.parametrize("uids_first", [True, False])
-def test_a_deflated_bomb_is_answered_and_fills_no_memory(
-    process: RunningNode,
-    uids_first: bool,  # noqa: FBT001 - a parameter of the test
-) -> None:
-    image = mammogram()
-    bomb = deflated_bomb(image, 3, uids_first=uids_first)
-    assert len(bomb) < 10 << 20
-    before = megabytes(process, "VmHWM")
-    syntax = DeflatedExplicitVRLittleEndian
-    (status,) = send(process.port, image, syntax=syntax, content=bomb)
-    assert status == (0x0000 if uids_first else 0xC000)
-    assert megabytes(process, "VmHWM") < max(before, MEGABYTES) + 60
-    assert incoming(process) == []
 
 
 def test_a_full_disk_is_an_answer_and_the_next_image_is_taken(process: RunningNode) -> None:
