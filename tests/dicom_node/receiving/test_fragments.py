@@ -1,5 +1,7 @@
 """However a message is cut into fragments and PDUs, the same bytes are kept; or it is cut off."""
 
+import hashlib
+import os
 import struct
 from collections.abc import Iterator
 from io import BytesIO
@@ -28,6 +30,7 @@ from raw_senders import (
 from senders import until
 from small_images import encoded, mammogram
 
+from dicom_node.ledger.arrivals import known_digest
 from dicom_node.spool import data_set_offset
 
 MAMMOGRAM = str(DigitalMammographyXRayImageStorageForPresentation)
@@ -130,6 +133,22 @@ def test_many_images_sent_without_waiting_are_all_kept(
     assert [sender.status() for _ in images] == [0x0000] * 20
     for image in images:
         assert kept_data_set(listener, image.SOPInstanceUID) == encoded(image)
+
+
+@pytest.mark.parametrize("step", [1_000, 77_777, 131_060])
+def test_a_large_image_is_kept_to_the_letter_and_so_is_its_digest(
+    listener: OpenListener, sender: RawSender, step: int
+) -> None:
+    image = mammogram(PixelData=os.urandom(3 << 20))
+    sent = encoded(image)
+    pieces = cut(sent, list(range(step, len(sent), step)))
+    fragments = [pdv(piece, last=number == len(pieces) - 1) for number, piece in enumerate(pieces)]
+    command = pdu(P_DATA, pdv(store_command(MAMMOGRAM, image.SOPInstanceUID), command=True))
+    sender.plug.sendall(command + b"".join(pdu(P_DATA, one) for one in fragments))
+    assert sender.status() == 0x0000
+    assert kept_data_set(listener, image.SOPInstanceUID) == sent
+    digest = known_digest(listener.node.ledger, str(image.SOPInstanceUID))
+    assert digest == hashlib.sha256(sent).hexdigest()
 
 
 IMAGE = mammogram()
