@@ -138,6 +138,14 @@ class BucketSpool(Spool):
             self._forget_old_copies()
         return copy
 
+    def image(self, name: str, digest: str) -> Path:
+        """Return a copy of an image; one that a power cut left half is fetched again."""
+        try:
+            return super().image(name, digest)
+        except ValueError:
+            self._copy_of(name).unlink(missing_ok=True)
+            return super().image(name, digest)
+
     def read(self, name: str, sha256: str) -> bytes:
         """Read an object, and refuse bytes that are not those that were written."""
         with _told(name):

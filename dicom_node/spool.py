@@ -98,6 +98,13 @@ class Spool:
         except (FileNotFoundError, ValueError):  # gone, or cut before its data set begins
             return False
 
+    def image(self, name: str, digest: str) -> Path:
+        """Return where an image can be read, once it is sure that it is the one received."""
+        path = self.path(name)
+        if data_set_digest(path) != digest:
+            raise Altered(name)
+        return path
+
     def names(self) -> Iterator[tuple[str, float]]:
         """List the images and what cases hold, each with when it came."""
         for part in ("images", "cases"):

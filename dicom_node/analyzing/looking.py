@@ -8,7 +8,7 @@ from dataclasses import replace
 from dicom_node.analyzing.accept import look
 from dicom_node.analyzing.rules import Judged, JudgedStudy, Terms
 from dicom_node.ledger.tables import Instance
-from dicom_node.spool import Altered, Spool, data_set_digest
+from dicom_node.spool import Spool
 from inference.decoding.children import cores
 from inference.decoding.files import open_file
 from inference.mammogram import Mammogram
@@ -23,10 +23,7 @@ def looked_at(spool: Spool, images: Sequence[Instance], terms: Terms) -> list[Ju
 
     def one(image: Instance) -> Judged:
         nonlocal held
-        path = spool.path(image.path)
-        if data_set_digest(path) != image.sha256:
-            raise Altered(image.path)
-        judged = look(path, terms)
+        judged = look(spool.image(image.path, image.sha256), terms)
         if judged.mammogram is None:
             return judged
         with lock:

@@ -170,6 +170,16 @@ def test_a_copy_that_another_process_removes_meanwhile_is_no_trouble(
     taken(spool)
 
 
+@pytest.mark.parametrize("left", [0, 100, 1000])
+def test_a_copy_that_a_power_cut_left_half_is_fetched_again(spool: BucketSpool, left: int) -> None:
+    content = bytes(128) + b"DICM\2\0\0\0UL\4\0\0\0\0\0" + CONTENT
+    name = taken(spool, content=content)
+    spool.path(name).write_bytes(content[:left])
+    assert spool.image(name, DIGEST).read_bytes() == content
+    with pytest.raises(Altered):
+        spool.image(name, "0" * 64)
+
+
 def test_a_bucket_that_is_not_there_is_a_trouble_of_the_moment(tmp_path: Path) -> None:
     nobody = Bucket.model_validate(
         {"endpoint": f"http://127.0.0.1:{free_port()}", "access_key": "a", "secret_key": "b"}
