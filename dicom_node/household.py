@@ -91,7 +91,7 @@ class Member:
         """Start it again where it ended and its time has come; say how it ended, once."""
         if self.due_at is not None:
             if time.monotonic() >= self.due_at:
-                self.start()
+                self._start_again()
             return None
         if not self.has_ended():
             return None
@@ -102,6 +102,14 @@ class Member:
         self.due_at = time.monotonic() + seconds
         logger.error("ended by itself", what=self.name, status=status, again_in_seconds=seconds)
         return status
+
+    def _start_again(self) -> None:
+        """Start it, or try later: a machine without memory is no reason to stop the others."""
+        try:
+            self.start()
+        except OSError as trouble:
+            logger.error("cannot be started", what=self.name, why=trouble.strerror)
+            self.due_at = time.monotonic() + BUSY_SECONDS
 
     def _wait_after(self, status: int) -> float:
         """Wait longer each time that it ends soon; not where something from outside killed it."""
