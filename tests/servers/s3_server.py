@@ -83,6 +83,8 @@ class S3Server:
             f"-filer.port={filer}",
             "-s3",
             f"-s3.port={gateway}",
+            "-s3.port.iceberg=0",  # catalogs that nobody asks for, at ports that never change
+            "-s3.port.lance=0",
             f"-s3.config={self._folder / 's3.json'}",
         ]
         self._process = PrivateProcess(command, self._folder / "weed.log")
