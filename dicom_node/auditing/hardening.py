@@ -34,7 +34,9 @@ def _can_be_limited(connection: Connection, role: str) -> None:
     if not _ask(connection, "SELECT pg_has_role(current_user, :owner, 'USAGE')", owner=owners):
         raise Misconfigured([f"audit harden: run this as {owners}, who owns the tables"])
     mighty = "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = :role"
-    if role == owners or _ask(connection, mighty, role=role):
+    # A member may become the owner, whether or not it inherits what the owner may.
+    member = "SELECT pg_has_role(:role, :owner, 'MEMBER') FROM pg_roles WHERE rolname = :role"
+    if _ask(connection, mighty, role=role) or _ask(connection, member, role=role, owner=owners):
         sentence = f"audit harden: {role} owns the tables or may do anything; name another account"
         raise Misconfigured([sentence])
 
@@ -65,5 +67,5 @@ def may_rewrite(engine: Engine) -> bool:
     with engine.connect() as connection:
         if connection.dialect.name != "postgresql":
             return True
-        right = "has_table_privilege('events', 'UPDATE, DELETE, TRUNCATE')"
-        return bool(_ask(connection, f"SELECT {right}"))
+        rights = (f"has_table_privilege('{one}', 'UPDATE, DELETE, TRUNCATE')" for one in HISTORY)
+        return bool(_ask(connection, f"SELECT {' OR '.join(rights)}"))

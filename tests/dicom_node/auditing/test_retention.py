@@ -51,10 +51,14 @@ def verified(node: Node) -> Verified:
 def aged(node: Node, patch: pytest.MonkeyPatch, state: State, years: tuple[float, ...]) -> None:
     """Let cases end so many years ago, each year signed."""
     today = clock.now()
-    signer(node.settings)  # made before, so that no event of today tells of it
+    with patch.context() as earlier:  # signed before, so that no event of today tells of the key
+        earlier.setattr(clock, "by_the_clock", lambda: today - 20 * YEAR)
+        with signing(node.ledger, node.settings):
+            pass
     for number, age in enumerate(years):
         with patch.context() as earlier:
-            earlier.setattr(clock, "now", lambda age=age: today - age * YEAR)
+            for told in ("now", "by_the_clock"):
+                earlier.setattr(clock, told, lambda age=age: today - age * YEAR)
             Book(node.engine).case_at(state, f"2.25.{number + 1}")
         with signing(node.ledger, node.settings):
             pass
@@ -107,7 +111,7 @@ def test_what_belongs_to_a_case_under_way_stays(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aged(node, monkeypatch, State.RECEIVED, (12.0,))
-    assert purged(node, 10.0) == 0
+    assert purged(node, 10.0) == 1, "the event that tells of the key alone"
     assert verified(node).faults == []
 
 
@@ -192,3 +196,20 @@ def test_only_an_owner_limits_and_nobody_limits_an_owner(
         list(harden(on_postgres.engine, "postgres"))
     with pytest.raises(Misconfigured, match="SQLite has no accounts"):
         list(harden(node.engine, "somebody"))
+
+
+def test_who_may_become_the_owner_is_not_limited_and_said_to_be(
+    on_postgres: Node, limited: Node
+) -> None:
+    owner, role = on_postgres.engine.url.username, f"member_{uuid.uuid4().hex[:8]}"
+    with on_postgres.engine.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN NOINHERIT"))
+        connection.execute(text(f"GRANT {owner} TO {role}"))
+    with pytest.raises(Misconfigured, match="name another account"):
+        list(harden(on_postgres.engine, role))
+    with on_postgres.engine.begin() as connection:
+        connection.execute(text(f"DROP ROLE {role}"))
+    assert not may_rewrite(limited.engine)
+    with on_postgres.engine.begin() as connection:
+        connection.execute(text(f'GRANT UPDATE ON checkpoints TO "{limited.engine.url.username}"'))
+    assert may_rewrite(limited.engine), "checkpoints are history, too"
