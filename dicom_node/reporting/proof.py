@@ -18,7 +18,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from dicom_node.errors import told
+from dicom_node.errors import is_ours, told
 from dicom_node.reporting import (
     common_proof,
     presentation_state_proof,
@@ -97,12 +97,14 @@ def read_back(dataset: Dataset) -> Dataset:
     """Return an object as whoever gets it will read it."""
     try:
         return dcmread(BytesIO(encoded(dataset)))
-    except (*NOT_THERE, OSError) as fault:
+    except Exception as fault:
+        if _is_trouble(fault):
+            raise
         raise Unsound([f"the object cannot be written and read back: {told(fault)}"]) from fault
 
 
 def _checks(dataset: Dataset) -> tuple[Check, ...]:
-    if (sop_class := dataset.get("SOPClassUID")) not in OWN:
+    if (sop_class := str(dataset.get("SOPClassUID"))) not in OWN:
         raise Unsound([f"objects of SOP class {sop_class} are not made here"])
     return (*common_proof.CHECKS, *OWN[sop_class])
 
@@ -110,5 +112,16 @@ def _checks(dataset: Dataset) -> tuple[Check, ...]:
 def _faults(check: Check, claim: Claim) -> Iterator[str]:
     try:
         yield from check(claim)
-    except NOT_THERE as fault:
+    except Exception as fault:
+        if _is_trouble(fault):
+            raise
         yield f"{check.__name__} cannot be checked: {told(fault)}"
+
+
+def _is_trouble(fault: Exception) -> bool:
+    """Tell trouble of the machine from what looking for something ends in that is not there.
+
+    Values that are none raise anything when they are read; that is an answer about the object.
+    """
+    of_the_disk = isinstance(fault, OSError) and fault.errno is not None
+    return of_the_disk or isinstance(fault, MemoryError) or is_ours(fault)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import KeyObjectSelectionDocumentStorage
 
+from dicom_node.analyzing.pixel_rules import opened
 from dicom_node.ledger.questions import Questions
 from dicom_node.reporting import drawing
 from dicom_node.reporting.drawing import INK, Mark
@@ -26,7 +26,6 @@ from dicom_node.watching.workstation import (
     vendor_fault,
 )
 from inference.decoding.files import Opened, open_file
-from inference.errors import Unreadable
 from inference.findings import Kind
 from inference.mammogram import Mammogram
 from inference.reading import read
@@ -57,10 +56,9 @@ def files_of(folder: Path) -> list[Opened]:
     found: list[Opened] = []
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            try:
-                found.append(open_file(path))
-            except (InvalidDicomError, Unreadable):
-                continue
+            file = opened(path)
+            if isinstance(file, Opened):
+                found.append(file)
     return found
 
 
@@ -75,10 +73,14 @@ def kept_objects(questions: Questions, spool: Spool, name: str) -> list[Opened]:
 def render(objects: Sequence[Dataset | Opened], rules: Rules, folder: Path) -> Rendered:
     """Draw each view, and all of them on one sheet, into a folder."""
     views = dict(_views(objects))
-    report, said = _newest_report([_header(one) for one in objects])
-    fault = vendor_fault(report, rules) if report is not None else ""
     sizes = {uid: view.pixels.shape for uid, (_, view) in views.items()}
-    found = judged(report, rules, sizes) if report is not None else []
+    try:
+        report, said = _newest_report([_header(one) for one in objects])
+        fault = vendor_fault(report, rules) if report is not None else ""
+        found = judged(report, rules, sizes) if report is not None else []
+    except Exception as trouble:  # noqa: BLE001 - anybody's objects: reading values raises anything
+        kind = type(trouble).__name__
+        report, said, fault, found = None, f"an object cannot be read ({kind})", "", []
     if fault:
         found = [replace(one, reason="its vendor is not supported") for one in found]
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,14 +108,21 @@ def _views(objects: Sequence[Dataset | Opened]) -> Iterator[tuple[str, tuple[str
     """Read the mammograms, each with a name of its own for its file, the oldest first."""
     names: dict[str, int] = {}
     for one in sorted(objects, key=lambda one: _age(_header(one))):
-        if _header(one).get("Modality") == "MG":
-            try:
-                view = read(one)
-            except Unreadable:
-                continue
+        view = _mammogram(one)
+        if view is not None:
             names[view.name] = names.get(view.name, 0) + 1
             number = f"-{names[view.name]}" if names[view.name] > 1 else ""
             yield view.sop_instance_uid, (f"{view.name}{number}", view)
+
+
+def _mammogram(one: Dataset | Opened) -> Mammogram | None:
+    """Read an object's pixels where it is a mammogram, and where they can be read."""
+    try:
+        return read(one) if _header(one).get("Modality") == "MG" else None
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - as above; whatever is not drawn is told, mark by mark
+        return None
 
 
 def _newest_report(objects: Sequence[Dataset]) -> tuple[Dataset | None, str]:
@@ -139,8 +148,12 @@ def _taken_back(note: Dataset) -> Iterator[str]:
 
 
 def _age(one: Dataset) -> tuple[str, str, int]:
-    date, time = one.get("ContentDate") or "", one.get("ContentTime") or ""
-    return str(date), str(time), int(one.get("SeriesNumber") or 0)
+    """Return what tells the newer of two; nothing where it cannot be read."""
+    try:
+        date, time = one.get("ContentDate") or "", one.get("ContentTime") or ""
+        return str(date), str(time), int(one.get("SeriesNumber") or 0)
+    except Exception:  # noqa: BLE001 - as above
+        return "", "", 0
 
 
 def _mark(finding: Judged) -> Mark:
