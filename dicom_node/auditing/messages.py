@@ -60,6 +60,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "watermark left": Meaning("110113", "E", "110130"),
     "association accepted": Meaning("110113", "E", "110126"),
     "association refused": Meaning("110113", "E", "110126", MINOR),
+    "contexts not accepted": Meaning("110113", "E", "110126", MINOR),
     "association released": Meaning("110113", "E", "110126"),
     "association aborted": Meaning("110113", "E", "110126", MINOR),
     "association lost": Meaning("110113", "E", "110126", MINOR),
@@ -70,8 +71,10 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "moved": Meaning("110103", "U"),
     "telling": Meaning("110103", "U", outcome=MINOR),
     "recalled": Meaning("110103", "D"),
+    "purged": Meaning("110103", "D"),
     "recomputed": Meaning("110103", "R"),
     "delivered": Meaning("110104", "R"),
+    "delivered again": Meaning("110104", "R"),
     "committed": Meaning("110104", "R"),
     "commitment asked": Meaning("110103", "R"),
     "commitment not asked": Meaning("110103", "R", outcome=MINOR),
@@ -155,7 +158,7 @@ def _participants(root: Element, event: Event, meaning: Meaning, source: Source)
         "ActiveParticipant",
         UserID=source.name,
         AlternativeUserID=event.actor,
-        UserIsRequestor="false" if other and event.what != "delivered" else "true",
+        UserIsRequestor="false" if other and not event.what.startswith("delivered") else "true",
     )
     _role(own, roles[0])
     if other or address or len(roles) > 1:

@@ -15,6 +15,7 @@ KINDS: Final[dict[str, str]] = {
     # what comes in
     "association accepted": "a sender was let in",
     "association refused": "a sender was turned away, and why",
+    "contexts not accepted": "a sender offered what is not taken",
     "association released": "a sender has gone as it should",
     "association aborted": "a sender broke off, or was cut off",
     "association lost": "a sender was not heard of any more",
@@ -26,9 +27,11 @@ KINDS: Final[dict[str, str]] = {
     "moved": "a case went from one state to another; to REPORTED with what was built",
     "telling": "why nobody could be told how a case ended",
     "recalled": "a result was taken back: by whom and why",
+    "purged": "what the spool kept of a case was deleted",
     "recomputed": "a result was computed again from its record, and whether it was equal",
     # what goes out
     "delivered": "a destination acknowledged an object",
+    "delivered again": "a destination that had an object was sent it again, and has it",
     "committed": "a destination committed itself to keep an object",
     "commitment asked": "a destination was asked to commit itself",
     "commitment not asked": "a destination could not be asked this time",
