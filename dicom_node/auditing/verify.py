@@ -1,22 +1,28 @@
 """Find whatever was done to the audit trail: one sentence a fault, with the number of its row."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from dicom_node.auditing.belongings import TABLES, gone
 from dicom_node.auditing.checkpoints import digest_of, lines_of, signed_text
 from dicom_node.auditing.signing import PublicKey
 from dicom_node.ledger.chain import GENESIS, link_hash, links_query, moment_text
 from dicom_node.ledger.clock import by_the_clock
+from dicom_node.life import State
 
 BATCH = 5000
 TOLD_AT_MOST = 1000
 ON_ITS_WAY = timedelta(seconds=10)  # from the ledger to the file
+OVERDUE = timedelta(seconds=90)  # a checkpoint is made after 60 at the latest
+MANY_UNSIGNED = 200  # and after 100 events
+BY_WHO_SIGNS = {"listening", "association accepted", "association released", "image received"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,9 @@ def verify(engine: Engine, keys: Sequence[PublicKey], outside: Path) -> Verified
     kept = _outside(found, outside, keys, marks)
     options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
     with engine.execution_options(reads_only=True, **options).connect() as connection:
-        missing = {"events", "checkpoints", "cases"} - set(inspect(connection).get_table_names())
+        missing = {"events", "checkpoints", "cases", *TABLES} - set(
+            inspect(connection).get_table_names()
+        )
         if missing:
             found.blame(0, f"the ledger has no table {', '.join(sorted(missing))} any more")
         else:
@@ -178,6 +186,7 @@ def _follow(found: Verified, connection: Connection, marks: Marks, last: Told | 
     """Recompute every hash, in the order of the chain."""
     purged_id, before = (last["purged_id"], last["purged_head"]) if last else (0, GENESIS)
     number, states, count, signed_to = purged_id, dict[int, str](), 0, max(marks, default=0)
+    tail, built = Tail(), dict[str, int]()
     rows = connection.execution_options(yield_per=BATCH).execute(
         text(links_query(connection.dialect.name))
     )
@@ -189,11 +198,15 @@ def _follow(found: Verified, connection: Connection, marks: Marks, last: Told | 
         number, before = row[0], hash_
         if row[7] is not None and row[5] is not None:
             states[row[5]] = row[7]
+            if (row[6], row[7]) == (State.REPORTING, State.REPORTED):
+                built.update((one["sop_uid"], row[0]) for one in _built(row[9]))
         if number in marks:
             _compare(found, number, hash_, count if not purged_id else None, marks.pop(number))
         if number > signed_to:
             found.unsigned += 1
+            tail.add(number, *row[1:4])
     found.events = count
+    tail.blame(found, is_signed=signed_to > 0)
     left = [one for one in marks if one > purged_id]
     if left:
         names = ", ".join(sorted({name for one in left for _, name, _ in marks[one]})[:3])
@@ -206,6 +219,73 @@ def _follow(found: Verified, connection: Connection, marks: Marks, last: Told | 
         else:
             found.blame(min(left), f"event {min(left)} is missing: {names} signed it")
     _compare_states(found, connection, states, purged=bool(purged_id))
+    for one, sentence in gone(connection, built):
+        found.blame(one, sentence)
+
+
+def _built(details: str) -> list[dict[str, str]]:
+    """Name the objects that a report left; of what was tampered with, nothing."""
+    try:
+        return list(json.loads(details).get("built", ()))
+    except (ValueError, AttributeError, TypeError):
+        return []
+
+
+@dataclass(slots=True)
+class Tail:
+    """The events that no checkpoint covers: whether one should have covered them long ago.
+
+    What commands write while nobody listens is signed at the next start, and what came just
+    before a crash, too. But who listens signs: what it wrote at its beginning and goes on behind is
+    covered, and where nothing is covered at all, the checkpoints were taken away.
+    """
+
+    first: tuple[int, str] | None = None
+    events: int = 0
+    key_made: str = ""
+    overdue: int = 0
+    began: dict[str, str] = field(default_factory=dict)  # who listens: since when unsigned
+
+    def add(self, number: int, at: str, actor: str, what: str) -> None:
+        """Look at the next event."""
+        self.first = self.first or (number, at)
+        self.events += 1
+        if what == "key made" and not self.key_made:
+            self.key_made = at
+        if what in BY_WHO_SIGNS and not self.overdue:
+            since = self.began.setdefault(actor, at)
+            self.overdue = number if _moment(at) - _moment(since) > OVERDUE else 0
+
+    def blame(self, found: Verified, *, is_signed: bool) -> None:
+        """Say that checkpoints are missing that were made, or ought to have been."""
+        if self.first is None:
+            return
+        number, at = self.first
+        now = by_the_clock().astimezone(UTC).replace(tzinfo=None)
+        if is_signed and self.overdue:
+            found.blame(
+                number,
+                f"events {number} to {self.overdue} were never signed although the node was "
+                "listening all the time: checkpoints are missing, here and outside of the ledger",
+            )
+        elif not is_signed and (
+            now - _moment(at) > OVERDUE
+            or self.events > MANY_UNSIGNED
+            or (self.key_made and now - _moment(self.key_made) > ON_ITS_WAY)
+        ):
+            found.blame(
+                number,
+                f"no event is signed, from {number} on: all checkpoints are missing, here and "
+                "outside of the ledger, or this node has never listened",
+            )
+
+
+def _moment(at: str) -> datetime:
+    """Read a time of the chain; one that somebody spoilt is of long ago."""
+    try:
+        return datetime.fromisoformat(at).replace(tzinfo=None)
+    except (TypeError, ValueError):
+        return datetime.min  # noqa: DTZ901 - the chain writes UTC without saying so
 
 
 def _what_happened(before: int, number: int, hash_: str) -> str:
@@ -237,10 +317,14 @@ def _compare(
 def _compare_states(
     found: Verified, connection: Connection, states: dict[int, str], *, purged: bool
 ) -> None:
-    """See that each case is where the trail left it: its end may be cut off before it is signed."""
+    """See that each case is there, where the trail left it: an end may be cut off unsigned."""
+    here = set[int]()
     for number, state in connection.execute(text("SELECT id, state FROM cases ORDER BY id")):
+        here.add(number)
         said = states.get(number)
         if said is None and not purged:
             found.blame(number, f"the trail says nothing of case {number}")
         elif said is not None and said != state:
             found.blame(number, f"case {number} is {state}, and its last event says {said}")
+    for number in sorted(set(states) - here):
+        found.blame(number, f"case {number} is gone, and its last event says {states[number]}")

@@ -179,4 +179,18 @@ WAYS: dict[str, Callable[[Trail], None]] = {
     "the end of the file outside cut": lambda trail: trail.write(trail.lines()[:-1]),
     "the file outside emptied": lambda trail: trail.write([]),
     "the file outside deleted": lambda trail: trail.outside.unlink(),
+    "all checkpoints taken away, here and outside": lambda trail: (
+        trail.run("DELETE FROM checkpoints"),
+        trail.write([]),
+    )[1],
+    "a case deleted": _sql(
+        "DELETE FROM instances WHERE case_id = 5", "DELETE FROM cases WHERE id = 5"
+    ),
+    "an image deleted": _sql("DELETE FROM instances WHERE case_id = 5"),
+    "an image put with another case": _sql("UPDATE instances SET case_id = 6 WHERE case_id = 5"),
+    "details that are none": lambda trail: trail.run(
+        "UPDATE events SET details = "
+        + ("'{'" if trail.engine.dialect.name == "sqlite" else "'[]'")
+        + f" WHERE id = {ROW}"
+    ),
 }

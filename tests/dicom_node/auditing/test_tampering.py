@@ -11,16 +11,22 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger_book import Book
 from postgres_server import PostgresServer
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, select, text
+from sqlalchemy.orm import Session
 from tampering import ROW, SIGNED, UNSIGNED, WAYS, Trail
 
 from dicom_node.auditing import verify as verifying
-from dicom_node.auditing.checkpoints import copy_out, sign_on
+from dicom_node.auditing.checkpoints import checkpoints_path, copy_out, sign_on
+from dicom_node.auditing.keeping import signing
 from dicom_node.auditing.signing import Signer, signer
 from dicom_node.auditing.verify import Verified, verify
+from dicom_node.ledger import ledger as recording
 from dicom_node.ledger.chain import Link, end_of, link_hash
+from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.engine import open_engine
-from dicom_node.life import State
+from dicom_node.ledger.outbox import record_receipt, record_refusal
+from dicom_node.ledger.tables import Delivery, Product
+from dicom_node.life import REPORT, Receipt, State
 from dicom_node.settings.audit import Audit
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node, migrate
@@ -196,6 +202,122 @@ def test_a_fault_is_told_in_a_sentence_with_its_row(
     faults = found_in(trail, key).faults
     assert any((one.sentence.startswith(said) and one.row == row) or not row for one in faults), (
         faults
+    )
+
+
+def told_at(node: Node, patch: pytest.MonkeyPatch, age: timedelta, what: str) -> None:
+    """Record something that happened so long ago."""
+    with patch.context() as earlier:
+        earlier.setattr(recording, "by_the_clock", lambda: by_the_clock() - age)
+        node.ledger.record(what, "")
+
+
+def faults_of(node: Node) -> list[str]:
+    found = verify(node.engine, [signer(node.settings).public], checkpoints_path(node.settings))
+    return [one.sentence for one in found.faults]
+
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+
+
+def test_A2_events_that_were_long_due_to_be_signed_are_missed(
+    node: Node, monkeypatch: pytest.MonkeyPatch, figure: Figure
+) -> None:
+    told_at(node, monkeypatch, HOUR, "listening")
+    key = signer(node.settings)
+    assert [one.split(",")[0] for one in faults_of(node)] == ["no event is signed"]
+    sign_on(node.ledger, key, Audit(), at_once=True)
+    copy_out(node.ledger, checkpoints_path(node.settings))
+    assert faults_of(node) == []
+    told_at(node, monkeypatch, HOUR, "listening")
+    told_at(node, monkeypatch, HOUR - MINUTE, "association accepted")
+    assert faults_of(node) == [], "it was killed before it could sign"
+    told_at(node, monkeypatch, HOUR - 2 * MINUTE, "association accepted")
+    assert [one.split(" all ")[0] for one in faults_of(node)] == [
+        "events 2 to 4 were never signed although the node was listening"
+    ]
+    figure("a trail without checkpoints, and a tail without them, noticed")
+
+
+def test_what_commands_write_while_nobody_listens_is_no_fault(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with signing(node.ledger, node.settings):
+        node.ledger.record("listening", "")
+    for age in (HOUR, HOUR / 2, MINUTE):
+        told_at(node, monkeypatch, age, "trail verified")
+    assert faults_of(node) == []
+
+
+def test_no_checkpoint_where_a_key_was_at_work_is_a_fault(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told_at(node, monkeypatch, timedelta(seconds=11), "trail verified")
+    assert faults_of(node) == [], "nobody has listened yet"
+    told_at(node, monkeypatch, timedelta(seconds=11), "key made")
+    assert [one.split(",")[0] for one in faults_of(node)] == ["no event is signed"]
+
+
+def test_A2_an_object_or_a_delivery_that_is_gone_is_missed(node: Node, figure: Figure) -> None:
+    case_id = Book(node.engine).case_at(State.ANALYZED)
+    objects = [{"kind": "cad_sr", "sop_uid": f"2.25.{number}", "sha256": ""} for number in (1, 2)]
+    with node.ledger.turn(case_id, REPORT) as turn:
+        turn.details["built"] = objects
+        for one in objects:
+            made = product(case_id, one["sop_uid"])
+            turn.leave(*(owed(made, name) for name in ("ARCHIVE", "READER")), made)
+    with Session(node.engine) as session:
+        ids = [row.id for row in session.scalars(select(Delivery).order_by(Delivery.id))]
+    record_receipt(node.ledger, ids[0], 0)
+    record_refusal(node.ledger, ids[1], 0xA900, "no")
+    with signing(node.ledger, node.settings):
+        pass
+    assert faults_of(node) == []
+    told = dict[str, list[str]]()
+    for name, statements in {
+        "a delivery": [f"DELETE FROM deliveries WHERE id = {ids[0]}"],
+        "a refused one": [f"DELETE FROM deliveries WHERE id = {ids[1]}"],
+        "all that is owed": [f"DELETE FROM deliveries WHERE id > {ids[1]}"],
+        "an object": [
+            f"DELETE FROM deliveries WHERE id > {ids[1]}",
+            "DELETE FROM products WHERE sop_uid = '2.25.2'",
+        ],
+    }.items():
+        with node.engine.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+            found = Verified()
+            verifying._follow(found, connection, {3: []}, None)
+            told[name] = [one.sentence for one in found.faults]
+            connection.rollback()
+    assert all(len(said) == 1 and said[0].endswith("gone") for said in told.values()), told
+    figure(f"{len(told)} of {len(told)} rows that were taken away noticed")
+
+
+def product(case_id: int, sop_uid: str) -> Product:
+    return Product(
+        case_id=case_id,
+        kind="cad_sr",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.88.50",
+        sop_uid=sop_uid,
+        series_uid="2.25.9",
+        size_bytes=1,
+        sha256="",
+        path="",
+        made_at=by_the_clock(),
+    )
+
+
+def owed(what: Product, destination: str) -> Delivery:
+    at = by_the_clock()
+    return Delivery(
+        product=what,
+        case_id=what.case_id,
+        destination=destination,
+        receipt=Receipt.OWED,
+        due_at=at,
+        owed_since=at,
     )
 
 
