@@ -47,14 +47,11 @@ class BucketSpool(Spool):
         for place in (self.incoming, self.copies):
             place.mkdir(parents=True, exist_ok=True)
 
-    def image_name(self, sop_uid: str, digest: str = "") -> str:
-        """Name an image by its UID and its content."""
-        return super().image_name(sop_uid, digest).removesuffix(".dcm") + f"-{digest[:32]}.dcm"
-
     # --- what is written --------------------------------------------------------------------
 
-    def secure(self, arrived: Path, name: str) -> None:
+    def secure(self, arrived: Path, name: str, written: int | None = None) -> None:
         """Bring an arrived file into the bucket; what is there under its name is the same."""
+        del written
         self._put_file(arrived, name)
 
     def remove(self, name: str) -> None:

@@ -1,7 +1,7 @@
 """Files written whole or not at all.
 
     incoming/    what is still arriving; nothing in it was ever acknowledged
-    images/      received images, each under the hash of its SOP Instance UID
+    images/      received images, each under the hashes of its SOP Instance UID and its content
     cases/       findings and objects, a folder a case
     quarantine/  what came in and could not be kept, for people to look at
 
@@ -53,11 +53,14 @@ class Spool:
             path.unlink(missing_ok=True)  # an earlier run may be about to end
         return len(left)
 
-    def image_name(self, sop_uid: str, digest: str = "") -> str:
-        """Name the place of an image within the spool; here one content alone has its UID."""
-        del digest
+    def image_name(self, sop_uid: str, digest: str) -> str:
+        """Name the place of an image within the spool: no name ever has two contents.
+
+        One who stood still between row and rename may come when another content of this UID is
+        there already, and promised.
+        """
         named = hashlib.sha256(sop_uid.encode()).hexdigest()
-        return f"images/{named[:2]}/{named}.dcm"
+        return f"images/{named[:2]}/{named}-{digest[:32]}.dcm"
 
     def quarantine_name(self, sop_uid: str, digest: str) -> str:
         """Name the place of what is set aside: the same content has the same one."""
@@ -115,10 +118,10 @@ class Spool:
                         came = path.lstat().st_ctime
                         yield str(path.relative_to(self.folder)), came
 
-    def secure(self, arrived: Path, name: str) -> None:
+    def secure(self, arrived: Path, name: str, written: int | None = None) -> None:
         """Bring an arrived file to where nothing loses it, before its row is written."""
         del name
-        sync_file(arrived)
+        sync_file(arrived, written)
 
     def take(self, arrived: Path, name: str) -> None:
         """Move an arrived file, already secured, to its place for good."""
@@ -178,8 +181,14 @@ def hidden(place: Path) -> Path:
     return place.with_name(f".{place.name}.{os.getpid()}.{threading.get_ident()}")
 
 
-def sync_file(path: Path) -> None:
-    """Bring a file's bytes to the disk."""
+def sync_file(path: Path, written: int | None = None) -> None:
+    """Bring a file's bytes to the disk, through the descriptor that wrote them where it is open.
+
+    That one alone is told for sure of what could not be written since.
+    """
+    if written is not None:
+        os.fsync(written)
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

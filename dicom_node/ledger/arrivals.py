@@ -109,10 +109,12 @@ def close_left_open(ledger: Ledger, listener: str) -> None:
         )
 
 
-def known_digest(ledger: Ledger, sop_uid: str) -> str | None:
-    """Return the digest of an image that is already kept."""
+def known_image(ledger: Ledger, sop_uid: str) -> tuple[str, str] | None:
+    """Return path and digest of an image that is already kept."""
     with Session(ledger.engine.execution_options(reads_only=True)) as session:
-        return session.scalar(select(Instance.sha256).where(Instance.sop_uid == sop_uid))
+        kept = select(Instance.path, Instance.sha256).where(Instance.sop_uid == sop_uid)
+        row = session.execute(kept).one_or_none()
+        return None if row is None else (row.path, row.sha256)
 
 
 def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> Case:

@@ -39,6 +39,11 @@ class IncomingFile:
                 self._give_up(trouble)
 
     @property
+    def written(self) -> int | None:
+        """Name the descriptor that writes, while it is open."""
+        return self._handle if self._handle >= 0 else None
+
+    @property
     def sha256(self) -> str:
         """Name the image by its data set, which was hashed as it came."""
         self._wait_for_digest()

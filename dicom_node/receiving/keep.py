@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from dicom_node.errors import Busy, Declined
-from dicom_node.ledger.arrivals import Arrival, keep_row, known_digest
+from dicom_node.ledger.arrivals import Arrival, keep_row, known_image
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.patience import within
 from dicom_node.receiving.header import IDENTIFIERS, read_header, view_of
@@ -41,9 +41,16 @@ class Unintelligible(Declined):
 
 
 def keep(
-    ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope, digest: str | None = None
+    ledger: Ledger,
+    spool: Spool,
+    arrived: Path,
+    envelope: Envelope,
+    digest: str | None = None,
+    written: int | None = None,
 ) -> bool:
-    """Keep an arrived image, whose data set may be digested already; False: it was here before.
+    """Keep an arrived image; False: it was here before.
+
+    Its data set may be digested already, and the descriptor that wrote it may still be open.
 
     The order is the promise: bytes to the disk, row, rename, folder to the disk, commit. Killed
     anywhere in between, the sender has no Success and sends again.
@@ -52,14 +59,15 @@ def keep(
     size, digest = arrived.stat().st_size, digest or data_set_digest(arrived)
     with _LOCKS[hash(envelope.sop_uid) % len(_LOCKS)]:
         with within(ANSWER_SECONDS):
-            known = known_digest(ledger, envelope.sop_uid)
+            known = known_image(ledger, envelope.sop_uid)
         if known is not None:
-            if known != digest:
+            if known[1] != digest:
                 raise _collision(spool, arrived, envelope, digest)
-            _pass_duplicate(ledger, spool, arrived, envelope, digest)
+            _pass_duplicate(ledger, spool, arrived, envelope, *known)
             return False
         name = spool.image_name(envelope.sop_uid, digest)
-        spool.secure(arrived, name)  # as long as a disk or a bucket takes: no time of the ledger's
+        # As long as a disk or a bucket takes: no time of the ledger's.
+        spool.secure(arrived, name, written)
         with within(ANSWER_SECONDS), ledger.writing() as session:
             arrival = Arrival(
                 association_id=envelope.association_id,
@@ -108,10 +116,9 @@ def _checked(arrived: Path, envelope: Envelope) -> Dataset:
 
 
 def _pass_duplicate(
-    ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope, digest: str
+    ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope, name: str, digest: str
 ) -> None:
     """Drop an exact duplicate, unless the kept file is gone or damaged: then it is welcome."""
-    name = spool.image_name(envelope.sop_uid, digest)
     sentence = "the same image is already here"
     if spool.holds(name, digest):
         arrived.unlink()

@@ -278,11 +278,13 @@ class Listener:
             raise Declined("C000", "the request has no data set")
         if file.refusal is not None:
             raise file.refusal
-        file.close()
         if file.trouble:
             raise Busy(f"the image could not be written: {file.trouble}")
         self._check_room()
-        return keep(self.ledger, self.spool, file.path, envelope, file.sha256)
+        try:
+            return keep(self.ledger, self.spool, file.path, envelope, file.sha256, file.written)
+        finally:
+            file.close()
 
     def _known_refusal(self, request: C_STORE, context: PresentationContext) -> Exception | None:
         """Say what is wrong before the first byte of the data set."""

@@ -1,8 +1,18 @@
 """A listener in this process, and what it wrote down."""
 
+from pathlib import Path
+
+from dicom_node.ledger.arrivals import known_image
 from dicom_node.receiving.commitment import committers
 from dicom_node.receiving.listener import Listener
 from dicom_node.wiring import Node
+
+
+def place_of(node: Node, sop_uid: str) -> Path:
+    """Return where a node keeps the file of an image."""
+    known = known_image(node.ledger, sop_uid)
+    assert known is not None
+    return node.spool.path(known[0])
 
 
 class OpenListener:
@@ -23,7 +33,11 @@ class OpenListener:
 
     def kept(self, sop_uid: str) -> bytes:
         """Return the file that is kept of an image."""
-        return self.node.spool.path(self.node.spool.image_name(sop_uid)).read_bytes()
+        return self.place(sop_uid).read_bytes()
+
+    def place(self, sop_uid: str) -> Path:
+        """Return where the file of an image lies."""
+        return place_of(self.node, sop_uid)
 
     def incoming(self) -> list[str]:
         """List what lies half received."""

@@ -9,6 +9,8 @@ import pytest
 
 from dicom_node.spool import Spool, digest_of
 
+DIGEST = "a" * 64
+
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
@@ -74,10 +76,11 @@ def test_a_link_leads_out_of_the_spool_no_more_than_a_name(spool: Spool, tmp_pat
 
 
 def test_an_image_is_named_by_a_hash_whatever_its_uid_says(spool: Spool) -> None:
-    name = spool.image_name("../../etc/passwd")
+    name = spool.image_name("../../etc/passwd", DIGEST)
     assert spool.path(name).is_relative_to(spool.folder / "images")
-    assert name != spool.image_name("1.2.3")
-    assert name == spool.image_name("../../etc/passwd")
+    assert name != spool.image_name("1.2.3", DIGEST)
+    assert name == spool.image_name("../../etc/passwd", DIGEST)
+    assert name != spool.image_name("../../etc/passwd", "b" * 64), "no name has two contents"
 
 
 def test_two_holders_of_a_case_write_different_files(spool: Spool) -> None:
@@ -87,17 +90,17 @@ def test_two_holders_of_a_case_write_different_files(spool: Spool) -> None:
 def test_an_arrived_file_is_moved_to_its_place(spool: Spool) -> None:
     arrived = spool.incoming / "1.dcm"
     arrived.write_bytes(b"pixels")
-    spool.take(arrived, spool.image_name("1.2.3"))
-    assert files_in(spool) == [spool.image_name("1.2.3")]
+    spool.take(arrived, spool.image_name("1.2.3", DIGEST))
+    assert files_in(spool) == [spool.image_name("1.2.3", DIGEST)]
 
 
 def test_half_received_files_are_forgotten_and_kept_ones_are_not(spool: Spool) -> None:
     for number in range(3):
         (spool.incoming / f"{number}.dcm").write_bytes(b"half")
-    spool.write(spool.image_name("1.2.3"), b"whole")
+    spool.write(spool.image_name("1.2.3", DIGEST), b"whole")
     assert spool.forget_incoming() == 3
     assert spool.forget_incoming() == 0
-    assert files_in(spool) == [spool.image_name("1.2.3")]
+    assert files_in(spool) == [spool.image_name("1.2.3", DIGEST)]
 
 
 def test_what_is_set_aside_keeps_its_bytes_and_is_kept_once(spool: Spool) -> None:

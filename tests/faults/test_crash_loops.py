@@ -10,6 +10,7 @@ import pytest
 from dcmtk import storescu
 from failpoints import POINTS, failpoints
 from modalities import Modalities, faults_of, modalities
+from open_listener import place_of
 from orthanc_server import OrthancServer
 from running_node import Pacs, RunningNode, running_node
 
@@ -152,9 +153,8 @@ def test_modalities_notice_what_is_lost(node: RunningNode) -> None:
         group.wait_for(3)
     assert faults_of(node, group) == []
     first, second, third = list(group.told)[:3]
-    spool = node.node.spool
-    spool.path(spool.image_name(first)).unlink()
-    place = spool.path(spool.image_name(second))
+    place_of(node.node, first).unlink()
+    place = place_of(node.node, second)
     place.write_bytes(place.read_bytes()[:-2])
     del group.sent[third]
     assert len(faults_of(node, group)) >= 3

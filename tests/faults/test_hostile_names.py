@@ -17,7 +17,7 @@ pytestmark = pytest.mark.journey
 
 KEYWORDS = ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID")
 SPOOLED = re.compile(
-    r"(images/[0-9a-f]{2}/[0-9a-f]{64}\.dcm|quarantine/[0-9a-f]{32}-[0-9a-f]{32}\.dcm)"
+    r"(images/[0-9a-f]{2}/[0-9a-f]{64}-[0-9a-f]{32}\.dcm|quarantine/[0-9a-f]{32}-[0-9a-f]{32}\.dcm)"
 )
 
 OWN = re.compile(r"ledger\.sqlite|node\.log|data/(spool|queue)/|audit-checkpoints")

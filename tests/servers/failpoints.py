@@ -36,7 +36,7 @@ POINTS: tuple[Point, ...] = (
     Point("close-file", "receive", f"{INCOMING}:IncomingFile.close"),
     Point("read-header", "receive", "dicom_node.receiving.header:read_header"),
     Point("digest", "receive", f"{SPOOL}:data_set_digest"),
-    Point("look-up-digest", "receive", f"{ARRIVALS}:known_digest"),
+    Point("look-up-digest", "receive", f"{ARRIVALS}:known_image"),
     *_both("file-sync", "receive", f"{SPOOL}:sync_file"),
     *_both("image-row", "receive", f"{ARRIVALS}:keep_row"),
     *_both("rename", "receive", f"{SPOOL}:Spool.take"),

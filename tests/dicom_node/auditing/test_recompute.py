@@ -39,7 +39,7 @@ def reported(node: Node, seed: int, folder: Path) -> int:
     images = datasets(study(seed))
     case_id = 0
     for path, image in zip(write(images, folder / str(seed)), images, strict=True):
-        name = node.spool.image_name(str(image.SOPInstanceUID))
+        name = node.spool.image_name(str(image.SOPInstanceUID), data_set_digest(path))
         node.spool.write(name, path.read_bytes())
         arrival = Arrival(
             association_id=None,

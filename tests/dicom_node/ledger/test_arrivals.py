@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from dicom_node.ledger.arrivals import (
     close_association,
     close_left_open,
-    known_digest,
+    known_image,
     open_association,
 )
 from dicom_node.ledger.ledger import now
@@ -111,8 +111,10 @@ def test_a_round_knows_what_an_earlier_one_made(book: Book) -> None:
 
 def test_an_image_has_one_row(book: Book) -> None:
     book.arrive(sop_uid="2.25.7")
-    assert known_digest(book.ledger, "2.25.7") == "0" * 64
-    assert known_digest(book.ledger, "2.25.8") is None
+    known = known_image(book.ledger, "2.25.7")
+    assert known is not None
+    assert known[1] == "0" * 64
+    assert known_image(book.ledger, "2.25.8") is None
     with pytest.raises(IntegrityError):
         book.arrive(sop_uid="2.25.7")
     with pytest.raises(IntegrityError):

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from tcp_proxy import TcpProxy, tcp_proxy
 
 from dicom_node.errors import NotYourTurn
-from dicom_node.ledger.arrivals import close_association, known_digest, open_association
+from dicom_node.ledger.arrivals import close_association, known_image, open_association
 from dicom_node.ledger.engine import open_engine
 from dicom_node.ledger.ledger import Turn
 from dicom_node.ledger.patience import left, within
@@ -52,7 +52,7 @@ def took(work: Callable[[], object]) -> float:
 def store(book: Book) -> None:
     """Do with the ledger what a C-STORE does, in its time."""
     with within(3.0):
-        known_digest(book.ledger, "2.25.1")
+        known_image(book.ledger, "2.25.1")
         book.arrive()
 
 

@@ -30,7 +30,7 @@ from raw_senders import (
 from senders import until
 from small_images import encoded, mammogram
 
-from dicom_node.ledger.arrivals import known_digest
+from dicom_node.ledger.arrivals import known_image
 from dicom_node.spool import data_set_offset
 
 MAMMOGRAM = str(DigitalMammographyXRayImageStorageForPresentation)
@@ -46,7 +46,7 @@ def sender(listener: OpenListener) -> Iterator[RawSender]:
 
 
 def kept_data_set(listener: OpenListener, sop_uid: str) -> bytes:
-    path = listener.node.spool.path(listener.node.spool.image_name(sop_uid))
+    path = listener.place(sop_uid)
     return path.read_bytes()[data_set_offset(path) :]
 
 
@@ -147,8 +147,9 @@ def test_a_large_image_is_kept_to_the_letter_and_so_is_its_digest(
     sender.plug.sendall(command + b"".join(pdu(P_DATA, one) for one in fragments))
     assert sender.status() == 0x0000
     assert kept_data_set(listener, image.SOPInstanceUID) == sent
-    digest = known_digest(listener.node.ledger, str(image.SOPInstanceUID))
-    assert digest == hashlib.sha256(sent).hexdigest()
+    known = known_image(listener.node.ledger, str(image.SOPInstanceUID))
+    assert known is not None
+    assert known[1] == hashlib.sha256(sent).hexdigest()
 
 
 IMAGE = mammogram()

@@ -1,5 +1,6 @@
 """Keeping an image is one promise: the file and its row, or neither."""
 
+import hashlib
 import threading
 import time
 import uuid
@@ -14,17 +15,19 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
 from small_images import encoded, mammogram
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from dicom_node.errors import NotYourTurn
 from dicom_node.ledger.arrivals import keep_row
 from dicom_node.ledger.patience import left
 from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import Base
+from dicom_node.ledger.tables import Base, Instance
 from dicom_node.life import State
 from dicom_node.receiving import keep as keeping
 from dicom_node.receiving.keep import Envelope, keep
 from dicom_node.settings.file import Settings
 from dicom_node.spool import Spool, data_set_digest
+from dicom_node.watching.balance import balance
 from dicom_node.wiring import Node, migrate
 
 if TYPE_CHECKING:
@@ -142,7 +145,8 @@ def test_an_image_that_was_in_place_but_never_promised_is_kept_when_it_comes_aga
 ) -> None:
     image = mammogram()
     node.spool.prepare()
-    place = node.spool.path(node.spool.image_name(image.SOPInstanceUID))
+    digest = hashlib.sha256(encoded(image)).hexdigest()
+    place = node.spool.path(node.spool.image_name(image.SOPInstanceUID, digest))
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(b"killed between the rename and the commit")
     assert kept(node, image) is True
@@ -174,6 +178,56 @@ def test_a_round_that_got_an_image_since_it_was_looked_at_is_not_settled(node: N
         )
     (case,) = node.questions.cases_of(str(image.StudyInstanceUID))
     assert case.state == State.RECEIVING
+
+
+def test_a_listener_that_stood_still_overwrites_nothing_that_was_acknowledged_meanwhile(
+    on_postgres: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, image = on_postgres, mammogram()
+    node.spool.prepare()
+    uids = {"SOPInstanceUID": image.SOPInstanceUID, "StudyInstanceUID": image.StudyInstanceUID}
+    other = mammogram(**uids, PatientID="SOMEBODY")
+    take, acknowledged = Spool.take, []
+
+    def much_later(spool: Spool, path: Path, name: str) -> None:
+        monkeypatch.setattr(Spool, "take", take)
+        monkeypatch.setattr(keeping, "_LOCKS", (threading.Lock(),))  # another process has its own
+        with node.engine.connect() as connection:  # as PostgreSQL does after a minute
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND state = 'idle in transaction'"
+                    " AND pid <> pg_backend_pid()"
+                )
+            )
+        acknowledged.append(kept(node, other))
+        take(spool, path, name)
+
+    monkeypatch.setattr(Spool, "take", much_later)
+    with pytest.raises(OperationalError):
+        kept(node, image)
+    assert acknowledged == [True]
+    (case,) = node.questions.cases_of(image.StudyInstanceUID)
+    (row,) = node.questions.images_of(case)
+    assert encoded(other) in node.spool.image(row.path, row.sha256).read_bytes()
+
+
+@pytest.mark.parametrize("harm", ["nothing", "gone"])
+def test_an_image_that_an_earlier_release_named_otherwise_stays_where_its_row_says(
+    node: Node, harm: str
+) -> None:
+    image, former = mammogram(), "images/00/by-its-uid-alone.dcm"
+    assert kept(node, image)
+    (case,) = node.questions.cases_of(image.StudyInstanceUID)
+    (row,) = node.questions.images_of(case)
+    node.spool.path(row.path).rename(node.spool.path(former))
+    with node.ledger.writing() as session:
+        session.get_one(Instance, row.id).path = former
+    if harm == "gone":
+        node.spool.path(former).unlink()
+    assert not kept(node, image)
+    assert data_set_digest(node.spool.path(former)) == row.sha256
+    assert balance(node, deep=True).discrepancies == ()
 
 
 def test_a_slow_disk_takes_no_time_from_the_ledger(

@@ -1,6 +1,8 @@
 """What is sent is kept byte for byte, or refused with its status and a sentence."""
 
 import errno
+import fcntl
+import os
 import socket
 from collections.abc import Callable
 from copy import deepcopy
@@ -56,7 +58,7 @@ def test_every_transfer_syntax_is_taken_and_kept_byte_for_byte(
             sent = encoded(image, syntax)
             uid = image.SOPInstanceUID
             assert store(association, str(sop_class), uid, str(syntax), sent) == 0x0000
-            path = listener.node.spool.path(listener.node.spool.image_name(uid))
+            path = listener.place(uid)
             assert path.read_bytes()[data_set_offset(path) :] == sent
             kept = dcmread(path, stop_before_pixels=True)
             assert kept.file_meta.TransferSyntaxUID == syntax
@@ -221,9 +223,9 @@ def test_a_side_said_twice_is_a_view_unknown_and_no_fault(listener: OpenListener
 
 @pytest.mark.parametrize("harm", ["cut", "altered", "gone"])
 def test_a_duplicate_mends_what_was_damaged_in_the_spool(listener: OpenListener, harm: str) -> None:
-    image, spool = mammogram(), listener.node.spool
+    image = mammogram()
     assert send(listener.port, image) == [0x0000]
-    path = spool.path(spool.image_name(image.SOPInstanceUID))
+    path = listener.place(image.SOPInstanceUID)
     whole = path.read_bytes()
     path.write_bytes({"cut": whole[:100], "altered": whole[:-2] + b"!!", "gone": b""}[harm])
     if harm == "gone":
@@ -232,6 +234,20 @@ def test_a_duplicate_mends_what_was_damaged_in_the_spool(listener: OpenListener,
     assert path.read_bytes() == whole
     (said,) = listener.sentences("duplicate received")
     assert said.endswith("it is back")
+
+
+def test_a_file_is_synced_through_the_descriptor_that_wrote_it(
+    listener: OpenListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def sync(handle: int) -> None:
+        if Path(f"/proc/self/fd/{handle}").readlink().parent == listener.node.spool.incoming:
+            synced.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    assert send(listener.port, mammogram()) == [0x0000]
+    assert synced == [os.O_WRONLY], "another one need not be told of a write that failed"
 
 
 def test_without_the_reserve_every_image_is_told_to_come_later(

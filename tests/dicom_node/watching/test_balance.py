@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from open_listener import place_of
 from pydicom.uid import ExplicitVRLittleEndian
 from small_images import file_of, mammogram
 from sqlalchemy import delete, update
@@ -27,7 +28,7 @@ def kept(node: Node) -> Path:
     path.write_bytes(file_of(image))
     known = (str(image.SOPClassUID), str(image.SOPInstanceUID), str(ExplicitVRLittleEndian))
     assert keep(node.ledger, node.spool, path, Envelope(None, "MG1", "1.2.3.4", *known))
-    return node.spool.path(node.spool.image_name(str(image.SOPInstanceUID)))
+    return place_of(node, str(image.SOPInstanceUID))
 
 
 @pytest.fixture
