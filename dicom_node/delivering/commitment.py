@@ -65,7 +65,7 @@ def _ask(office: Office, place: Place, peer: Peer) -> None:
 
     def answer(event: Event) -> tuple[int, None]:
         try:
-            known = record_answer(office.ledger, event.event_information)
+            known = record_answer(office.ledger, event.event_information, {place[0]})
         except SQLAlchemyError:  # it is asked again
             return PROCESSING_FAILURE, None
         answered.set()

@@ -128,7 +128,7 @@ def _line(
 def _send(office: Office, line: Line | WebLine, debt: Debt) -> int | None:
     content = office.spool.read(debt.product.path, debt.product.sha256)
     kind, syntax = debt.product.sop_class_uid, debt.product.transfer_syntax_uid
-    return line.send(Parcel(kind, syntax, content))
+    return line.send(Parcel(kind, syntax, content, debt.product.sop_uid))
 
 
 def _open(office: Office, peer: Peer | WebPeer) -> None:

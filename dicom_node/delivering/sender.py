@@ -57,6 +57,7 @@ class Parcel:
     sop_class_uid: str
     transfer_syntax_uid: str
     content: bytes
+    sop_uid: str = ""  # where known, an answer has to be about this one
 
 
 class _Caller(AE):

@@ -33,6 +33,7 @@ from dicom_node.settings.delivering import ClientTLS
 
 FAILED_SOPS, FAILURE_REASON = "00081198", "00081197"
 REFERENCED_SOPS, WARNING_REASON = "00081199", "00081196"
+REFERENCED_UID = "00081155"
 LONGEST_ANSWER = 1 << 20
 LONGEST_WAIT = timedelta(hours=1)
 OBJECTIONS = {
@@ -80,7 +81,7 @@ class WebLine:
         except (OSError, http.client.HTTPException):
             self.connection.close()
             return None
-        return _status(self.peer, answer, content)
+        return _status(self.peer, answer, content, parcel.sop_uid)
 
     def ask(
         self,
@@ -153,7 +154,7 @@ def _credentials(peer: WebPeer) -> dict[str, str]:
     return {}
 
 
-def _status(peer: WebPeer, answer: http.client.HTTPResponse, content: bytes) -> int:
+def _status(peer: WebPeer, answer: http.client.HTTPResponse, content: bytes, sop_uid: str) -> int:
     """Translate an answer; Busy where it is not about the object, but about the road."""
     code = answer.status
     if code in OBJECTIONS:
@@ -164,31 +165,54 @@ def _status(peer: WebPeer, answer: http.client.HTTPResponse, content: bytes) -> 
         return PROCESSING_FAILURE
     if code in {200, 202} and answer.headers.get_content_type() == "text/html":
         raise Busy(f"{peer}: it answers with a page for people, and says nothing of the object")
-    told = _about_the_object(content)
-    reason = _first(told, FAILED_SOPS, FAILURE_REASON)
-    if reason is not None:
-        return reason
+    told = _told(answer, content)
+    if told is None and code in {200, 202}:
+        raise Busy(f"{peer}: its answer cannot be read, or was cut off (HTTP {code})")
+    failed, stored = (_items(told, one) for one in (FAILED_SOPS, REFERENCED_SOPS))
+    ours = [one for one in failed if _is_about(one, sop_uid)]
+    if ours:
+        return _reason(ours[0], FAILURE_REASON) or PROCESSING_FAILURE
+    taken = [one for one in stored if _is_about(one, sop_uid)]
+    if (failed or stored) and not taken:
+        raise Busy(f"{peer}: its answer is about another object (HTTP {code})")
     if code in {200, 202}:
-        return _first(told, REFERENCED_SOPS, WARNING_REASON) or 0x0000
+        return next((reason for one in taken if (reason := _reason(one, WARNING_REASON))), 0x0000)
     return HTTP + code
 
 
-def _about_the_object(content: bytes) -> Mapping[str, Any]:
-    with suppress(ValueError):
+def _told(answer: http.client.HTTPResponse, content: bytes) -> Mapping[str, Any] | None:
+    """Read what a server says; nothing at all is for its status to say, but half is not read."""
+    if answer.length:  # so much of it did not come
+        return None
+    if not content and answer.headers.get("Content-Length") == "0":
+        return {}
+    with suppress(ValueError, RecursionError):
         told = json.loads(content)
         if isinstance(told, list) and told:
             told = told[0]
         if isinstance(told, dict):
             return told
-    return {}
+    return None
 
 
-def _first(told: Mapping[str, Any], sequence: str, reason: str) -> int | None:
-    """Return the reason that stands in the first item of a sequence; none where there is none."""
+def _items(told: Mapping[str, Any] | None, sequence: str) -> list[Any]:
+    with suppress(KeyError, TypeError):
+        return list((told or {})[sequence]["Value"])
+    return []
+
+
+def _is_about(item: Any, sop_uid: str) -> bool:  # noqa: ANN401 - anybody's JSON
+    """Say whether an item is about an object; many a server tells of the one without naming it."""
+    named = ""
+    with suppress(KeyError, IndexError, TypeError):
+        named = str(item[REFERENCED_UID]["Value"][0]).rstrip("\0 ")
+    return not sop_uid or named in {"", sop_uid}
+
+
+def _reason(item: Any, reason: str) -> int | None:  # noqa: ANN401 - as above
     with suppress(KeyError, IndexError, TypeError, ValueError):
-        return int(told[sequence]["Value"][0][reason]["Value"][0])
-    failed = sequence == FAILED_SOPS and sequence in told and told[sequence].get("Value")
-    return PROCESSING_FAILURE if failed else None
+        return int(item[reason]["Value"][0])
+    return None
 
 
 def _retry_at(answer: http.client.HTTPResponse) -> datetime | None:

@@ -75,6 +75,11 @@ class Destination(Table):
         given = [key for key in ("ae_title", "host", "port") if getattr(self, key) is not None]
         if self.return_to_sender and given:
             raise ValueError(f"return_to_sender finds its own way: remove {', '.join(given)}")
+        if self.return_to_sender and self.commitment:
+            raise ValueError(
+                f"{self.name}: commitment needs ae_title, host and port: who is asked answers on a "
+                "connection of its own, and a sender's answer would be let in by nobody"
+            )
         if self.url is not None:
             self._is_on_the_web(given)
         elif not self.return_to_sender and len(given) < 3:  # noqa: PLR2004 - the three above

@@ -112,6 +112,10 @@ def test_every_fault_is_said_at_once(written: Written) -> None:
             '[[delivering.destinations]]\nname = "a"\nreturn_to_sender = true\nport = 1',
             "return_to_sender finds its own way: remove port",
         ),
+        (
+            '[[delivering.destinations]]\nname = "a"\nreturn_to_sender = true\ncommitment = true',
+            "a: commitment needs ae_title, host and port",
+        ),
         ('[[delivering.destinations]]\nname = "a b"\nreturn_to_sender = true', "0.name: "),
     ],
 )

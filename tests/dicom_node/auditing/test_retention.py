@@ -1,5 +1,7 @@
 """The trail is kept long enough; what goes is signed for, and the rest stays verifiable."""
 
+import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -15,7 +17,7 @@ from dicom_node.auditing.checkpoints import checkpoints_path, copy_out
 from dicom_node.auditing.hardening import harden, may_rewrite
 from dicom_node.auditing.keeping import signing
 from dicom_node.auditing.retention import purge
-from dicom_node.auditing.signing import signer
+from dicom_node.auditing.signing import key_path, signer
 from dicom_node.auditing.verify import Verified, verify
 from dicom_node.errors import Misconfigured
 from dicom_node.ledger import ledger as clock
@@ -96,6 +98,22 @@ def test_A6_a_purge_is_audited_and_the_rest_verifiable(
         connection.execute(text("DELETE FROM events"))
     name = kept.engine.dialect.name
     figure(f"{name}: {wanted} of {before.events} events purged, the rest whole; default 10 years")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for somebody else")
+def test_what_root_makes_for_a_purge_belongs_to_whom_the_data_folder_does(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = node.settings.data
+    os.chown(home, 4711, 4712)
+    monkeypatch.setattr(clock, "by_the_clock", lambda: clock.now() - 12 * YEAR)
+    for _ in range(3):
+        node.ledger.record("tested", "")
+    monkeypatch.undo()
+    assert purged(node, 10.0) == 2
+    for path in (key_path(node.settings), checkpoints_path(node.settings)):
+        assert (path.stat().st_uid, path.stat().st_gid) == (4711, 4712), path
+    assert stat.S_IMODE(key_path(node.settings).stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("years", [0.0, 0.49, -1.0, float("nan")])

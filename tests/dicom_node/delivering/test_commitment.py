@@ -224,6 +224,31 @@ def test_a_late_answer_to_an_earlier_question_counts(
     assert not record_answer(office.node.ledger, said), "nobody asked that"
 
 
+def test_on_its_own_association_nobody_answers_what_another_was_asked(
+    keeper: CommittingPacs, asking: Callable[..., Posted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = asking()
+    keeper.answers_on = "never"
+    case_id = office.case(objects=1)
+    with office.node.ledger.writing() as session:
+        row = Commitment(transaction_uid="2.25.8", destination="other", target="", asked_at=now())
+        session.add(row)
+    own_answer = keeper.answer
+
+    def for_another(told: Dataset) -> Dataset:
+        said = own_answer(told)
+        said.TransactionUID = "2.25.8"
+        return said
+
+    monkeypatch.setattr(keeper, "answer", for_another)
+    keeper.answers_on = "same"
+    office.deliver(case_id)
+    until(lambda: bool(keeper.statuses))
+    assert keeper.statuses[0] == 0x0110
+    with office.node.ledger.writing() as session:
+        assert session.get_one(Commitment, row.id).answered_at is None
+
+
 def test_a_pacs_that_takes_no_requests_gets_its_objects_all_the_same(
     keeper: CommittingPacs, asking: Callable[..., Posted]
 ) -> None:

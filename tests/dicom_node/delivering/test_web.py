@@ -38,6 +38,7 @@ class WebServer(ThreadingHTTPServer):
         self.status, self.headers, self.body = 200, dict[str, str](), b"{}"
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
         self.seconds = 0.0
+        self.cut = 0  # so many bytes of the answer are announced and do not come
 
     @property
     def url(self) -> str:
@@ -64,9 +65,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(self.server.status)
             for name, value in self.server.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(self.server.body)))
+            self.send_header("Content-Length", str(len(self.server.body) + self.server.cut))
             self.end_headers()
             self.wfile.write(self.server.body)
+            self.close_connection = self.close_connection or self.server.cut > 0
 
     def log_message(self, *_: object) -> None:
         """Be quiet."""
@@ -206,6 +208,66 @@ def test_a_silent_server_is_left_soon(server: WebServer, posted: Makes) -> None:
     with pytest.raises(Busy):
         office.deliver(office.case(objects=1))
     assert time.monotonic() - started < 6
+
+
+def about(sequence: str, uid: str) -> bytes:
+    item = {"00081155": {"vr": "UI", "Value": [uid]}, "00081197": {"vr": "US", "Value": [0xA900]}}
+    return json.dumps({sequence: {"vr": "SQ", "Value": [item]}}).encode()
+
+
+@pytest.mark.parametrize("status", [200, 202])
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'{"00081199": {"vr": "SQ", "Val', "cannot be read"),
+        (b"stored, I think", "cannot be read"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"[]", "cannot be read"),
+        (b"null", "cannot be read"),
+        (b"[" * 100_000, "cannot be read"),
+        (about("00081199", "2.25.77"), "about another object"),
+        (about("00081198", "2.25.77"), "about another object"),
+    ],
+)
+def test_what_says_nothing_of_the_object_is_no_receipt(
+    server: WebServer, posted: Makes, status: int, body: bytes, why: str
+) -> None:
+    server.says(status)
+    server.body = body
+    office = posted(server.table())
+    case_id = office.case(objects=1)
+    with pytest.raises(Busy):
+        office.deliver(case_id)
+    assert receipts(office, case_id) == [Receipt.OWED]
+    (road,) = office.node.questions.roads_down()
+    assert why in road.last_error
+
+
+@pytest.mark.parametrize(
+    ("sequence", "receipt"), [("00081199", Receipt.DELIVERED), ("00081198", Receipt.REFUSED)]
+)
+def test_what_is_said_of_the_object_counts(
+    server: WebServer, posted: Makes, sequence: str, receipt: Receipt
+) -> None:
+    office = posted(server.table())
+    case_id = office.case(objects=1)
+    server.body = about(sequence, office.node.questions.products_of(case_id)[0].sop_uid)
+    with suppress(Refused):
+        office.deliver(case_id)
+    assert receipts(office, case_id) == [receipt]
+
+
+@pytest.mark.parametrize("status", [200, 202])
+def test_an_answer_that_was_cut_off_is_no_receipt(
+    server: WebServer, posted: Makes, status: int
+) -> None:
+    server.says(status)
+    server.body, server.cut = b"{}", 100
+    office = posted(server.table())
+    case_id = office.case(objects=1)
+    with pytest.raises(Busy):
+        office.deliver(case_id)
+    assert receipts(office, case_id) == [Receipt.OWED]
 
 
 def test_a_page_for_people_is_no_receipt(server: WebServer, posted: Makes) -> None:
