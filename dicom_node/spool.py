@@ -15,7 +15,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
+from blake3 import blake3
+
+BLAKE3 = "blake3:"  # an image's digest tells its kind; older ones do not, and are SHA-256
 BLOCK = 1 << 20
 PREFIX = 132  # preamble and DICM
 GROUP_LENGTH = b"\2\0\0\0UL\4\0"
@@ -60,12 +64,12 @@ class Spool:
         there already, and promised.
         """
         named = hashlib.sha256(sop_uid.encode()).hexdigest()
-        return f"images/{named[:2]}/{named}-{digest[:32]}.dcm"
+        return f"images/{named[:2]}/{named}-{beginning(digest)}.dcm"
 
     def quarantine_name(self, sop_uid: str, digest: str) -> str:
         """Name the place of what is set aside: the same content has the same one."""
         named = hashlib.sha256(sop_uid.encode()).hexdigest()
-        return f"quarantine/{named[:32]}-{digest[:32]}.dcm"
+        return f"quarantine/{named[:32]}-{beginning(digest)}.dcm"
 
     def case_name(self, case_id: int, lease: str, name: str) -> str:
         """Name the place of something a turn made; two holders never write the same file."""
@@ -97,14 +101,14 @@ class Spool:
     def holds(self, name: str, digest: str) -> bool:
         """Say whether an image is there, with the data set that it was kept with."""
         try:
-            return data_set_digest(self.path(name)) == digest
+            return data_set_digest(self.path(name), like=digest) == digest
         except (FileNotFoundError, ValueError):  # gone, or cut before its data set begins
             return False
 
     def image(self, name: str, digest: str) -> Path:
         """Return where an image can be read, once it is sure that it is the one received."""
         path = self.path(name)
-        if data_set_digest(path) != digest:
+        if data_set_digest(path, like=digest) != digest:
             raise Altered(name)
         return path
 
@@ -218,16 +222,46 @@ def data_set_offset(path: Path) -> int:
     return PREFIX + GROUP_LENGTH_BYTES + int.from_bytes(head[8:], "little")
 
 
-def data_set_digest(path: Path) -> str:
-    """Name an image by its data set, without holding it in memory."""
-    return digest_of(path, skip=data_set_offset(path))
+class DataSetDigest:
+    """The digest that names an image, of its data set as it comes; see decision 0022."""
+
+    def __init__(self) -> None:
+        self._hash = blake3()
+
+    def update(self, piece: bytes | memoryview) -> None:
+        """Take the next piece."""
+        self._hash.update(piece)
+
+    def hexdigest(self) -> str:
+        """Tell the digest, and of which kind it is."""
+        return BLAKE3 + self._hash.hexdigest()
 
 
-def digest_of(path: Path, skip: int = 0) -> str:
+class _Digest(Protocol):
+    def update(self, piece: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+def beginning(digest: str) -> str:
+    """Return as much of a digest as names a file."""
+    return digest.removeprefix(BLAKE3)[:32]
+
+
+def data_set_digest(path: Path, like: str = BLAKE3) -> str:
+    """Name an image by its data set, with a digest of the same kind as one that is known."""
+    digest: _Digest = DataSetDigest() if like.startswith(BLAKE3) else hashlib.sha256()
+    return _hashed(path, data_set_offset(path), digest)
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a whole file."""
+    return _hashed(path, 0, hashlib.sha256())
+
+
+def _hashed(path: Path, start: int, digest: _Digest) -> str:
     """Hash a file without holding it in memory."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        file.seek(skip)
+        file.seek(start)
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()

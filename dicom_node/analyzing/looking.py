@@ -23,7 +23,7 @@ def looked_at(spool: Spool, images: Sequence[Instance], terms: Terms) -> list[Ju
 
     def one(image: Instance) -> Judged:
         nonlocal held
-        judged = look(spool.image(image.path, image.sha256), terms)
+        judged = look(spool.image(image.path, image.digest), terms)
         if judged.mammogram is None:
             return judged
         with lock:

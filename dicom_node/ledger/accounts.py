@@ -42,7 +42,7 @@ class Kept:
     what: str
     case_id: int
     path: str
-    sha256: str
+    digest: str
     size_bytes: int | None  # None: the ledger does not say
     is_image: bool = False  # its digest is that of its data set
 
@@ -194,9 +194,9 @@ def _named(session: Session, query: Select[int], what: str) -> Iterator[str]:
 
 def _files(session: Session) -> Iterator[Kept]:
     """List every file that a row describes."""
-    columns = (Instance.case_id, Instance.path, Instance.sha256, Instance.size_bytes)
-    for case_id, path, sha256, size in session.execute(select(*columns)):
-        yield Kept("image", case_id, path, sha256, size, is_image=True)
+    columns = (Instance.case_id, Instance.path, Instance.digest, Instance.size_bytes)
+    for case_id, path, digest, size in session.execute(select(*columns)):
+        yield Kept("image", case_id, path, digest, size, is_image=True)
     objects = (Product.case_id, Product.kind, Product.path, Product.sha256, Product.size_bytes)
     for case_id, kind, path, sha256, size in session.execute(
         select(*objects).where(Product.purged_at.is_(None))

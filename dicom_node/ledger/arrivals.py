@@ -30,7 +30,7 @@ class Arrival:
     transfer_syntax_uid: str
     view: str
     size_bytes: int
-    sha256: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,9 @@ def close_left_open(ledger: Ledger, listener: str) -> None:
 def known_image(ledger: Ledger, sop_uid: str) -> tuple[str, str] | None:
     """Return path and digest of an image that is already kept."""
     with Session(ledger.engine.execution_options(reads_only=True)) as session:
-        kept = select(Instance.path, Instance.sha256).where(Instance.sop_uid == sop_uid)
+        kept = select(Instance.path, Instance.digest).where(Instance.sop_uid == sop_uid)
         row = session.execute(kept).one_or_none()
-        return None if row is None else (row.path, row.sha256)
+        return None if row is None else (row.path, row.digest)
 
 
 def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> Case:
@@ -137,7 +137,7 @@ def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> C
             transfer_syntax_uid=arrival.transfer_syntax_uid,
             view=arrival.view,
             size_bytes=arrival.size_bytes,
-            sha256=arrival.sha256,
+            digest=arrival.digest,
         )
     )
     ledger.note(

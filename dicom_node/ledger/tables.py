@@ -124,7 +124,7 @@ class Instance(Base):
     caller: Mapped[str] = mapped_column(String(16))
     address: Mapped[str] = mapped_column(String(NAME_LENGTH))
     size_bytes: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(80))  # of its data set; see `spool`
     path: Mapped[str]  # in the spool
     received_at: Mapped[datetime]
 

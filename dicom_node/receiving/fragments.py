@@ -150,8 +150,8 @@ class Fragments:
             self._deliver()
         elif self._is_an_image():
             assert isinstance(self._request, C_STORE)
+            self._wire.widen()
             self._file = self._recipient.image_begins(self._request, self._context)
-            self._wire.widen(self._file.turn)
 
     def _is_an_image(self) -> bool:
         return isinstance(self._message, C_STORE_RQ)

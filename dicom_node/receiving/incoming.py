@@ -4,19 +4,15 @@ Trouble with the disk is swallowed while the image comes in, and remembered: a s
 off would hear nothing, and the answer after the last byte is A700.
 """
 
-import hashlib
 import os
-import threading
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from pynetdicom.dsutils import create_file_meta, encode_file_meta
 
+from dicom_node.spool import DataSetDigest
+
 PREFIX = bytes(128) + b"DICM"
-BESIDE = max(1, len(os.sched_getaffinity(0)) // 2)  # who receives and who sends need theirs
-_HASHERS = ThreadPoolExecutor(BESIDE, thread_name_prefix="digest")
-_FREE = threading.BoundedSemaphore(BESIDE)
 
 
 class IncomingFile:
@@ -28,9 +24,7 @@ class IncomingFile:
         self.refusal = refusal
         self.trouble: str | None = None
         self.size = 0
-        self._digest = hashlib.sha256()
-        self._to_digest: list[memoryview] = []
-        self._digesting: Future[None] | None = None
+        self._digest = DataSetDigest()
         self._handle = -1
         if refusal is None:
             try:
@@ -44,11 +38,8 @@ class IncomingFile:
         return self._handle if self._handle >= 0 else None
 
     @property
-    def sha256(self) -> str:
+    def digest(self) -> str:
         """Name the image by its data set, which was hashed as it came."""
-        self._wait_for_digest()
-        self._update_digest(self._to_digest)
-        self._to_digest = []
         return self._digest.hexdigest()
 
     def begin(self, sop_class_uid: str, sop_uid: str, transfer_syntax_uid: str) -> None:
@@ -61,38 +52,11 @@ class IncomingFile:
         self._put(PREFIX + encode_file_meta(meta))
 
     def write(self, piece: memoryview) -> None:
-        """Write a piece of the data set, or drop it once the disk is full.
-
-        It has to stay as it is until `turn` was called twice, or the digest was asked for.
-        """
+        """Write a piece of the data set, or drop it once the disk is full."""
         self.size += len(piece)
         if self._handle >= 0:
-            self._to_digest.append(piece)
-            self._put(piece)
-
-    def turn(self) -> None:
-        """Have what came since the last turn digested, and what came before it done with."""
-        self._wait_for_digest()
-        pieces, self._to_digest = self._to_digest, []
-        if pieces and _FREE.acquire(blocking=False):
-            self._digesting = _HASHERS.submit(self._digest_beside, pieces)
-        else:
-            self._update_digest(pieces)
-
-    def _digest_beside(self, pieces: list[memoryview]) -> None:
-        try:
-            self._update_digest(pieces)
-        finally:
-            _FREE.release()
-
-    def _wait_for_digest(self) -> None:
-        if self._digesting is not None:
-            self._digesting.result()
-            self._digesting = None
-
-    def _update_digest(self, pieces: list[memoryview]) -> None:
-        for piece in pieces:
             self._digest.update(piece)
+            self._put(piece)
 
     def close(self) -> None:
         """Finish writing."""

@@ -61,7 +61,7 @@ def keep(
         with within(ANSWER_SECONDS):
             known = known_image(ledger, envelope.sop_uid)
         if known is not None:
-            if known[1] != digest:
+            if digest != known[1] and data_set_digest(arrived, like=known[1]) != known[1]:
                 raise _collision(spool, arrived, envelope, digest)
             _pass_duplicate(ledger, spool, arrived, envelope, *known)
             return False
@@ -80,7 +80,7 @@ def keep(
                 transfer_syntax_uid=envelope.transfer_syntax_uid,
                 view=view_of(header),
                 size_bytes=size,
-                sha256=digest,
+                digest=digest,
             )
             keep_row(ledger, session, arrival, name)
             session.flush()

@@ -282,7 +282,7 @@ class Listener:
             raise Busy(f"the image could not be written: {file.trouble}")
         self._check_room()
         try:
-            return keep(self.ledger, self.spool, file.path, envelope, file.sha256, file.written)
+            return keep(self.ledger, self.spool, file.path, envelope, file.digest, file.written)
         finally:
             file.close()
 

@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 from pynetdicom.association import Association
@@ -74,9 +74,7 @@ class Wire(AssociationSocket):
         self._deadline = 0.0
         self._overdue = ""
         self._buffer = memoryview(bytearray(SMALL_BYTES))
-        self._other: memoryview | None = None  # there are two while an image comes
         self._start = self._end = 0
-        self._turning: Callable[[], None] | None = None
 
     # --- limits of time -------------------------------------------------------------------------
 
@@ -112,18 +110,11 @@ class Wire(AssociationSocket):
 
     def take(self, wanted: int) -> bytes:
         """Take bytes out of the stream, few enough for a buffer of their own."""
-        if wanted <= SMALL_BYTES:
-            self._read(wanted)
-            self._start += wanted
-            return bytes(self._buffer[self._start - wanted : self._start])
         parts = [bytes(piece) for piece in self.pieces(wanted)]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def pieces(self, wanted: int) -> Iterator[memoryview]:
-        """Take bytes out of the stream as they lie there.
-
-        A piece is good until the next, or while an image comes until `turning` is called once more.
-        """
+        """Take bytes out of the stream as they lie there; each piece is good until the next."""
         while wanted:
             if self._start == self._end:
                 self._read(1)
@@ -132,17 +123,12 @@ class Wire(AssociationSocket):
             wanted -= len(piece)
             yield piece
 
-    def widen(self, turning: Callable[[], None]) -> None:
-        """Make room for an image: two buffers by turns, and who looks at one is told of each turn.
-
-        When `turning` returns, the buffer that was filled before the last one is written over.
-        """
+    def widen(self) -> None:
+        """Make room for an image."""
         self._resize(BUFFER_BYTES)
-        self._other, self._turning = memoryview(bytearray(BUFFER_BYTES)), turning
 
     def narrow(self) -> None:
         """Give the room back: idle connections may be many."""
-        self._other = self._turning = None
         if self._end - self._start <= SMALL_BYTES:
             self._resize(SMALL_BYTES)
 
@@ -156,20 +142,15 @@ class Wire(AssociationSocket):
     def _read(self, wanted: int, *, to_be_stopped: bool = False) -> None:
         """Have at least so many bytes in the buffer."""
         while self._end - self._start < wanted:
-            if self._start == self._end or self._start + wanted > len(self._buffer):
-                self._turn()
+            if self._start == self._end:
+                self._start = self._end = 0
+            elif self._start + wanted > len(self._buffer):
+                left = bytes(self._buffer[self._start : self._end])
+                self._start, self._end = 0, len(left)
+                self._buffer[: len(left)] = left
             count = self._receive(self._buffer[self._end :], to_be_stopped=to_be_stopped)
             self._end += count
             self.bytes_read += count
-
-    def _turn(self) -> None:
-        """Begin at the start of a buffer, with what is not taken yet."""
-        left = bytes(self._buffer[self._start : self._end])
-        if self._turning is not None and self._other is not None and self._start:
-            self._turning()
-            self._buffer, self._other = self._other, self._buffer
-        self._start, self._end = 0, len(left)
-        self._buffer[: len(left)] = left
 
     def _receive(self, room: memoryview, *, to_be_stopped: bool) -> int:
         while True:

@@ -61,7 +61,7 @@ def _fault(spool: Spool, kept: Kept, *, deep: bool) -> str:
         size = spool.size(kept.path)
         if kept.size_bytes is not None and size != kept.size_bytes:
             return f"{about} has {size} bytes, not {kept.size_bytes}"
-        if deep and _digest(spool.path(kept.path), kept) != kept.sha256:
+        if deep and _digest(spool.path(kept.path), kept) != kept.digest:
             return f"{about} does not hold what was written"
     except OSError as trouble:
         return f"{about} cannot be opened: {trouble.strerror}"
@@ -71,7 +71,7 @@ def _fault(spool: Spool, kept: Kept, *, deep: bool) -> str:
 
 
 def _digest(path: Path, kept: Kept) -> str:
-    return data_set_digest(path) if kept.is_image else digest_of(path)
+    return data_set_digest(path, like=kept.digest) if kept.is_image else digest_of(path)
 
 
 def _unknown(names: Mapping[str, float]) -> tuple[list[str], int]:

@@ -46,7 +46,7 @@ class Book:
             transfer_syntax_uid="1.2.840.10008.1.2.1",
             view=view,
             size_bytes=1,
-            sha256="0" * 64,
+            digest="0" * 64,
         )
         with self.ledger.writing() as session:
             return keep_row(self.ledger, session, arrival, f"images/{number}.dcm").id

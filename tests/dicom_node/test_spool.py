@@ -6,8 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
-from dicom_node.spool import Spool, digest_of
+from dicom_node.spool import (
+    GROUP_LENGTH,
+    PREFIX,
+    Altered,
+    Spool,
+    data_set_digest,
+    digest_of,
+)
 
 DIGEST = "a" * 64
 
@@ -113,11 +121,38 @@ def test_what_is_set_aside_keeps_its_bytes_and_is_kept_once(spool: Spool) -> Non
     assert len(list(spool.quarantine.iterdir())) == 2
 
 
-def test_a_digest_may_leave_out_the_start_of_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"meta" + b"data" * 1000)
+def test_a_digest_tells_its_kind_and_one_that_does_not_is_a_sha256(tmp_path: Path) -> None:
+    path, sent = tmp_path / "file", b"data" * 1_000_000
+    path.write_bytes(bytes(PREFIX) + GROUP_LENGTH + b"\4\0\0\0meta" + sent)
+    ours, older = "blake3:" + blake3(sent).hexdigest(), hashlib.sha256(sent).hexdigest()
     assert digest_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert digest_of(path, skip=4) == hashlib.sha256(b"data" * 1000).hexdigest()
+    assert data_set_digest(path) == data_set_digest(path, like=ours) == ours
+    assert data_set_digest(path, like=older) == older
+
+
+def test_the_kind_of_a_digest_is_no_part_of_a_name(spool: Spool) -> None:
+    digest = "0123456789abcdef" * 4
+    for name in (spool.image_name, spool.quarantine_name):
+        assert name("1.2.3", f"blake3:{digest}") == name("1.2.3", digest)
+        assert name("1.2.3", digest).endswith(f"-{digest[:32]}.dcm")
+
+
+@pytest.mark.parametrize("is_of_an_older_release", [False, True])
+def test_an_image_is_held_against_whichever_digest_it_was_kept_with(
+    spool: Spool, *, is_of_an_older_release: bool
+) -> None:
+    place = spool.folder / "image"
+    place.write_bytes(bytes(PREFIX) + GROUP_LENGTH + b"\4\0\0\0meta" + b"data")
+    digest = hashlib.sha256(b"data").hexdigest() if is_of_an_older_release else ""
+    digest = digest or data_set_digest(place)
+    assert spool.image("image", digest) == place
+    assert spool.holds("image", digest)
+    with place.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"A")
+    assert not spool.holds("image", digest)
+    with pytest.raises(Altered):
+        spool.image("image", digest)
 
 
 def test_free_room_is_told_in_bytes(spool: Spool) -> None:

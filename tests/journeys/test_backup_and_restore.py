@@ -46,7 +46,7 @@ def test_a_backup_under_load_is_restored_whole(tmp_path: Path) -> None:
         assert balance.returncode == 0, balance.stdout
         assert node.run("audit", "verify").returncode == 0
         with Session(node.node.engine) as session:
-            known = {row.sop_uid: row.sha256 for row in session.scalars(select(Instance))}
+            known = {row.sop_uid: row.digest for row in session.scalars(select(Instance))}
         assert {uid: known.get(uid) for uid in told} == told
         node.start("listen")
         node.wait_until_listening()

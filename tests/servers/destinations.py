@@ -103,7 +103,7 @@ class Posted:
             transfer_syntax_uid=str(ExplicitVRLittleEndian),
             view="LCC",
             size_bytes=1,
-            sha256="0" * 64,
+            digest="0" * 64,
         )
         with node.ledger.writing() as session:
             case_id = keep_row(node.ledger, session, arrival, "images/x").id

@@ -1,6 +1,5 @@
 """Modalities that never stop sending, and remember exactly what they were told."""
 
-import hashlib
 import threading
 import time
 from collections import Counter
@@ -8,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from blake3 import blake3
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.presentation import build_context
@@ -25,7 +25,7 @@ class Modalities:
     """What was sent, and which of it was answered with Success."""
 
     port: int
-    sent: dict[str, str] = field(default_factory=dict)  # UID -> SHA-256 of the data set
+    sent: dict[str, str] = field(default_factory=dict)  # UID -> digest of the data set
     told: dict[str, str] = field(default_factory=dict)  # those that have the node's word
     answers: Counter[str] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -43,7 +43,7 @@ class Modalities:
             while association.is_established and not self.stop.is_set():
                 image = mammogram()
                 uid = str(image.SOPInstanceUID)
-                self.sent[uid] = hashlib.sha256(encoded(image)).hexdigest()
+                self.sent[uid] = "blake3:" + blake3(encoded(image)).hexdigest()
                 image.ensure_file_meta()
                 image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
                 try:
@@ -90,7 +90,7 @@ def faults_of(node: RunningNode, group: Modalities) -> list[str]:
     faults += [f"no one sent: {uid}" for uid in rows if uid not in group.sent]
     for uid, row in rows.items():
         path = spool.path(row.path)
-        if row.sha256 != group.sent.get(uid) or not path.exists():
+        if row.digest != group.sent.get(uid) or not path.exists():
             faults.append(f"altered or gone: {uid}")
     whole = set(group.sent.values())
     visible = (spool.folder / "images").glob("*/*")

@@ -52,7 +52,7 @@ def reported(node: Node, seed: int, folder: Path) -> int:
             transfer_syntax_uid=str(image.file_meta.TransferSyntaxUID),
             view=view_of(image),
             size_bytes=path.stat().st_size,
-            sha256=data_set_digest(path),
+            digest=data_set_digest(path),
         )
         with node.ledger.writing() as session:
             case_id = keep_row(node.ledger, session, arrival, name).id

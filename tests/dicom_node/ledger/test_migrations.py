@@ -18,7 +18,7 @@ from dicom_node.auditing.checkpoints import checkpoints_path
 from dicom_node.auditing.signing import signer
 from dicom_node.auditing.verify import verify
 from dicom_node.errors import Busy, Misconfigured
-from dicom_node.ledger.tables import Base, Case, ModelRun
+from dicom_node.ledger.tables import Base, Case, Instance, ModelRun
 from dicom_node.life import State
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node, _alembic, migrate, newest_revision, ready, revision
@@ -35,6 +35,16 @@ SELECT id, 'cad_sr', '1.2', '2.25.1', '2.25.2', 1, 's', 'p', opened_at FROM case
 INSERT INTO deliveries (product_id, case_id, destination, target, receipt, attempts, due_at,
     owed_since, last_error)
 SELECT id, case_id, 'pacs', '', 'OWED', 0, made_at, made_at, '' FROM products
+"""
+
+KEPT_AT_REVISION_14 = f"""
+INSERT INTO cases (study_uid, round, state, reason, opened_at, moved_at, last_image_at, due_at,
+    attempts, notice_written)
+SELECT '1.2', 1, 'RECEIVING', '', at, at, at, at, 0, false
+    FROM (SELECT CURRENT_TIMESTAMP AS at) AS now;
+INSERT INTO instances (case_id, study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax_uid,
+    view, caller, address, size_bytes, sha256, path, received_at)
+SELECT id, '1.2', '1.2', '1.2', '1.2', '1.2', '', '', '', 1, '{"0" * 64}', 'p', opened_at FROM cases
 """
 
 
@@ -136,6 +146,26 @@ def test_objects_and_what_is_owed_of_them_outlive_the_migrations(empty: Node) ->
     command.downgrade(_alembic(empty), "0004")
     migrate(empty)
     assert len(empty.questions.debts_of(case.id)) == 1
+
+
+def test_an_image_of_revision_14_keeps_its_digest_and_a_newer_one_has_no_place_there(
+    empty: Node,
+) -> None:
+    command.upgrade(_alembic(empty), "0014")
+    with empty.engine.begin() as connection:
+        for statement in KEPT_AT_REVISION_14.split(";"):
+            connection.execute(text(statement))
+    migrate(empty)
+    (case,) = empty.questions.cases_of("1.2")
+    (image,) = empty.questions.images_of(case)
+    assert image.digest == "0" * 64
+    command.downgrade(_alembic(empty), "0014")
+    migrate(empty)
+    with empty.ledger.writing() as session:
+        session.get_one(Instance, image.id).digest = f"blake3:{'0' * 64}"
+    with pytest.raises(ValueError, match="cannot compare with"):
+        command.downgrade(_alembic(empty), "0014")
+    assert revision(empty) == newest_revision(empty)
 
 
 def test_what_happened_before_revision_9_is_chained_as_it_is_found(empty: Node) -> None:

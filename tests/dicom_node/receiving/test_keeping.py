@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from blake3 import blake3
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import ExplicitVRLittleEndian
 from small_images import encoded, mammogram
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from dicom_node.errors import NotYourTurn
@@ -24,7 +25,7 @@ from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Base, Instance
 from dicom_node.life import State
 from dicom_node.receiving import keep as keeping
-from dicom_node.receiving.keep import Envelope, keep
+from dicom_node.receiving.keep import Collision, Envelope, keep
 from dicom_node.settings.file import Settings
 from dicom_node.spool import Spool, data_set_digest
 from dicom_node.watching.balance import balance
@@ -145,7 +146,7 @@ def test_an_image_that_was_in_place_but_never_promised_is_kept_when_it_comes_aga
 ) -> None:
     image = mammogram()
     node.spool.prepare()
-    digest = hashlib.sha256(encoded(image)).hexdigest()
+    digest = "blake3:" + blake3(encoded(image)).hexdigest()
     place = node.spool.path(node.spool.image_name(image.SOPInstanceUID, digest))
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(b"killed between the rename and the commit")
@@ -160,8 +161,41 @@ def test_a_duplicate_brings_back_a_file_that_had_gone(node: Node) -> None:
     (row,) = node.questions.images_of(case)
     node.spool.path(row.path).unlink()
     assert not kept(node, image)
-    assert data_set_digest(node.spool.path(row.path)) == row.sha256
+    assert data_set_digest(node.spool.path(row.path)) == row.digest
     assert "it is back" in node.questions.last_events(1)[0].sentence
+
+
+def kept_by_an_older_release(node: Node, image: Dataset) -> Instance:
+    """Keep an image, and name it in the ledger as releases before revision 15 did."""
+    assert kept(node, image)
+    with node.ledger.writing() as session:
+        row = session.scalars(select(Instance)).one()
+        row.digest = hashlib.sha256(encoded(image)).hexdigest()
+    return row
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_an_image_that_an_older_release_kept_is_known_again(node: Node, *, damaged: bool) -> None:
+    image = mammogram()
+    row = kept_by_an_older_release(node, image)
+    if damaged:
+        with node.spool.path(row.path).open("r+b") as file:
+            file.truncate(row.size_bytes - 1)
+    assert not kept(node, image)
+    assert node.spool.image(row.path, row.digest).stat().st_size == row.size_bytes
+    assert ("it is back" in node.questions.last_events(1)[0].sentence) == damaged
+    assert balance(node, deep=True).discrepancies == ()
+
+
+def test_another_image_with_the_uid_of_one_that_an_older_release_kept_is_set_aside(
+    node: Node,
+) -> None:
+    image = mammogram()
+    row = kept_by_an_older_release(node, image)
+    with pytest.raises(Collision):
+        kept(node, mammogram(SOPInstanceUID=image.SOPInstanceUID, StudyID="other"))
+    assert len(list(node.spool.quarantine.iterdir())) == 1
+    assert node.spool.holds(row.path, row.digest)
 
 
 def test_a_round_that_got_an_image_since_it_was_looked_at_is_not_settled(node: Node) -> None:
@@ -209,7 +243,7 @@ def test_a_listener_that_stood_still_overwrites_nothing_that_was_acknowledged_me
     assert acknowledged == [True]
     (case,) = node.questions.cases_of(image.StudyInstanceUID)
     (row,) = node.questions.images_of(case)
-    assert encoded(other) in node.spool.image(row.path, row.sha256).read_bytes()
+    assert encoded(other) in node.spool.image(row.path, row.digest).read_bytes()
 
 
 @pytest.mark.parametrize("harm", ["nothing", "gone"])
@@ -226,7 +260,7 @@ def test_an_image_that_an_earlier_release_named_otherwise_stays_where_its_row_sa
     if harm == "gone":
         node.spool.path(former).unlink()
     assert not kept(node, image)
-    assert data_set_digest(node.spool.path(former)) == row.sha256
+    assert data_set_digest(node.spool.path(former)) == row.digest
     assert balance(node, deep=True).discrepancies == ()
 
 

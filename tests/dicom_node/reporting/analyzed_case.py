@@ -42,7 +42,7 @@ def kept(node: Node, headers: Sequence[Dataset]) -> int:
             transfer_syntax_uid=str(ExplicitVRLittleEndian),
             view=f"{header.ImageLaterality}{_projection(header)}",
             size_bytes=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
+            digest=hashlib.sha256(content).hexdigest(),
         )
         path = f"images/{number}-{header.SOPInstanceUID}.dcm"
         node.spool.write(path, content)
