@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from conftest import header
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydicom import config, dcmread
@@ -37,8 +38,6 @@ REPRESENTATIONS = st.sampled_from(
 
 @pytest.fixture(scope="module")
 def one_view(exam: ExamFindings, maker: Maker, first_round: Circumstances) -> dict[str, Scene]:
-    from conftest import header
-
     alone = first_view_alone(exam)
     (view,) = alone.views
     sources = [header(view.side, view.projection)]

@@ -2,6 +2,7 @@
 not."""
 
 import pytest
+from conftest import header
 from scenes import CAD, MEASURED, SEGMENTED, first_view_alone, scenes_of
 from spoiling import Scene, unnoticed
 
@@ -38,8 +39,6 @@ HARMLESS = {
 @pytest.fixture(scope="module")
 def one_view(exam: ExamFindings, maker: Maker, first_round: Circumstances) -> dict[str, Scene]:
     """Hold objects of one view with a mass and a calcification: every element there can be."""
-    from conftest import header
-
     alone = first_view_alone(exam)
     (view,) = alone.views
     sources = [header(view.side, view.projection)]
