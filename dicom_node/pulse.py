@@ -14,10 +14,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dicom_node.errors import told
+from dicom_node.logs import log
+
 BEAT_SECONDS = 1.0
 NAP_SECONDS = 5.0
 GRACE_SECONDS = 15.0  # between the error that ends a turn and the end of its process
 _SIGN = struct.Struct("<id")  # who; and since when it is at this turn, 0 where it rests
+
+logger = log("pulse")
 
 
 @dataclass
@@ -77,7 +82,10 @@ class Watch:
 
     def _watch(self) -> None:
         while True:
-            self.look()
+            try:
+                self.look()
+            except Exception as fault:  # noqa: BLE001 - whoever hangs later is to be ended still
+                logger.error("fault of the watch", why=told(fault))
             time.sleep(BEAT_SECONDS)
 
     def look(self) -> None:
@@ -100,9 +108,11 @@ class Watch:
 
     def _end(self, pid: int, why: str) -> None:
         del self.heard[pid]
-        self.told(pid, why)
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        try:
+            self.told(pid, why)
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _too_long(*_: object) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -102,11 +102,11 @@ def _close(ledger: Ledger, session: Session, row: Association, going: Going) -> 
 def close_left_open(ledger: Ledger, listener: str) -> None:
     """Close what an earlier run of this listener left open: those senders are gone."""
     with ledger.writing() as session:
-        session.execute(
-            update(Association)
-            .where(Association.listener == listener, Association.closed_at.is_(None))
-            .values(closed_at=by_the_clock())
+        left_open = select(Association).where(
+            Association.listener == listener, Association.closed_at.is_(None)
         )
+        for row in session.scalars(left_open.order_by(Association.id)).all():
+            _close(ledger, session, row, Going("lost", "the listener ended before it did"))
 
 
 def known_image(ledger: Ledger, sop_uid: str) -> tuple[str, str] | None:

@@ -2,26 +2,30 @@
 
 A sender that was let in does not wait for a commit, and several of them share one. An image does
 wait: its row names the association that brought it. While the ledger is away nobody is held up, and
-what happened meanwhile is written when it is back.
+what happened meanwhile is written when it is back. A row that cannot be written holds up no other.
 """
 
 import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from sqlalchemy.exc import SQLAlchemyError
-
+from dicom_node.errors import told
 from dicom_node.ledger.arrivals import Coming, Going, write_visits
 from dicom_node.ledger.ledger import Ledger
+from dicom_node.ledger.patience import AWAY
+from dicom_node.logs import log
 from dicom_node.receiving.wire import Ended
 
 MOST_AT_ONCE = 100
 PATIENCE_SECONDS = 3.0  # of an image, for the row of its association
 RETRY_SECONDS = 1.0
 LAST_SECONDS = 5.0
+STRIKES = 3  # a row that others were written around so often is given up
+
+logger = log("receiving")
 
 
-@dataclass
+@dataclass(eq=False)
 class Visit:
     """One association, on its way into the ledger."""
 
@@ -29,6 +33,7 @@ class Visit:
     row: int | None = None
     was_tried: threading.Event = field(default_factory=threading.Event)
     ended: Ended | None = None
+    strikes: int = 0
 
 
 class Visits:
@@ -41,6 +46,8 @@ class Visits:
         self._unwritten: list[Visit] = []
         self._change = threading.Condition()
         self._is_over = False
+        self._at_once = MOST_AT_ONCE
+        self._others_were_written = False
         self._thread = threading.Thread(target=self._write, name="visits", daemon=True)
         self._thread.start()
 
@@ -80,36 +87,67 @@ class Visits:
         self._thread.join(LAST_SECONDS)
 
     def _write(self) -> None:
-        while True:
-            with self._change:
-                while not self._unwritten and not self._is_over:
-                    self._change.wait()
-                if not self._unwritten:
-                    return
-                some = [(one, one.ended) for one in self._unwritten[:MOST_AT_ONCE]]
-            if self._written(some):
-                with self._change:
-                    done = {id(one) for one, ended in some if one.ended is ended}
-                    self._unwritten = [one for one in self._unwritten if id(one) not in done]
+        while some := self._next():
+            visits = [
+                (one.coming, one.row, Going(ended.how, ended.why) if ended else None)
+                for one, ended in some
+            ]
+            try:
+                rows = write_visits(self._ledger, visits)
+            except AWAY:
+                self._put_off()
+            except Exception as fault:  # noqa: BLE001 - whatever it is, the others are not to wait
+                self._single_out([one for one, _ in some], fault)
             else:
-                with self._change:
-                    if not self._is_over:
-                        self._change.wait(RETRY_SECONDS)
-                    else:
-                        return
+                self._done(some, rows)
 
-    def _written(self, some: list[tuple[Visit, Ended | None]]) -> bool:
-        """Write some of them in one transaction, and say whether that went well."""
-        visits = [
-            (one.coming, one.row, Going(ended.how, ended.why) if ended else None)
-            for one, ended in some
-        ]
-        try:
-            rows = write_visits(self._ledger, visits)
-        except SQLAlchemyError:
-            rows = []
-        for (one, _), row in zip(some, rows, strict=False):
+    def _next(self) -> list[tuple[Visit, Ended | None]]:
+        """Wait for some that are to be written; none: it is over."""
+        with self._change:
+            while not self._unwritten and not self._is_over:
+                self._change.wait()
+            return [(one, one.ended) for one in self._unwritten[: self._at_once]]
+
+    def _done(self, some: list[tuple[Visit, Ended | None]], rows: list[int]) -> None:
+        for (one, _), row in zip(some, rows, strict=True):
             one.row = row
-        for one, _ in some:
             one.was_tried.set()
-        return bool(rows)
+        with self._change:
+            done = {id(one) for one, ended in some if one.ended is ended}
+            self._unwritten = [one for one in self._unwritten if id(one) not in done]
+            self._at_once = min(MOST_AT_ONCE, 2 * self._at_once)
+            self._others_were_written = True
+
+    def _put_off(self) -> None:
+        """Come again when the ledger may be back; no sender is to wait for it."""
+        with self._change:
+            for one in self._unwritten:
+                one.was_tried.set()
+            self._pause()
+
+    def _single_out(self, some: list[Visit], fault: Exception) -> None:
+        """Write them one by one; the one that cannot be written goes behind the others.
+
+        It is given up in the end, and not because of a ledger that takes nothing from anybody.
+        """
+        with self._change:
+            if len(some) > 1:
+                self._at_once = 1
+                return
+            (one,) = some
+            one.was_tried.set()
+            one.strikes += self._others_were_written
+            self._others_were_written = False
+            self._unwritten.remove(one)
+            if one.strikes < STRIKES and not self._is_over:
+                self._unwritten.append(one)
+                self._pause()
+                return
+        logger.error("an association could not be written down", why=told(fault))
+
+    def _pause(self) -> None:
+        """Wait a little; in the end there is no time for that, and what is left is given up."""
+        if self._is_over:
+            self._unwritten.clear()
+        else:
+            self._change.wait(RETRY_SECONDS)

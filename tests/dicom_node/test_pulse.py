@@ -44,6 +44,21 @@ def test_who_has_fallen_silent_is_ended(sleeper: "subprocess.Popen[bytes]") -> N
     assert told == ["no sign of life for 0 s"]
 
 
+def test_trouble_with_telling_saves_nobody_and_ends_no_watch(
+    sleeper: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot_be_told(_pid: int, _why: str) -> None:
+        raise RuntimeError("the log is gone")
+
+    monkeypatch.setattr(pulse, "BEAT_SECONDS", 0.05)
+    watch = Watch(0.1, told=cannot_be_told)
+    watch.begin()
+    with subprocess.Popen(["sleep", "60"]) as another:
+        for process in (sleeper, another):
+            os.write(watch.ends[1], pulse._SIGN.pack(process.pid, 0.0))
+            assert process.wait(10) == -signal.SIGKILL
+
+
 def test_a_turn_that_takes_too_long_is_ended(sleeper: "subprocess.Popen[bytes]") -> None:
     watch, told = watching(turn_seconds=5.0)
     says(watch, sleeper.pid, time.monotonic() - 19)

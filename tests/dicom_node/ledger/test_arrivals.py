@@ -188,6 +188,10 @@ def test_a_listener_that_starts_again_closes_only_its_own_associations(book: Boo
         closed = {row.listener: row.closed_at for row in session.scalars(select(Association))}
     assert closed["127.0.0.1:104"] is not None
     assert closed["127.0.0.1:11112"] is None
+    close_left_open(book.ledger, "127.0.0.1:104")
+    said = [event for event in book.questions.last_events(10) if event.what == "association lost"]
+    assert [event.details["caller"] for event in said] == ["MG1"], "and says so, once"
+    assert said[0].sentence == "the listener ended before it did"
 
 
 def test_times_come_back_as_they_went_in_with_their_zone(book: Book) -> None:

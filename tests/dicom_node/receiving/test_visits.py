@@ -1,12 +1,14 @@
 """Who came and went stands in the ledger, also when it was away meanwhile."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from senders import until
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
+from dicom_node.ledger.ledger import Ledger
 from dicom_node.receiving import visits
 from dicom_node.receiving.visits import Visits
 from dicom_node.receiving.wire import Ended
@@ -54,6 +56,37 @@ def test_a_hundred_at_once_are_all_written(node: Node) -> None:
     said = node.questions.last_events(1000)
     assert sum(one.what == "association accepted" for one in said) == 100
     assert sum(one.what == "association lost" for one in said) == 100
+
+
+@pytest.mark.parametrize(
+    "fault", [ValueError("no such thing"), DataError("", {}, Exception())], ids=["ours", "its"]
+)
+def test_a_row_that_can_never_be_written_holds_up_no_other(
+    node: Node,
+    written: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Exception,
+) -> None:
+    write = visits.write_visits
+
+    def unless_it_is_among_them(ledger: Ledger, some: Sequence[Any]) -> list[int]:
+        if any(coming.caller == "NEVER" for coming, _, _ in some):
+            raise fault
+        return write(ledger, some)
+
+    monkeypatch.setattr(visits, "write_visits", unless_it_is_among_them)
+    monkeypatch.setattr(visits, "RETRY_SECONDS", 0.05)
+    keeper = Visits(node.ledger, "127.0.0.1:104")
+    keeper.came("never", "NEVER", "FOURVIEWS", "10.0.0.9")
+    for number in range(20):
+        keeper.came(number, "MG1", "FOURVIEWS", "10.0.0.9")
+        assert isinstance(keeper.row_of(number), int)
+        keeper.went(number, Ended("released"))
+    assert keeper.row_of("never") is None
+    keeper.finish()
+    assert written().count("association accepted") == 20
+    assert written().count("association released") == 20
+    assert keeper._unwritten == []
 
 
 def test_what_happened_while_the_ledger_was_away_is_written_when_it_is_back(
