@@ -123,22 +123,38 @@ class _Children:
 
     idle: list[_Child] = field(default_factory=list)
     all: set[_Child] = field(default_factory=set)
-    busy: int = 0
-    taken_bytes: int = 0
-    changed: threading.Condition = field(default_factory=threading.Condition)
+    places: dict[object, int] = field(default_factory=dict)  # that are taken: room, in bytes
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        """Wait with the lock itself: a Condition's own `with` can be interrupted and keep it."""
+        self.changed = threading.Condition(self.lock)
 
     @contextmanager
     def one(self, room_bytes: int) -> Iterator[_Child]:
-        """Lend a child, once there is room for what it may take."""
-        with self.changed:
-            self.changed.wait_for(lambda: self._room(room_bytes))
-            self.busy += 1
-            self.taken_bytes += room_bytes
-            child = self.idle.pop() if self.idle else None
+        """Lend a child, once there is room for what it may take.
+
+        A turn that takes too long is interrupted wherever it is, also between two lines of this.
+        """
+        place = object()
         try:
+            yield from self._lent(place, room_bytes)
+        finally:  # a second time, for whom was interrupted as it left
+            self._leave(place)
+
+    def _lent(self, place: object, room_bytes: int) -> Iterator[_Child]:
+        child = None
+        try:
+            with self.lock:
+                self.changed.wait_for(lambda: self._room(room_bytes))
+                self.places[place] = room_bytes
+                if self.idle:
+                    child = self.idle[-1]
+                    del self.idle[-1]
             if child is None or child.process.poll() is not None:
                 child = self._replaced(child)
             yield child
+            self._rest(child)
         except Unreadable:  # the image's fault and not the child's
             self._rest(child)
             raise
@@ -146,36 +162,36 @@ class _Children:
             if child is not None:
                 self._forget(child)
             raise
-        else:
-            self._rest(child)
         finally:
-            with self.changed:
-                self.busy -= 1
-                self.taken_bytes -= room_bytes
-                self.changed.notify_all()
+            self._leave(place)
+
+    def _leave(self, place: object) -> None:
+        with self.lock:
+            self.places.pop(place, None)
+            self.changed.notify_all()
 
     def _rest(self, child: _Child | None) -> None:
         assert child is not None
         if os.fstat(child.shared).st_size > _KEPT_BYTES:
             os.ftruncate(child.shared, 0)
-        with self.changed:
+        with self.lock:
             self.idle.append(child)
 
     def _room(self, room_bytes: int) -> bool:
-        if self.busy >= cores():
+        if len(self.places) >= cores():
             return False
-        return not self.busy or self.taken_bytes + room_bytes <= _ROOM_BYTES
+        return not self.places or sum(self.places.values()) + room_bytes <= _ROOM_BYTES
 
     def _replaced(self, former: _Child | None) -> _Child:
         if former is not None:
             self._forget(former)
         child = _Child()
-        with self.changed:
+        with self.lock:
             self.all.add(child)
         return child
 
     def _forget(self, child: _Child) -> None:
-        with self.changed:
+        with self.lock:
             if child not in self.all:
                 return
             self.all.remove(child)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,6 +150,46 @@ def encoded_stream() -> tuple[bytes, Layout]:
     one.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     one.compress(JPEGLSLossless, generate_instance_uid=False)
     return get_frame(one.PixelData, 0, number_of_frames=1), layout()
+
+
+@pytest.mark.parametrize("end", [None, Unreadable("it")], ids=["well", "unreadable"])
+def test_whoever_is_interrupted_anywhere_leaves_no_place_taken(end: Unreadable | None) -> None:
+    """An alarm comes between any two lines; a debugger's hook lets it come between each two."""
+    ours, own = children._Children(), children.__file__
+    seen, at, rounds = 0, 1, 0
+
+    def alarm(frame: FrameType, what: str, _: object) -> Any:  # noqa: ANN401 - or itself
+        nonlocal seen
+        if frame.f_code.co_filename != own or frame.f_code.co_name not in {"one", "_lent"}:
+            return None
+        if what == "line":
+            seen += 1
+            if seen == at:
+                raise TimeoutError
+        return alarm
+
+    def interrupted() -> bool:
+        nonlocal seen
+        seen = 0
+        before = sys.gettrace()
+        sys.settrace(alarm)
+        try:
+            with ours.one(1 << 20):
+                if end is not None:
+                    raise end
+        except (TimeoutError, Unreadable):
+            pass
+        finally:
+            sys.settrace(before)
+        return seen >= at
+
+    try:
+        while interrupted():
+            at, rounds = at + 1, rounds + 1
+            assert ours._room(children._ROOM_BYTES + 1), f"a place was lost at line {rounds}"
+    finally:
+        ours.end()
+    assert rounds > 10
 
 
 def test_images_are_decoded_side_by_side_and_none_is_mixed_up(
