@@ -5,9 +5,14 @@ so would every waiting time. The steady time stands still for nobody. It began w
 this machine's first process of the node was started since the machine itself was, and has gone on
 with the machine's monotonic clock; all processes of the machine read the same beginning in the
 ledger, also those that are started after the clock was set.
+
+Several machines share a PostgreSQL, and begin by its clock. A machine that starts while that one is
+far from its own goes by the one that fits to what the ledger knows of; a steady time a year from
+its neighbors' would let its cases wait a year for them.
 """
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from dicom_node.ledger.tables import Beginning, Case
 
+FAR_APART = timedelta(hours=1)
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -67,10 +73,20 @@ def _beginning(engine: Engine, boot: str) -> datetime:
 
 def _latest(connection: Connection) -> datetime:
     """Tell the time; never an earlier one than the ledger knows of: the clock was set back then."""
-    said: datetime = by_the_clock()
+    clocks = [by_the_clock()]
     if connection.dialect.name == "postgresql":  # one clock for several machines
-        said = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    known = connection.execute(select(func.max(Case.last_image_at), func.max(Case.moved_at))).one()
-    for moment in known:
-        said = max(said, moment or said)
-    return said
+        clocks.append(connection.execute(text("SELECT clock_timestamp()")).scalar_one())
+    columns = (Case.last_image_at, Case.moved_at, Beginning.zero_at)
+    moments = [connection.scalar(select(func.max(one))) for one in columns]
+    return _likely(clocks, [one for one in moments if one is not None])
+
+
+def _likely(clocks: Sequence[datetime], moments: Sequence[datetime]) -> datetime:
+    """Choose among clocks, the last of which several machines share, given moments that were.
+
+    A clock that is behind these is wrong; of others that are far apart the later one was set ahead.
+    """
+    known = max(moments, default=min(clocks))
+    possible = [one for one in clocks if one > known - FAR_APART] or [known]
+    likely = possible[-1] if possible[-1] - min(possible) < FAR_APART else min(possible)
+    return max(likely, known)

@@ -62,6 +62,49 @@ def test_a_machine_that_starts_with_its_clock_set_back_goes_on_from_what_the_led
     assert book.ledger.sweep() == [(case_id, ANALYZE)]
 
 
+@pytest.mark.parametrize("jump", [YEAR, -YEAR], ids=str)
+def test_R18_a_machine_that_starts_while_the_database_has_another_year_has_its_neighbors_time(
+    book: Book,
+    monkeypatch: pytest.MonkeyPatch,
+    jump: timedelta,
+    figure: Callable[[str], None],
+) -> None:
+    monkeypatch.setattr(clock, "by_the_clock", lambda: datetime.now(UTC) - jump)
+    steady.zero -= jump  # so that it is the database that jumped
+    case_id = book.case_at(State.RECEIVED)
+    neighbors = now()
+    keep_time(book.engine)
+    apart = abs(now() - neighbors)
+    assert apart < timedelta(seconds=10)
+    assert book.ledger.sweep() == [(case_id, ANALYZE)]
+    figure(f"database's clock {jump} off: {apart.total_seconds():.1f} s from the neighbors'")
+
+
+LATE, EARLY, TRUE = (datetime(year, 1, 1, tzinfo=UTC) for year in (2027, 2025, 2026))
+SOON = TRUE + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("own", "shared", "known", "likely"),
+    [
+        (TRUE, SOON, [], SOON),
+        (SOON, TRUE, [], TRUE),
+        (TRUE, SOON, [EARLY], SOON),
+        (TRUE, LATE, [TRUE], TRUE),
+        (TRUE, EARLY, [TRUE], TRUE),
+        (LATE, TRUE, [TRUE], TRUE),
+        (LATE, TRUE, [SOON], SOON),
+        (EARLY, TRUE, [TRUE], TRUE),
+        (EARLY, EARLY, [TRUE], TRUE),
+        (LATE, LATE, [TRUE], LATE),
+    ],
+)
+def test_of_two_clocks_the_one_that_fits_is_believed(
+    own: datetime, shared: datetime, known: list[datetime], likely: datetime
+) -> None:
+    assert clock._likely([own, shared], known) == likely
+
+
 def test_each_start_of_a_machine_has_one_beginning(book: Book) -> None:
     for _ in range(3):
         keep_time(book.engine)
