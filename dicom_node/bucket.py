@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from dicom_node.errors import Busy
 from dicom_node.settings.bucket import Bucket
-from dicom_node.spool import BLOCK, Altered, Spool, digest_of, hidden
+from dicom_node.spool import ASIDE_FILES, BLOCK, Altered, Spool, digest_of, hidden
 
 CONNECT_SECONDS, ANSWER_SECONDS = 2.0, 3.0  # together what a sender waits for A700
 YOUNG_SECONDS = 600.0  # a copy that was asked for so lately may be in use
@@ -65,12 +65,24 @@ class BucketSpool(Spool):
         arrived.replace(self._copy_of(name))
         self._forget_old_copies()
 
-    def set_aside(self, arrived: Path, sop_uid: str, digest: str) -> str:
-        """Keep a file that cannot be accepted, once, for people to look at."""
+    def set_aside(self, arrived: Path, sop_uid: str, digest: str) -> str | None:
+        """Keep a file that cannot be accepted, once, for people to look at; not too many of them.
+
+        A bucket has no size, so that their number alone is limited.
+        """
         name = self.quarantine_name(sop_uid, digest)
-        self._put_file(arrived, name)
+        has_room = self.has(name) or self._count_aside() < ASIDE_FILES
+        if has_room:
+            self._put_file(arrived, name)
         arrived.unlink()
-        return name
+        return name if has_room else None
+
+    def _count_aside(self) -> int:
+        with _told("list"):
+            listed = self._client.list_objects_v2(
+                Bucket=self._bucket, Prefix=self._key("quarantine/"), MaxKeys=ASIDE_FILES
+            )
+        return int(listed["KeyCount"])
 
     def write(self, name: str, content: bytes) -> str:
         """Write an object whole and return its SHA-256."""

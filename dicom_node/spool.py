@@ -24,6 +24,7 @@ BLOCK = 1 << 20
 PREFIX = 132  # preamble and DICM
 GROUP_LENGTH = b"\2\0\0\0UL\4\0"
 GROUP_LENGTH_BYTES = 12  # the element that says how long the rest of the file meta is
+ASIDE_FILES, ASIDE_SHARE = 1000, 0.1  # of the disk: what is set aside takes no more
 
 
 class Altered(ValueError):
@@ -133,14 +134,27 @@ class Spool:
         arrived.replace(place)
         sync_folder(place.parent)
 
-    def set_aside(self, arrived: Path, sop_uid: str, digest: str) -> str:
+    def set_aside(self, arrived: Path, sop_uid: str, digest: str) -> str | None:
         """Keep a file that cannot be accepted, for people to look at, and return its name.
 
-        A sender that never gives up sends it again and again: the same content is kept once.
+        A sender that never gives up sends it again and again: the same content is kept once. One
+        that makes up others cannot fill the disk: beyond the limits nothing more is kept.
         """
         name = self.quarantine_name(sop_uid, digest)
-        arrived.replace(self.path(name))
+        place = self.path(name)
+        if not place.exists() and self._too_much_aside(arrived.stat().st_size):
+            arrived.unlink()
+            return None
+        arrived.replace(place)
         return name
+
+    def _too_much_aside(self, more_bytes: int) -> bool:
+        sizes = []
+        for one in self.quarantine.iterdir():
+            with suppress(FileNotFoundError):  # people clear it up
+                sizes.append(one.stat().st_size)
+        room = ASIDE_SHARE * shutil.disk_usage(self.folder).total
+        return len(sizes) >= ASIDE_FILES or sum(sizes) + more_bytes > room
 
     def write(self, name: str, content: bytes) -> str:
         """Write a file whole, durably, and return its SHA-256."""

@@ -132,6 +132,6 @@ def _pass_duplicate(
 
 def _collision(spool: Spool, arrived: Path, envelope: Envelope, digest: str) -> Collision:
     """Set a different object of a known UID aside."""
-    name = spool.set_aside(arrived, envelope.sop_uid, digest).rpartition("/")[2]
-    sentence = f"another image with this UID is already here; kept aside as {name}"
-    return Collision("A901", sentence)
+    name = spool.set_aside(arrived, envelope.sop_uid, digest)
+    where = f"kept aside as {name.rpartition('/')[2]}" if name else "not kept: too much is aside"
+    return Collision("A901", f"another image with this UID is already here; {where}")

@@ -135,7 +135,21 @@ def test_what_is_set_aside_is_kept_once(s3: S3Server, spool: BucketSpool, tmp_pa
     for content in (b"another", b"another", b"a third"):
         digest = hashlib.sha256(content).hexdigest()
         name = spool.set_aside(arrived(spool, content), "1.2.3", digest)
+        assert name is not None
         assert spool.path(name).read_bytes() == content
+    assert len(keys(s3, tmp_path.name)) == 2
+    assert list(spool.incoming.iterdir()) == []
+
+
+def test_no_more_is_set_aside_than_the_limit(
+    s3: S3Server, spool: BucketSpool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicom_node.bucket.ASIDE_FILES", 2)
+    names = [
+        spool.set_aside(arrived(spool, content), "1.2.3", hashlib.sha256(content).hexdigest())
+        for content in (b"another", b"a third", b"a fourth", b"another")
+    ]
+    assert names == [names[0], names[1], None, names[0]]
     assert len(keys(s3, tmp_path.name)) == 2
     assert list(spool.incoming.iterdir()) == []
 

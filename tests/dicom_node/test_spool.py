@@ -116,8 +116,28 @@ def test_what_is_set_aside_keeps_its_bytes_and_is_kept_once(spool: Spool) -> Non
         arrived = spool.incoming / "0.dcm"
         arrived.write_bytes(content)
         place = spool.set_aside(arrived, "1.2.3", hashlib.sha256(content).hexdigest())
+        assert place is not None
         assert spool.path(place).read_bytes() == content
         assert not arrived.exists()
+    assert len(list(spool.quarantine.iterdir())) == 2
+
+
+@pytest.mark.parametrize("limit", [("ASIDE_FILES", 2), ("ASIDE_SHARE", 0.0)], ids=str)
+def test_no_more_is_set_aside_than_there_is_room_for(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, limit: tuple[str, float]
+) -> None:
+    def aside(content: bytes) -> str | None:
+        arrived = spool.incoming / "0.dcm"
+        arrived.write_bytes(content)
+        name = spool.set_aside(arrived, "1.2.3", hashlib.sha256(content).hexdigest())
+        assert not arrived.exists()
+        return name
+
+    first, second = aside(b"another"), aside(b"a third")
+    assert first != second
+    monkeypatch.setattr("dicom_node.spool." + limit[0], limit[1])
+    assert aside(b"a fourth") is None
+    assert aside(b"another") == first, "what is there already takes no more room"
     assert len(list(spool.quarantine.iterdir())) == 2
 
 

@@ -152,6 +152,20 @@ def test_another_image_of_the_same_uid_is_refused_and_set_aside(listener: OpenLi
     assert aside.name in said
 
 
+def test_a_collision_is_refused_and_recorded_where_too_much_is_set_aside_already(
+    listener: OpenListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dicom_node.spool.ASIDE_FILES", 1)
+    image = mammogram()
+    uids = {"SOPInstanceUID": image.SOPInstanceUID, "StudyInstanceUID": image.StudyInstanceUID}
+    others = [mammogram(**uids, PatientID=f"OTHER{number}") for number in range(3)]
+    assert send(listener.port, image, *others) == [0x0000, 0xA901, 0xA901, 0xA901]
+    assert len(list(listener.node.spool.quarantine.iterdir())) == 1
+    said = [one.rpartition("; ")[2] for one in listener.sentences("image refused")]
+    assert sum(one == "not kept: too much is aside" for one in said) == 2
+    assert listener.incoming() == []
+
+
 def refused(listener: OpenListener, image: Dataset, content: bytes) -> tuple[int | None, str]:
     """Send bytes as an image, and return the answer and its sentence in the audit trail."""
     (status,) = send(listener.port, image, content=content)
