@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from dicom_node.commands.at_hand import JSON, console, open_node, say
+from dicom_node.commands.at_hand import JSON, console, open_node, say, visible
 from dicom_node.commands.audit import app as audit
 from dicom_node.commands.balance import balance
 from dicom_node.commands.page import page, password
@@ -74,13 +74,13 @@ def run() -> None:
         app()
     except Misconfigured as faults:
         for fault in faults.faults:
-            typer.echo(fault, err=True)
+            typer.echo(visible(fault), err=True)
         sys.exit(os.EX_CONFIG)
     except Busy as trouble:
-        typer.echo(trouble, err=True)
+        typer.echo(visible(trouble), err=True)
         sys.exit(os.EX_TEMPFAIL)
     except NotYourTurn as answer:
-        typer.echo(answer, err=True)
+        typer.echo(visible(answer), err=True)
         sys.exit(1)
 
 

@@ -1,15 +1,47 @@
 """What every command has at hand: the console, the node, and an answer in JSON."""
 
+import unicodedata
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
 from dicom_node.settings.file import load_settings
 
 SENDER = "FOURVIEWS_SEND"  # how `send` and `echo` call this node's own listener
 
-console = Console()
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # what steers a terminal, or turns a line around
+OURS = "\n\t"
+
+
+def visible(words: object) -> str:
+    """Write what a terminal would obey instead of showing it as an escape."""
+    return "".join(
+        char if char in OURS or unicodedata.category(char) not in UNSEEN else _escaped(char)
+        for char in str(words)
+    )
+
+
+def foreign(words: object) -> str:
+    """Write a value of an object for `say`: one line, no markup, nothing unseen."""
+    return escape(visible("".join(_escaped(c) if c in OURS else c for c in str(words))))
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+class PlainConsole(Console):
+    """A console that shows all text as it is: it may come from anybody's object."""
+
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - Rich's own
+        """Show what would steer the terminal; Rich's own styles come behind this."""
+        return super().render_str(visible(text), **how)
+
+
+console = PlainConsole()
 
 JSON = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
 

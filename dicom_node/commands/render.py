@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from dicom_node.commands.at_hand import JSON, open_node, say
+from dicom_node.commands.at_hand import JSON, foreign, open_node, say
 
 
 def render(
@@ -61,14 +60,14 @@ def render(
         }
         typer.echo(json.dumps(told, indent=1))
     else:
-        say(f"{escape(chosen.name)}: {escape(chosen.words)}")
-        say(escape(result.status))
+        say(f"{foreign(chosen.name)}: {foreign(chosen.words)}")
+        say(foreign(result.status))
         if result.vendor_fault:
-            say(f"[red]{escape(result.vendor_fault)}[/]")
+            say(f"[red]{foreign(result.vendor_fault)}[/]")
         for one in result.findings:
-            how = f"[red]not drawn[/]: {escape(one.reason)}" if one.reason else "[green]drawn[/]"
-            say(f"  {escape(one.name)}  {escape(one.kind)}  {how}")
+            how = f"[red]not drawn[/]: {foreign(one.reason)}" if one.reason else "[green]drawn[/]"
+            say(f"  {foreign(one.name)}  {foreign(one.kind)}  {how}")
         say(f"{result.drawn} of {len(result.findings)} findings drawn")
         for path in result.pictures:
-            say(escape(str(path)))
+            say(foreign(str(path)))
     raise typer.Exit(0 if result.report is not None and result.pictures else 1)

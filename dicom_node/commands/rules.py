@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from dicom_node.commands.at_hand import JSON, open_node, say
+from dicom_node.commands.at_hand import JSON, foreign, open_node, say
 from dicom_node.eligibility import Accept
 
 if TYPE_CHECKING:
@@ -39,9 +38,9 @@ def rules(context: typer.Context, *, as_json: JSON = False) -> None:
     say(f"the bundle reads: {', '.join(sorted(terms.reads))}")
     say("an image (I) is read only if, and a study (S) is declined, or an image left out, if:")
     for row in told:
-        say(f"[bold]{row['code']}[/] {escape(row['asks'])}")
+        say(f"[bold]{row['code']}[/] {foreign(row['asks'])}")
         for key, value in row["settings"].items():
-            say(f"      {key} = {escape(json.dumps(value))}")
+            say(f"      {key} = {foreign(json.dumps(value))}")
 
 
 def _row(rule: "Rule", accept: Accept) -> dict[str, Any]:
@@ -89,28 +88,28 @@ def judge_files(
 
 
 def _show_study(study: "ExplainedStudy", *, every: bool) -> None:
-    say(f"[bold]study {escape(study.study_uid) or 'without a UID'}[/]")
+    say(f"[bold]study {foreign(study.study_uid) or 'without a UID'}[/]")
     for one in study.files:
         _show(one, every=every)
     read = sorted(one.view for one in study.study.accepted)
     if study.study.declined is not None:
-        say(f"  [red]DECLINED[/] {escape(str(study.study.declined))}")
+        say(f"  [red]DECLINED[/] {foreign(str(study.study.declined))}")
     else:
         say(f"  [green]read[/] {', '.join(read)}")
 
 
 def _show(one: "Explained", *, every: bool) -> None:
     declined, view = one.judged.declined, one.judged.view
-    verdict = "[green]accepted[/]" if declined is None else f"[red]{escape(str(declined))}[/]"
-    say(f"  {escape(str(one.path))}  {view or '-'}  {verdict}")
+    verdict = "[green]accepted[/]" if declined is None else f"[red]{foreign(str(declined))}[/]"
+    say(f"  {foreign(str(one.path))}  {view or '-'}  {verdict}")
     for rule, answer in one.answers:
         first = declined is not None and rule.code == declined.code
         if answer and not first:
-            say(f"    also {rule.code}: {escape(answer)}")
+            say(f"    also {rule.code}: {foreign(answer)}")
         elif every:
             said = "not asked" if answer is None else answer or rule.asks
             mark = {True: "[red]✗[/]", False: "[green]✓[/]"}[bool(answer)]
-            say(f"    {'-' if answer is None else mark} {rule.code} {rule.name}: {escape(said)}")
+            say(f"    {'-' if answer is None else mark} {rule.code} {rule.name}: {foreign(said)}")
 
 
 def _told_study(study: "ExplainedStudy") -> dict[str, Any]:

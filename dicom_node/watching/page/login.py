@@ -19,6 +19,7 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 256
 
 FREE_GUESSES = 5  # of one address; then each waits twice as long as the one before
 LONGEST_WAIT_SECONDS = 900.0
+FORGIVEN_SECONDS = 4 * 3600.0  # without a guess; waiting for that gains nobody any
 GUESSES_OF_ALL, OF_ALL_SECONDS = 30, 60.0
 ADDRESSES_REMEMBERED = 4096
 SESSIONS = 256
@@ -58,12 +59,16 @@ def _scrypt(password: str, salt: bytes, cost: int, block_size: int, parallel: in
     )
 
 
+_Who = tuple[str, str]  # an address, and a name that is known there
+
+
 @dataclass(slots=True)
 class _Guesses:
-    """How often one address guessed wrong, and when it may guess again."""
+    """How often somebody guessed wrong, and when the next guess may be made."""
 
     wrong: int = 0
     free_at: float = 0.0
+    last_at: float = 0.0
 
 
 @dataclass
@@ -73,9 +78,9 @@ class Gate:
     users: Mapping[str, str]  # name: hash
     session_seconds: float
     clock: Callable[[], float] = time.monotonic
-    _guesses: dict[str, _Guesses] = field(default_factory=dict, init=False)
+    _guesses: dict[_Who, _Guesses] = field(default_factory=dict, init=False)
     _of_all: deque[float] = field(default_factory=deque, init=False)
-    _known: set[str] = field(default_factory=set, init=False)
+    _known: set[_Who] = field(default_factory=set, init=False)
     _sessions: dict[str, tuple[str, float]] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _one_at_a_time: threading.Semaphore = field(
@@ -85,25 +90,30 @@ class Gate:
     def __post_init__(self) -> None:
         self._nobody = hashed(secrets.token_urlsafe())
 
-    def wait_seconds(self, address: str) -> float:
+    def wait_seconds(self, address: str, name: str) -> float:
         """Count a guess, and say how long it would have to wait; 0 lets it be made.
 
         It is counted before it is made: many at once get no more of them than one after another.
+        A name that has logged in from an address has a count of its own there; all other names
+        share the address's, which no login takes back: who has one password may not guess others.
         """
-        site, now = _site(address), self.clock()
+        who, now = (_site(address), name), self.clock()
         with self._lock:
-            mine = self._guesses.pop(site, _Guesses())
-            self._guesses[site] = mine  # the last to be forgotten
+            counted = who if who in self._known else (who[0], "")
+            mine = self._guesses.pop(counted, _Guesses())
+            if now - mine.last_at > FORGIVEN_SECONDS:
+                mine = _Guesses()
+            self._guesses[counted] = mine  # the last to be forgotten
             while len(self._guesses) > ADDRESSES_REMEMBERED:
                 del self._guesses[next(iter(self._guesses))]
             if mine.free_at > now:
                 return mine.free_at - now
             while self._of_all and self._of_all[0] <= now - OF_ALL_SECONDS:
                 self._of_all.popleft()
-            if len(self._of_all) >= GUESSES_OF_ALL and site not in self._known:
+            if len(self._of_all) >= GUESSES_OF_ALL and who not in self._known:
                 return self._of_all[0] + OF_ALL_SECONDS - now
             self._of_all.append(now)
-            mine.wrong += 1
+            mine.wrong, mine.last_at = mine.wrong + 1, now
             if mine.wrong >= FREE_GUESSES:
                 wait = 2.0 ** min(mine.wrong - FREE_GUESSES, 20)
                 mine.free_at = now + min(wait, LONGEST_WAIT_SECONDS)
@@ -116,18 +126,27 @@ class Gate:
         return fits and name in self.users
 
     def let_in(self, name: str, address: str) -> str:
-        """Begin a session, forgive the guesses before it, and return what the cookie holds."""
-        site, now = _site(address), self.clock()
+        """Begin a session, forgive this name's guesses, and return what the cookie holds."""
+        who, now = (_site(address), name), self.clock()
         with self._lock:
-            self._guesses.pop(site, None)
+            self._forgive(who)
             if len(self._known) < ADDRESSES_REMEMBERED:
-                self._known.add(site)
+                self._known.add(who)
             self._forget_old(now)
             while len(self._sessions) >= SESSIONS:
                 del self._sessions[next(iter(self._sessions))]
             token = secrets.token_urlsafe(32)
             self._sessions[_digest(token)] = (name, now + self.session_seconds)
             return token
+
+    def _forgive(self, who: _Who) -> None:
+        """Take back what a name guessed; of an address's guesses, only the one that was right."""
+        if who in self._known:
+            self._guesses.pop(who, None)
+        elif (others := self._guesses.get((who[0], ""))) is not None:
+            others.wrong -= 1
+            if others.wrong < FREE_GUESSES:
+                others.free_at = 0.0
 
     def who(self, token: str) -> str:
         """Say whose session it is; nothing for nobody's."""

@@ -111,12 +111,12 @@ class Site:
         return _html(status_page(self.overview.now(), user)) if user else _to("/login")
 
     def _log_in(self, asked: Asked) -> Answer:
-        wait = self.gate.wait_seconds(asked.address)
+        name = asked.form.get("name", "")
+        wait = self.gate.wait_seconds(asked.address, name)
         if wait > 0:
             page = login_page(f"Too many attempts: try again in {ceil(wait)} s.")
             again = ("Retry-After", str(ceil(wait)))
             return _html(page, HTTPStatus.TOO_MANY_REQUESTS, again)
-        name = asked.form.get("name", "")
         if not self.gate.is_user(name, asked.form.get("password", "")):
             logger.warning("login refused", address=asked.address)
             self.node.ledger.record("login refused", f"the status page, from {asked.address}")

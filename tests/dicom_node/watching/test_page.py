@@ -194,13 +194,13 @@ def test_S6_guesses_wait_longer_and_longer(
     gate = Gate({"u": hashed(PASSWORD)}, 60.0, clock)
     of_one = 0
     for _ in range(hours * 3600):
-        of_one += gate.wait_seconds("10.0.0.1") == 0
+        of_one += gate.wait_seconds("10.0.0.1", "u") == 0
         clock.now += 1
     of_many = 0
     for number in range(600):
-        of_many += gate.wait_seconds(f"10.{number % 250}.{number // 250}.1") == 0
+        of_many += gate.wait_seconds(f"10.{number % 250}.{number // 250}.1", "u") == 0
         clock.now += 0.1
-    beside = gate.wait_seconds("2001:db8::1") == 0
+    beside = gate.wait_seconds("2001:db8::1", "u") == 0
     figure(
         f"{of_one} guesses of one address in {hours} hours, {of_many} of 600 addresses in a minute"
     )
@@ -214,15 +214,53 @@ def test_who_has_logged_in_before_is_not_locked_out_by_strangers() -> None:
     gate = Gate({"u": hashed(PASSWORD)}, 60.0, clock)
     gate.let_in("u", "10.9.9.9")
     for number in range(100):
-        gate.wait_seconds(f"10.0.{number}.1")
-    assert gate.wait_seconds("10.0.200.1") > 0
-    assert gate.wait_seconds("10.9.9.9") == 0
-    assert gate.wait_seconds("::ffff:10.9.9.9") == 0
+        gate.wait_seconds(f"10.0.{number}.1", "u")
+    assert gate.wait_seconds("10.0.200.1", "u") > 0
+    assert gate.wait_seconds("10.9.9.9", "u") == 0
+    assert gate.wait_seconds("::ffff:10.9.9.9", "u") == 0
+
+
+def test_S6_who_has_a_password_guesses_no_faster_than_a_stranger(
+    at_length: Callable[[int, int], int], figure: Figure
+) -> None:
+    clock, hours = Clock(), at_length(2, 24)
+    gate = Gate({"u": "", "eve": ""}, 60.0, clock)
+    guesses = 0
+    for _ in range(hours * 3600):
+        if gate.wait_seconds("10.0.0.1", "eve") == 0:
+            gate.let_in("eve", "10.0.0.1")
+        guesses += gate.wait_seconds("10.0.0.1", "u") == 0
+        clock.now += 1
+    figure(f"{guesses} guesses in {hours} hours at another's password by who has one")
+    assert guesses <= 15 + 4 * hours
+    assert gate.wait_seconds("10.0.0.1", "eve") == 0, "and eve is not locked out by them"
+
+
+def test_colleagues_at_one_address_log_in_one_after_another() -> None:
+    gate = Gate({}, 60.0, Clock())
+    for number in range(20):
+        assert gate.wait_seconds("10.0.0.1", f"u{number}") == 0
+        gate.let_in(f"u{number}", "10.0.0.1")
+
+
+def test_what_is_remembered_of_guesses_is_bounded_and_forgiven_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    gate = Gate({}, 60.0, clock)
+    monkeypatch.setattr(login, "ADDRESSES_REMEMBERED", 50)
+    for number in range(200):
+        gate.wait_seconds("10.0.0.1", f"u{number}")
+        gate.let_in(f"u{number}", f"10.0.{number}.2")
+    assert len(gate._guesses) + len(gate._known) <= 100
+    assert gate.wait_seconds("10.0.0.1", "u") > 0
+    clock.now += login.FORGIVEN_SECONDS + 1
+    assert gate.wait_seconds("10.0.0.1", "u") == 0
 
 
 def test_the_addresses_of_one_site_guess_together() -> None:
     gate = Gate({}, 60.0, Clock())
-    waits = [gate.wait_seconds(f"2001:db8:1:2::{number:x}") for number in range(1, 9)]
+    waits = [gate.wait_seconds(f"2001:db8:1:2::{number:x}", "u") for number in range(1, 9)]
     assert waits[: login.FREE_GUESSES] == [0.0] * login.FREE_GUESSES
     assert all(wait > 0 for wait in waits[login.FREE_GUESSES :])
 

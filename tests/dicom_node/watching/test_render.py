@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import Dataset
+from pydicom.config import IGNORE
 from pydicom.uid import KeyObjectSelectionDocumentStorage
+from rich.markup import escape
+from rich.table import Table
 from typer.testing import CliRunner
 
 from dicom_node.cli import app
+from dicom_node.commands.at_hand import PlainConsole, foreign
 from dicom_node.reporting import naming
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.drawing import INK
@@ -307,6 +312,45 @@ def test_the_command_draws_a_folder_and_says_what_it_drew(folder: Path, tmp_path
     assert "4 of 4 findings drawn" in told.output
     assert "Phantom" not in told.output
     assert len(list(out.glob("*.png"))) == 5
+
+
+NASTY = "a\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\r\n4 of 4 findings drawn [red]"
+
+
+@pytest.mark.filterwarnings("ignore")  # of pydicom, about such values
+def test_what_would_steer_a_terminal_is_shown_and_not_obeyed(
+    tmp_path: Path, cad_sr: Dataset
+) -> None:
+    spoilt = deepcopy(cad_sr)
+    spoilt.SpecificCharacterSet = "ISO_IR 192"
+    for element in spoilt.iterall():
+        if element.VR in {"LO", "ST", "UT"}:
+            element.validation_mode = IGNORE
+            element.value = NASTY
+    naming_them = tmp_path / "nasty"
+    naming_them.mkdir()
+    (naming_them / "sr.dcm").write_bytes(encoded(spoilt))
+    for rules in RULES:
+        command = ["render", str(naming_them), "--out", str(tmp_path / "out"), "--rules", rules]
+        said = CliRunner().invoke(app, command).output
+        assert "owned" in said
+        assert all(char.isprintable() or char == "\n" for char in said), said
+        assert "\n4 of 4" not in said
+
+
+def test_every_command_shows_what_would_steer_a_terminal() -> None:
+    out = PlainConsole(file=StringIO(), force_terminal=True, color_system=None, width=200)
+    table = Table()
+    table.add_column("what")
+    table.add_row(escape(NASTY))
+    out.print(NASTY, markup=False)
+    out.print(f"[red]{foreign(NASTY)}[/]", soft_wrap=True)
+    out.print(table)
+    out.rule(escape(NASTY))
+    said = out.file.getvalue()  # type: ignore[attr-defined]
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(said), repr(said)
+    assert said.count("\\x1b]0;owned\\x07\\x1b[2J\\x9b31m\\u202e") == 4
+    assert foreign("Müller\t[b]") == "Müller\\t\\[b]"
 
 
 def test_the_command_answers_scripts_and_takes_a_list_of_vendors(
