@@ -81,12 +81,23 @@ def _form(how: Literal["plain", "json"]) -> list[structlog.typing.Processor]:
     if how == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     return [
+        _shown,
         structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(),
             sort_keys=False,
             exception_formatter=structlog.dev.plain_traceback,
-        )
+        ),
     ]
+
+
+def _shown(
+    _logger: object, _method: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Show what would steer a terminal as an escape: a caller may call itself anything."""
+    return {
+        key: repr(value)[1:-1] if isinstance(value, str) and not value.isprintable() else value
+        for key, value in line.items()
+    }
 
 
 def log(room: str) -> structlog.stdlib.BoundLogger:

@@ -62,6 +62,20 @@ def test_a_fault_is_told_with_its_place_and_without_what_was_in_its_hands(how: s
     assert "case=7" in lines or '"case": 7' in lines
 
 
+def test_nothing_in_a_line_steers_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    script = """
+from dicom_node.logs import log, set_up
+set_up("plain", "debug")
+log("room").warning("refused", caller="A\\x1b[2J", why="b\\x9b31m", address="c\\nforged")
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    said = capfd.readouterr().err
+    assert "caller=A\\x1b[2J" in said
+    assert "why=b\\x9b31m" in said
+    assert said.count("\n") == 1
+    assert said.strip().isprintable()
+
+
 def test_every_line_of_json_is_json() -> None:
     lines = [json.loads(line) for line in said("json").splitlines()]
     assert [line["event"] for line in lines] == ["hello", "a stranger speaks", "fault"]
