@@ -275,7 +275,7 @@ def test_who_waits_for_another_goes_first_after_a_slow_peer(
     started = time.monotonic()
     with pytest.raises(Busy, match="owed to faulty"):
         office.deliver(cases[0])
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     assert len(quick.came) == 12, "of all three cases"
     assert 0 < len(pacs.kept) < 4
     for case_id in cases:
