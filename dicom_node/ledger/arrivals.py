@@ -151,15 +151,21 @@ def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> C
 
 def _open_round(ledger: Ledger, session: Session, study_uid: str) -> Case:
     """Find the round that still takes images, or open one; two images at once open the same."""
+    last = _last_round(ledger, session, study_uid)
+    if last is not None and last.state == State.RECEIVING:
+        return last
     try:
         with session.begin_nested():
-            return _round(ledger, session, study_uid)
+            return _next_round(ledger, session, study_uid, last)
     except IntegrityError:  # another image of the study opened it just now
-        return _round(ledger, session, study_uid)
+        last = _last_round(ledger, session, study_uid)
+        if last is not None and last.state == State.RECEIVING:
+            return last
+        return _next_round(ledger, session, study_uid, last)
 
 
-def _round(ledger: Ledger, session: Session, study_uid: str) -> Case:
-    """Find the round that still takes images, or open one.
+def _last_round(ledger: Ledger, session: Session, study_uid: str) -> Case | None:
+    """Find the last round of a study, and have it take images again where it still may.
 
     A late image joins a round that nobody holds yet; once a round is being read it is what it
     is, and the next one supersedes it.
@@ -173,8 +179,10 @@ def _round(ledger: Ledger, session: Session, study_uid: str) -> Case:
     ).one_or_none()
     if last is not None and last.state == State.RECEIVED:
         ledger.moving(session, last.id, State.RECEIVED, State.RECEIVING, "a late image came in")
-    if last is not None and last.state == State.RECEIVING:
-        return last
+    return last
+
+
+def _next_round(ledger: Ledger, session: Session, study_uid: str, last: Case | None) -> Case:
     at = now()
     case = Case(
         study_uid=study_uid,

@@ -5,14 +5,16 @@ off would hear nothing, and the answer after the last byte is A700.
 """
 
 import os
+import struct
 from contextlib import suppress
 from pathlib import Path
 
-from pynetdicom.dsutils import create_file_meta, encode_file_meta
+from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
-from dicom_node.spool import DataSetDigest
+from dicom_node.spool import GROUP_LENGTH, DataSetDigest
 
 PREFIX = bytes(128) + b"DICM"
+META_VERSION = b"\2\0\1\0OB\0\0\2\0\0\0\0\1"
 
 
 class IncomingFile:
@@ -44,12 +46,12 @@ class IncomingFile:
 
     def begin(self, sop_class_uid: str, sop_uid: str, transfer_syntax_uid: str) -> None:
         """Write what stands before the data set: nothing of it comes from the sender's file."""
-        meta = create_file_meta(
-            sop_class_uid=sop_class_uid,  # type: ignore[arg-type]
-            sop_instance_uid=sop_uid,  # type: ignore[arg-type]
-            transfer_syntax=transfer_syntax_uid,  # type: ignore[arg-type]
-        )
-        self._put(PREFIX + encode_file_meta(meta))
+        meta = META_VERSION
+        meta += _element(0x0002, "UI", sop_class_uid) + _element(0x0003, "UI", sop_uid)
+        meta += _element(0x0010, "UI", transfer_syntax_uid)
+        meta += _element(0x0012, "UI", PYNETDICOM_IMPLEMENTATION_UID)
+        meta += _element(0x0013, "SH", PYNETDICOM_IMPLEMENTATION_VERSION)
+        self._put(PREFIX + GROUP_LENGTH + struct.pack("<L", len(meta)) + meta)
 
     def write(self, piece: memoryview) -> None:
         """Write a piece of the data set, or drop it once the disk is full."""
@@ -89,3 +91,10 @@ class IncomingFile:
                 os.ftruncate(handle, 0)
             with suppress(OSError):
                 os.close(handle)
+
+
+def _element(number: int, vr: str, text: str) -> bytes:
+    """Encode a short element of the file meta (PS3.10 7.1): of six, pydicom makes objects first."""
+    value = text.encode("ascii")
+    value += (b"\0" if vr == "UI" else b" ") * (len(value) % 2)
+    return struct.pack("<HH2sH", 2, number, vr.encode(), len(value)) + value

@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 from pydicom import dcmread
-from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DigitalMammographyXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+)
+from pynetdicom.dsutils import create_file_meta, encode_file_meta
 from small_images import encoded, mammogram
 
 from dicom_node.receiving.incoming import IncomingFile
@@ -52,6 +57,20 @@ def test_an_image_that_is_refused_already_is_counted_and_not_written(tmp_path: P
     incoming.close()
     assert incoming.size == 1 << 20
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("sop_uid", ["1.2.3", "1.2.34", "2.25." + "1" * 59])
+def test_what_stands_before_a_data_set_is_what_pynetdicom_would_write(
+    tmp_path: Path, sop_uid: str
+) -> None:
+    incoming = IncomingFile(tmp_path / "image.dcm")
+    uids = (DigitalMammographyXRayImageStorageForPresentation, UID(sop_uid))
+    incoming.begin(*uids, ExplicitVRLittleEndian)
+    incoming.close()
+    meta = create_file_meta(
+        sop_class_uid=uids[0], sop_instance_uid=uids[1], transfer_syntax=ExplicitVRLittleEndian
+    )
+    assert incoming.path.read_bytes() == bytes(128) + b"DICM" + encode_file_meta(meta)
 
 
 def test_the_file_is_whole_and_its_digest_that_of_its_data_set(tmp_path: Path) -> None:
