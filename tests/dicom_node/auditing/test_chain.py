@@ -3,15 +3,12 @@
 import stat
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from alembic import command
 from ledger_book import Book
-from postgres_server import PostgresServer
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -27,23 +24,6 @@ from dicom_node.wiring import Node, _alembic, migrate
 
 Figure = Callable[[str], None]
 Length = Callable[[int, int], int]
-
-
-@pytest.fixture
-def on_postgres(postgres: PostgresServer, tmp_path: Path) -> Iterator[Node]:
-    """Open a node on an empty database of its own in PostgreSQL."""
-    url = postgres.create_database(f"kept_{uuid.uuid4().hex}")
-    node = Node(Settings.model_validate({"node": {"data": tmp_path, "database": url}}))
-    migrate(node)
-    yield node
-    node.engine.dispose()
-
-
-@pytest.fixture(params=["node", "on_postgres"])
-def kept(request: pytest.FixtureRequest) -> Node:
-    """Open a node on a ledger of its own, on either database."""
-    node: Node = request.getfixturevalue(request.param)
-    return node
 
 
 def verified(node: Node) -> Verified:

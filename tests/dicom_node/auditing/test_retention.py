@@ -5,11 +5,9 @@ import stat
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from ledger_book import Book
-from postgres_server import PostgresServer
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
@@ -24,26 +22,10 @@ from dicom_node.ledger import ledger as clock
 from dicom_node.life import State
 from dicom_node.settings.file import Settings
 from dicom_node.watching.checkup import QUESTIONS, WARNING
-from dicom_node.wiring import Node, migrate
+from dicom_node.wiring import Node
 
 Figure = Callable[[str], None]
 YEAR = timedelta(days=365.25)
-
-
-@pytest.fixture
-def on_postgres(postgres: PostgresServer, tmp_path: Path) -> Iterator[Node]:
-    """Open a node on an empty database of its own in PostgreSQL."""
-    url = postgres.create_database(f"kept_{uuid.uuid4().hex}")
-    node = Node(Settings.model_validate({"node": {"data": tmp_path, "database": url}}))
-    migrate(node)
-    yield node
-    node.engine.dispose()
-
-
-@pytest.fixture(params=["node", "on_postgres"])
-def kept(request: pytest.FixtureRequest) -> Node:
-    node: Node = request.getfixturevalue(request.param)
-    return node
 
 
 def verified(node: Node) -> Verified:
