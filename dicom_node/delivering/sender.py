@@ -187,6 +187,12 @@ def _called(peer: Peer, kinds: Sequence[tuple[str, str]], handlers: Sequence[Han
     every = dict.fromkeys([VERIFICATION, *kinds])
     wanted = [build_context(sop_class, syntax) for sop_class, syntax in every]
     line = Line(peer, ae)
+    opened, answered = threading.Event(), threading.Event()
+    noted: list[Handler] = [
+        (evt.EVT_CONN_OPEN, lambda _: opened.set()),
+        (evt.EVT_ACSE_RECV, lambda _: answered.set()),  # the end of the connection, too
+        (evt.EVT_DIMSE_RECV, line.note),
+    ]
     try:
         with ae.within(2 * peer.timeout_seconds):
             association = ae.associate(
@@ -196,7 +202,7 @@ def _called(peer: Peer, kinds: Sequence[tuple[str, str]], handlers: Sequence[Han
                 ae_title=peer.ae_title,
                 max_pdu=MAXIMUM_PDU_BYTES,
                 tls_args=(tls, peer.host) if tls is not None else None,
-                evt_handlers=[(evt.EVT_DIMSE_RECV, line.note), *handlers],
+                evt_handlers=[*noted, *handlers],
             )
     except (OSError, UnicodeError) as trouble:  # of the name service; names come back as cables do
         raise Busy(f"{peer} cannot be reached: no address is known for {peer.host}") from trouble
@@ -205,8 +211,19 @@ def _called(peer: Peer, kinds: Sequence[tuple[str, str]], handlers: Sequence[Han
     if association.is_established:
         line.association = association
     elif not _accepts_nothing(association):
-        raise Busy(f"{peer} cannot be reached{' over TLS' if tls is not None else ''}")
+        over = " over TLS" if tls is not None else ""
+        raise Busy(f"{peer} {_silence(peer, opened, answered)}{over}")
     return line
+
+
+def _silence(peer: Peer, opened: threading.Event, answered: threading.Event) -> str:
+    """Say how far a call came: who answers late is not mended by looking at the network."""
+    if not opened.is_set():
+        return "cannot be reached"
+    if answered.is_set():
+        return "accepts the connection, and ends it at the association request"
+    seconds = f"{peer.timeout_seconds:g} s"
+    return f"accepts the connection, and does not answer the association request within {seconds}"
 
 
 def _accepts_nothing(association: Association) -> bool:

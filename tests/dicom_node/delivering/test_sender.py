@@ -1,5 +1,7 @@
 """What is sent is what is kept, byte for byte, or an honest answer."""
 
+import socket
+import threading
 import zlib
 from collections.abc import Callable
 from io import BytesIO, StringIO
@@ -31,10 +33,11 @@ from dicom_node.spool import data_set_offset
 
 MAMMOGRAM = str(DigitalMammographyXRayImageStorageForPresentation)
 LITTLE_ENDIAN = str(ExplicitVRLittleEndian)
+PATIENCE_SECONDS = 30.0  # with a real peer that is to answer, be the machine ever so busy
 
 
 def peer(destination: Destination) -> Peer:
-    return Peer(destination.ae_title, "127.0.0.1", destination.port, "FOURVIEWS", 5.0)
+    return Peer(destination.ae_title, "127.0.0.1", destination.port, "FOURVIEWS", PATIENCE_SECONDS)
 
 
 def awkward(syntax: UID) -> Dataset:
@@ -120,16 +123,36 @@ def test_echo_says_who_answers_and_who_does_not(
 ) -> None:
     pacs = destination()
     echo(peer(pacs))
-    echo(Peer(orthanc.aet, orthanc.host, orthanc.dicom_port, "FOURVIEWS", 5.0))
+    echo(Peer(orthanc.aet, orthanc.host, orthanc.dicom_port, "FOURVIEWS", PATIENCE_SECONDS))
     with pytest.raises(Busy, match=r"WRONG@.* refuses the association: it is not called WRONG"):
-        echo(Peer("WRONG", "127.0.0.1", pacs.port, "FOURVIEWS", 5.0))
+        echo(Peer("WRONG", "127.0.0.1", pacs.port, "FOURVIEWS", PATIENCE_SECONDS))
     with pytest.raises(Busy, match=r"not called WRONG"):
-        echo(Peer("WRONG", orthanc.host, orthanc.dicom_port, "FOURVIEWS", 5.0))
+        echo(Peer("WRONG", orthanc.host, orthanc.dicom_port, "FOURVIEWS", PATIENCE_SECONDS))
     with pytest.raises(Busy, match="cannot be reached"):
         echo(Peer("PACS", "127.0.0.1", free_port(), "FOURVIEWS", 5.0))
     for name in ("pacs.hospital.invalid", "x" * 64 + ".invalid"):
         with pytest.raises(Busy, match=f"no address is known for {name}"):
             echo(Peer("PACS", name, 104, "FOURVIEWS", 5.0))
+
+
+def test_who_accepts_the_connection_and_no_association_is_not_called_out_of_reach() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        wanted = (
+            r"accepts the connection, and does not answer the association request within 0\.5 s"
+        )
+        with pytest.raises(Busy, match=wanted):
+            echo(Peer("MUTE", "127.0.0.1", port, "FOURVIEWS", 0.5))
+        silent.accept()[0].close()  # the one that was left before
+
+        def hang_up() -> None:
+            silent.accept()[0].close()
+
+        hanging_up = threading.Thread(target=hang_up)
+        hanging_up.start()
+        with pytest.raises(Busy, match="accepts the connection, and ends it at the association"):
+            echo(Peer("CURT", "127.0.0.1", port, "FOURVIEWS", PATIENCE_SECONDS))
+        hanging_up.join()
 
 
 def told(pacs: Destination, *files: Path) -> tuple[int, str]:
@@ -176,7 +199,7 @@ def test_a_folder_without_dicom_is_no_success(
 def test_a_real_pacs_keeps_what_was_sent(orthanc: OrthancServer) -> None:
     image = awkward(ExplicitVRLittleEndian)
     content = file_of(image)
-    to = Peer(orthanc.aet, orthanc.host, orthanc.dicom_port, "FOURVIEWS", 5.0)
+    to = Peer(orthanc.aet, orthanc.host, orthanc.dicom_port, "FOURVIEWS", PATIENCE_SECONDS)
     with connected(to, [(MAMMOGRAM, LITTLE_ENDIAN)]) as line:
         assert line.send(Parcel(MAMMOGRAM, LITTLE_ENDIAN, content)) == 0x0000
         again = line.send(Parcel(MAMMOGRAM, LITTLE_ENDIAN, content))

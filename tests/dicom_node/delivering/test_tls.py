@@ -1,5 +1,6 @@
 """A destination over TLS: its name and its authority are checked, and the node shows itself."""
 
+import re
 import ssl
 import subprocess
 from collections.abc import Callable
@@ -109,7 +110,7 @@ def test_nothing_goes_to_whom_one_should_not_trust(
         office.deliver(case_id)
     assert pacs.kept == {}
     (road,) = office.node.questions.roads_down()
-    assert "cannot be reached" in road.last_error
+    assert re.search("cannot be reached|ends it at the association request", road.last_error)
 
 
 def test_a_key_under_a_password_is_said_and_nobody_is_asked_at_a_terminal(
