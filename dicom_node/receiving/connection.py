@@ -173,6 +173,7 @@ class Connection(Association):
         """Take PDUs until the association ends."""
         seconds = self.host.idle_seconds
         while True:
+            self.fragments.take_whole_ones(self.host.maximum_pdu_bytes)
             self.wire.give(seconds, f"nothing came for {seconds:g} s")
             if self.fragments.between_messages:
                 self.wire.wait_for_more()

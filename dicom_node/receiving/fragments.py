@@ -19,6 +19,8 @@ from dicom_node.receiving.incoming import IncomingFile
 from dicom_node.receiving.wire import CutOff, Wire
 
 PDV_HEADER_BYTES = 6
+PDU_OF_ONE = struct.Struct(">BxLLBB")  # the headers of a PDU and of its only fragment
+P_DATA_TF = 0x04
 COMMAND, LAST = 1, 2  # bits of the message control header
 COMMAND_BYTES = 64 << 10
 MOST_EMPTY = 1000  # fragments of a message that bring nothing; whoever sends so many sends no image
@@ -93,6 +95,31 @@ class Fragments:
                 self._take_command(size - 2, last=bool(control & LAST))
             else:
                 self._take_data(size - 2, last=bool(control & LAST))
+
+    def take_whole_ones(self, limit: int) -> None:
+        """Take the PDUs of an image that lie whole in the buffer, all at once.
+
+        They are the many: a fragment to a PDU, and not the last. Whatever else comes is left.
+        """
+        if self._file is None or self._context is None:
+            return
+        waiting, at = self._wire.waiting(), 0
+        parts: list[memoryview] = []
+        room = self._most_bytes - self._file.size
+        while len(waiting) - at >= PDU_OF_ONE.size:
+            kind, length, size, context_id, control = PDU_OF_ONE.unpack_from(waiting, at)
+            begin, end = at + PDU_OF_ONE.size, at + PDU_OF_ONE.size + size - 2
+            room -= end - begin
+            is_plain = (kind, context_id, control) == (P_DATA_TF, self._context.context_id, 0)
+            is_whole = length - 4 == size and begin < end <= len(waiting)
+            if not is_plain or not is_whole or length > limit or room < 0:
+                break
+            parts.append(waiting[begin:end])
+            at = end
+        if parts:
+            self._be_quick()
+            self._file.write(memoryview(b"".join(parts)))
+            self._wire.skip(at)
 
     def _be_quick(self) -> None:
         """Cut off a sender that keeps a place with a message of which next to nothing comes."""

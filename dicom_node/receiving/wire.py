@@ -17,7 +17,7 @@ from contextlib import suppress
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
-BUFFER_BYTES = 256 << 10
+BUFFER_BYTES = 1 << 20
 SMALL_BYTES = 4 << 10
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 1 << 20
@@ -122,6 +122,14 @@ class Wire(AssociationSocket):
             self._start += len(piece)
             wanted -= len(piece)
             yield piece
+
+    def waiting(self) -> memoryview:
+        """Show what was read and not yet taken; it is good until the next reading."""
+        return self._buffer[self._start : self._end]
+
+    def skip(self, count: int) -> None:
+        """Take what was looked at."""
+        self._start += count
 
     def widen(self) -> None:
         """Make room for an image."""

@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from uuid import uuid4
 
@@ -223,6 +223,30 @@ def test_what_cannot_be_told_apart_is_cut_off(
     assert told.partition(" (")[0] == said
     assert listener.incoming() == []
     assert not listener.node.questions.cases_of(IMAGE.StudyInstanceUID)
+
+
+AFTER_MANY = {
+    "a PDU of 200000 bytes": pdu(P_DATA, b"", length=200_000),
+    "fragments of two presentation contexts": pdu(P_DATA, pdv(bytes(100), context=3, last=False)),
+    "an object of more than 1 MB": pdu(P_DATA, pdv(bytes(50_000), last=False)) * 20,
+}
+
+
+@pytest.mark.parametrize("said", AFTER_MANY, ids=str)
+def test_what_follows_many_whole_pdus_is_looked_at_as_closely(
+    listening: Callable[..., OpenListener], said: str
+) -> None:
+    listener = listening(max_object_megabytes=1)
+    sender = RawSender(listener.port)
+    assert sender.associate(KINDS) == ACCEPTANCE
+    many = pdu(P_DATA, pdv(bytes(50_000), last=False)) * 5
+    sender.plug.sendall(pdu(P_DATA, COMMAND) + many + AFTER_MANY[said])
+    assert sender.hear()[0] == ABORT
+    sender.close()
+    until(lambda: listener.sentences("association cut off"))
+    (told,) = listener.sentences("association cut off")
+    assert told.startswith(said)
+    assert listener.incoming() == []
 
 
 @pytest.mark.filterwarnings("ignore:.*VR UI")  # the node ignores all warnings
