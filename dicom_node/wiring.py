@@ -259,7 +259,19 @@ def _make_tables_once(node: Node) -> None:
     with (node.settings.data / ".making-tables").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if revision(node) is None:
+            _refuse_to_forget(node)
             migrate(node)
+
+
+def _refuse_to_forget(node: Node) -> None:
+    """Make no empty ledger beside images that a lost one has promised to keep."""
+    images = node.settings.data / "spool" / "images"
+    if any(images.glob("*/*.dcm")):
+        sentence = (
+            f"node.database: {shown(node.engine.url)} is empty, and images lie in {images}: put "
+            "the ledger back from its backup, or begin anew with `dicom-node migrate`"
+        )
+        raise Misconfigured([sentence])
 
 
 def _scripts(node: Node) -> list[Script]:

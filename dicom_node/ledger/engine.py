@@ -1,6 +1,8 @@
 """Open the ledger's database, SQLite or PostgreSQL, with the promises that the node relies on."""
 
 import sqlite3
+import time
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -11,9 +13,14 @@ from sqlalchemy.pool import NullPool
 from dicom_node.ledger.chain import as_text
 from dicom_node.ledger.patience import left
 from dicom_node.ledger.refuge import Refuge
+from dicom_node.logs import log
 
 LOCK_SECONDS = 20.0  # who writes next to whom; a sender waits less, see `patience`
 LONG_LOCK_SECONDS = 1.5  # no writer of the node takes so long
+TELL_SECONDS = 10.0
+GONE = "the ledger's file was taken away or replaced: put it back, or stop the node and restore it"
+
+logger = log("ledger")
 
 
 def open_engine(url: str, *, patient: bool = False) -> Engine:
@@ -33,9 +40,83 @@ def open_engine(url: str, *, patient: bool = False) -> Engine:
         poolclass=NullPool if patient else None,
     )
     refuge = Refuge(_locked, OperationalError, LONG_LOCK_SECONDS)
+    file = _OneFile(Path(parsed.database or ":memory:"))
+    event.listen(engine, "do_connect", lambda *_: file.is_expected())
     event.listen(engine, "connect", _promise)
+    event.listen(engine, "connect", file.remember)
+    event.listen(engine, "begin", file.is_still_there)
     event.listen(engine, "begin", lambda connection: _begin(connection, refuge))
+    event.listen(engine, "commit", file.is_still_there)
     return engine
+
+
+_Identity = tuple[int, int] | None
+
+
+class _OneFile:
+    """The ledger's file, and its logs, by what they are and not by their names.
+
+    SQLite goes on in files that were removed or replaced, and says nothing: what it commits there
+    is lost. Here whoever begins or commits looks whether all are still in their place. With a log
+    gone the ledger goes on by itself; with its file gone, once that is back.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._logs = [path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm")]
+        self._first: _Identity = None
+        self._told_at = -TELL_SECONDS
+
+    def is_expected(self) -> None:
+        """Open no other file than the first time; SQLite would make one where there is none."""
+        if self._first is not None and _identity(self._path) != self._first:
+            self._tell()
+            raise sqlite3.OperationalError(GONE)
+
+    def remember(self, connection: sqlite3.Connection, record: Any) -> None:  # noqa: ANN401
+        """Take note of what a new connection works in; a first look opens the logs."""
+        connection.execute("PRAGMA schema_version").close()
+        self._first = self._first or _identity(self._path)
+        record.info["files"] = self._files()
+
+    def _tell(self) -> None:
+        """Say it loudly, and not each second."""
+        if time.monotonic() - self._told_at > TELL_SECONDS:
+            self._told_at = time.monotonic()
+            logger.error("the ledger was touched", why=GONE)
+
+    def _files(self) -> list[_Identity]:
+        return [_identity(path) for path in (self._path, *self._logs)]
+
+    def is_still_there(self, connection: Connection) -> None:
+        """Refuse to work in a file that has lost its name."""
+        now, then = self._files(), connection.info["files"]
+        if now == then:
+            return
+        self._tell()
+        if now[0] != then[0] or _emptied(connection):
+            connection.invalidate()
+        raise OperationalError("BEGIN", (), sqlite3.OperationalError(GONE))
+
+
+def _emptied(connection: Connection) -> bool:
+    """Bring what a log without a name still holds to the ledger; say whether that could be done."""
+    raw = connection.connection.dbapi_connection
+    assert isinstance(raw, sqlite3.Connection)
+    raw.rollback()
+    try:
+        (is_busy, *_) = raw.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
+    except sqlite3.Error:
+        return False
+    return not is_busy
+
+
+def _identity(path: Path) -> _Identity:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def shown(url: URL) -> str:
