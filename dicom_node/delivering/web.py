@@ -29,6 +29,8 @@ from dicom_node.delivering.sender import (
 )
 from dicom_node.delivering.statuses import HTTP, PROCESSING_FAILURE
 from dicom_node.errors import Busy
+from dicom_node.ledger.clock import by_the_clock
+from dicom_node.ledger.ledger import now
 from dicom_node.settings.delivering import ClientTLS
 
 FAILED_SOPS, FAILURE_REASON = "00081198", "00081197"
@@ -216,12 +218,14 @@ def _reason(item: Any, reason: str) -> int | None:  # noqa: ANN401 - as above
 
 
 def _retry_at(answer: http.client.HTTPResponse) -> datetime | None:
-    """Say when a server wants to be asked again; no longer from now than an hour."""
-    said, at = answer.getheader("Retry-After", ""), datetime.now(UTC)
+    """Say when a server wants to be asked again, in the ledger's time; within an hour from now."""
+    said = answer.getheader("Retry-After", "")
     with suppress(ValueError, OverflowError):
-        wanted = at + timedelta(seconds=int(said)) if said.isdigit() else None
-        wanted = wanted or parsedate_to_datetime(said).astimezone(UTC)
-        return min(wanted, at + LONGEST_WAIT)
+        if said.isdigit():
+            wait = timedelta(seconds=int(said))
+        else:
+            wait = parsedate_to_datetime(said).astimezone(UTC) - by_the_clock()
+        return now() + min(wait, LONGEST_WAIT)
     return None
 
 

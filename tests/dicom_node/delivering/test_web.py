@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any
@@ -22,6 +24,8 @@ from dicom_node.delivering.places import peer_of
 from dicom_node.delivering.sender import Parcel
 from dicom_node.delivering.web import WebPeer, web_line
 from dicom_node.errors import Busy, NotYourTurn, Refused
+from dicom_node.ledger.clock import by_the_clock, steady
+from dicom_node.ledger.ledger import now
 from dicom_node.life import Receipt, State
 from dicom_node.settings.delivering import Destination
 
@@ -179,14 +183,24 @@ def test_what_time_or_an_administrator_mends_closes_the_road_and_loses_nothing(
     assert why in road.last_error
 
 
-def test_a_server_is_asked_when_it_wants_to_be(server: WebServer, posted: Makes) -> None:
-    server.says(503, Retry_After="600")
+@pytest.mark.parametrize("says", ["600", "in ten minutes"])
+def test_R18_a_server_is_asked_when_it_wants_to_be_whatever_the_clock_was_set_to(
+    server: WebServer,
+    posted: Makes,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    figure: Callable[[str], None],
+) -> None:
+    date = format_datetime(by_the_clock() + timedelta(minutes=10), usegmt=True)
+    server.says(503, Retry_After=date if says == "in ten minutes" else says)
     office = posted(server.table(), probe_seconds=60)
+    monkeypatch.setattr(steady, "zero", steady.zero - timedelta(days=365))
     with pytest.raises(Busy):
         office.deliver(office.case(objects=1))
     (road,) = office.node.questions.roads_down()
-    seconds = road.due_at.timestamp() - time.time()
+    seconds = (road.due_at - now()).total_seconds()
     assert 500 < seconds <= 600
+    figure(f"clock set on by a year: a server that says {says} is asked in {seconds:.0f} s")
 
 
 def test_no_redirect_is_followed(server: WebServer, posted: Makes) -> None:
