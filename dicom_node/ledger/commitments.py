@@ -139,7 +139,8 @@ def record_answer(
 ) -> bool:
     """Write down what a destination has committed, and what not; False for an unknown request.
 
-    An answer may come late, after the same was asked again: it counts as well. Where it is known
+    An answer may come late, after the same was asked again: it counts as well. One that is brought
+    a second time does not send again what was sent again since it was asked for. Where it is known
     which destinations answer, a request to any other is unknown.
     """
     present = [str(one.ReferencedSOPInstanceUID) for one in told.get("ReferencedSOPSequence") or []]
@@ -156,7 +157,8 @@ def record_answer(
             if row.commitment == Commit.COMMITTED:
                 continue
             if product.sop_uid in failed:
-                _failed(ledger, session, row, product, case, failed[product.sop_uid])
+                if made.asked_at >= row.owed_since:
+                    _failed(ledger, session, row, product, case, failed[product.sop_uid])
             else:
                 row.commitment, row.commit_due_at = Commit.COMMITTED, None
                 ledger.note(
@@ -222,5 +224,6 @@ def _rows(
         .where(Delivery.destination == made.destination, Delivery.target == made.target)
         .where(Delivery.commitment.is_not(None), Product.sop_uid.in_(list(uids)))
         .order_by(Delivery.id)
+        .with_for_update(of=Delivery)  # the same may be brought twice at once
     ).all()
     return [(row, product, case) for row, product, case in rows]

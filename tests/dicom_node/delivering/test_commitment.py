@@ -106,6 +106,25 @@ def test_what_a_pacs_does_not_have_is_sent_again_and_then_committed(
     assert keeper.pacs.twice == []
 
 
+def test_an_answer_that_is_brought_twice_sends_nothing_twice(
+    keeper: CommittingPacs, asking: Callable[..., Posted]
+) -> None:
+    office = asking(commitment_seconds=[600.0])
+    case_id = office.case(objects=1)
+    keeper.answers_on = "never"
+    keeper.reason = lambda _: 0x0112
+    office.deliver(case_id)
+    said = keeper.answer(keeper.asked[0])
+    assert record_answer(office.node.ledger, said)
+    assert office.state(case_id) == State.REPORTED
+    office.deliver(case_id)
+    for _ in range(4):
+        assert record_answer(office.node.ledger, said)
+        assert office.state(case_id) == State.DELIVERED, "it is about what was sent before"
+    assert commitments(office, case_id) == [Commit.ASKED]
+    assert len(keeper.pacs.stored) == 2
+
+
 def test_what_a_pacs_loses_again_and_again_is_parked(
     keeper: CommittingPacs, asking: Callable[..., Posted]
 ) -> None:
