@@ -341,13 +341,17 @@ class Ledger:
                 raise NotYourTurn(f"case {case_id} gave way to round {newest}: retry that one")
             self.moving(session, case_id, State.FAILED, verb.before, "retried by hand")
             session.execute(update(Case).where(Case.id == case_id).values(attempts=0))
-            refused = (Delivery.case_id == case_id, Delivery.receipt == Receipt.REFUSED)
-            owed = {"receipt": Receipt.OWED, "due_at": now(), "owed_since": now()}
-            change = update(Delivery).where(*refused).values(**owed)
-            if session.connection().execute(change).rowcount:
-                sentence = "what was refused is asked for once more"
-                self.note(session, "owed again", sentence, case=case)
+            self.owe_again(session, case)
             return verb.before
+
+    def owe_again(self, session: Session, case: Case) -> None:
+        """Ask once more for what was refused: somebody says that the cause is mended."""
+        refused = (Delivery.case_id == case.id, Delivery.receipt == Receipt.REFUSED)
+        owed = {"receipt": Receipt.OWED, "due_at": now(), "owed_since": now()}
+        change = update(Delivery).where(*refused).values(**owed)
+        if session.connection().execute(change).rowcount:
+            sentence = "what was refused is asked for once more"
+            self.note(session, "owed again", sentence, case=case)
 
     # --- the audit trail --------------------------------------------------------------------
 

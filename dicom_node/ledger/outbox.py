@@ -81,15 +81,9 @@ def record_delay(
 
 
 def owe_again(ledger: Ledger, case_id: int) -> None:
-    """Ask once more for what was refused: the administrator says that the cause is mended."""
+    """Ask once more for what was refused of a case."""
     with ledger.writing() as session:
-        session.execute(
-            update(Delivery)
-            .where(Delivery.case_id == case_id, Delivery.receipt == Receipt.REFUSED)
-            .values(receipt=Receipt.OWED, due_at=now(), owed_since=now())
-        )
-        case = session.get_one(Case, case_id)
-        ledger.note(session, "owed again", "what was refused is asked for once more", case=case)
+        ledger.owe_again(session, session.get_one(Case, case_id))
 
 
 def hurry(ledger: Ledger, case_id: int, roads: Collection[str]) -> None:

@@ -21,6 +21,7 @@ from dicom_node.ledger.ledger import (
     now,
     passes,
 )
+from dicom_node.ledger.patience import persist
 from dicom_node.ledger.tables import Case, Delivery
 from dicom_node.life import TOLD, Receipt, State
 
@@ -36,11 +37,9 @@ def telling(ledger: Ledger, case_id: int) -> Iterator[Turn]:
     try:
         yield turn
     except Busy as trouble:
-        stop.set()
         _rest(ledger, turn, end, reason, due_at=trouble.due_at)
         raise
     except Exception as fault:
-        stop.set()
         if passes(fault):
             _rest(ledger, turn, end, reason, due_at=now() + FULL_AGAIN)
             raise Busy(told(fault)) from fault
@@ -53,7 +52,6 @@ def telling(ledger: Ledger, case_id: int) -> Iterator[Turn]:
         _rest(ledger, turn, end, reason, gives_up=True)
         raise
     else:
-        stop.set()
         _rest(ledger, turn, end, reason)
     finally:
         stop.set()
@@ -79,26 +77,30 @@ def _rest(  # noqa: PLR0913 - how it can come to rest
     forgive: bool = True,
 ) -> None:
     """Come to rest again; what was left is owed from now on, and with nothing owed it is told."""
-    with ledger.writing() as session:
-        ledger.moving(
-            session,
-            turn.case_id,
-            State.TELLING,
-            end,
-            reason,
-            lease=turn.lease,
-            due_at=due_at,
-            details=turn.details,
-            forgive=forgive,
-        )
-        session.add_all(turn.rows)
-        session.flush()
-        case = session.get_one(Case, turn.case_id)
-        if turn.remark:
-            ledger.note(session, "telling", turn.remark, case=case)
-        case.notice_written = _owes(session, turn.case_id)
-        if gives_up or not (due_at or case.notice_written):
-            case.telling = None
+
+    def rest() -> None:
+        with ledger.writing() as session:
+            ledger.moving(
+                session,
+                turn.case_id,
+                State.TELLING,
+                end,
+                reason,
+                lease=turn.lease,
+                due_at=due_at,
+                details=turn.details,
+                forgive=forgive,
+            )
+            session.add_all(turn.rows)
+            session.flush()
+            case = session.get_one(Case, turn.case_id)
+            if turn.remark:
+                ledger.note(session, "telling", turn.remark, case=case)
+            case.notice_written = _owes(session, turn.case_id)
+            if gives_up or not (due_at or case.notice_written):
+                case.telling = None
+
+    persist(rest)
 
 
 def _owes(session: Session, case_id: int) -> bool:

@@ -81,6 +81,17 @@ def test_a_notice_that_is_refused_changes_nothing_until_somebody_asks_again(
     assert debt.delivery.receipt == Receipt.DELIVERED
 
 
+def test_a_case_that_has_nobody_to_tell_is_left_alone_by_a_retry(posted: Makes) -> None:
+    office = posted()
+    case_id = ended(office)
+    with office.node.ledger.writing() as session:
+        session.get_one(Case, case_id).telling = None
+    before = office.node.questions.events(case_id=case_id)
+    (said,) = try_again(office.node, str(case_id))
+    assert not said.again
+    assert len(office.node.questions.events(case_id=case_id)) == len(before), "nothing was done"
+
+
 def test_a_refused_notice_of_a_round_that_gave_way_is_not_owed_again(
     destination: Destinations, posted: Makes
 ) -> None:

@@ -20,7 +20,8 @@ from dicom_node.ledger.arrivals import close_association, known_image, open_asso
 from dicom_node.ledger.engine import open_engine
 from dicom_node.ledger.ledger import Turn
 from dicom_node.ledger.patience import left, within
-from dicom_node.ledger.tables import ModelRun
+from dicom_node.ledger.tables import Case, ModelRun
+from dicom_node.ledger.tellings import telling
 from dicom_node.life import ANALYZE, State
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node, migrate
@@ -238,6 +239,19 @@ def test_what_a_worker_has_made_waits_for_the_database(behind: tuple[Book, TcpPr
         proxy.set("refused")
         threading.Timer(3.0, proxy.set, ("open",)).start()
     assert book.state(case_id) == State.ANALYZED
+    assert book.count(ModelRun) == 1
+
+
+def test_a_notice_that_was_written_waits_for_the_database(behind: tuple[Book, TcpProxy]) -> None:
+    book, proxy = behind
+    case_id = book.case_at(State.FAILED)
+    with book.ledger.writing() as session:
+        session.get_one(Case, case_id).telling = State.FAILED
+    with telling(book.ledger, case_id) as turn:
+        turn.leave(reading(case_id))
+        proxy.set("refused")
+        threading.Timer(1.0, proxy.set, ("open",)).start()
+    assert book.state(case_id) == State.FAILED
     assert book.count(ModelRun) == 1
 
 
