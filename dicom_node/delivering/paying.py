@@ -59,10 +59,10 @@ class _Visit:
 
     def has_time(self) -> bool:
         """Say whether nobody else waits, or none for long."""
+        if time.monotonic() < self.until:
+            return True
         elsewhere = places_at(self.office.questions, self.office.settings, str(self.peer))
-        return time.monotonic() < self.until or not waiting_elsewhere(
-            self.office.questions, elsewhere
-        )
+        return not waiting_elsewhere(self.office.questions, elsewhere)
 
     def note(self, debt: Debt, status: int | None) -> None:
         """Write down an answer; the first one that is of use opens the road."""

@@ -18,7 +18,8 @@ def purge(ledger: Ledger, questions: Questions, spool: Spool, settings: Settings
         return 0
     count = 0
     for case_id, products in ripe(questions, now() - timedelta(days=days), AT_ONCE):
-        record_purge(ledger, case_id, products)
+        if not record_purge(ledger, case_id, products):
+            continue
         for one in products:
             spool.remove(one.path)
         count += len(products)

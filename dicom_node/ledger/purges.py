@@ -8,7 +8,7 @@ its header.
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from dicom_node.ledger.ledger import Ledger, now
@@ -21,17 +21,17 @@ SETTLED = (Receipt.DELIVERED, Receipt.WAIVED)
 
 def ripe(questions: Questions, before: datetime, most: int) -> list[tuple[int, list[Product]]]:
     """List cases that were delivered whole and long ago, each with the objects that may go."""
-    pending = select(Delivery.case_id).where(
+    unsettled = exists().where(
+        Delivery.case_id == Case.id,
         Delivery.receipt.not_in(SETTLED)
-        | (Delivery.commitment.is_not(None) & (Delivery.commitment != Commit.COMMITTED))
+        | (Delivery.commitment.is_not(None) & (Delivery.commitment != Commit.COMMITTED)),
     )
     with Session(questions.engine, expire_on_commit=False) as session:
         cases = session.scalars(
             select(Case.id)
             .where(Case.state == State.DELIVERED, Case.moved_at < before)
-            .where(Case.id.in_(select(Product.case_id).where(Product.purged_at.is_(None))))
-            .where(Case.id.not_in(pending), Case.purged_at.is_(None))
-            .order_by(Case.id)
+            .where(exists().where(Product.case_id == Case.id, Product.purged_at.is_(None)))
+            .where(~unsettled, Case.purged_at.is_(None))
             .limit(most)
         ).all()
         return [(case_id, _may_go(session, case_id)) for case_id in cases]
@@ -46,13 +46,19 @@ def _may_go(session: Session, case_id: int) -> list[Product]:
     return [one for one in products if one.purged_at is None and one.id not in stay]
 
 
-def record_purge(ledger: Ledger, case_id: int, products: Sequence[Product]) -> None:
-    """Write down what is removed, before it is: a file that stays behind harms nobody."""
+def record_purge(ledger: Ledger, case_id: int, products: Sequence[Product]) -> bool:
+    """Write down what is removed, before it is: a file that stays behind harms nobody.
+
+    False: another listener was first, or the case was recalled just now.
+    """
     with ledger.writing() as session:
-        case = session.get_one(Case, case_id)
+        case = session.get_one(Case, case_id, with_for_update=True)
+        if case.purged_at is not None or case.state != State.DELIVERED:
+            return False
         case.purged_at = now()
         for one in products:
             session.get_one(Product, one.id).purged_at = now()
         sentence = f"{len(products)} objects removed: everybody has what they wanted"
         details = {"sop_uids": [one.sop_uid for one in products]}
         ledger.note(session, "purged", sentence, case=case, details=details)
+        return True

@@ -249,7 +249,9 @@ class Delivery(Base):
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
     destination: Mapped[str] = mapped_column(String(NAME_LENGTH))
     target: Mapped[str] = mapped_column(default="")  # AE@host:port, where the sender is the target
-    receipt: Mapped[Receipt] = mapped_column(Enum(Receipt, native_enum=False, length=16))
+    receipt: Mapped[Receipt] = mapped_column(
+        Enum(Receipt, native_enum=False, length=16), index=True
+    )
     status: Mapped[int | None]  # the last DIMSE status
     attempts: Mapped[int] = mapped_column(default=0)
     due_at: Mapped[datetime]
@@ -257,7 +259,7 @@ class Delivery(Base):
     last_error: Mapped[str] = mapped_column(default="")
     delivered_at: Mapped[datetime | None]
     commitment: Mapped[Commit | None] = mapped_column(  # none: nobody asks for it
-        Enum(Commit, native_enum=False, length=16)
+        Enum(Commit, native_enum=False, length=16), index=True
     )
     commit_due_at: Mapped[datetime | None] = mapped_column(index=True)
     commit_attempts: Mapped[int] = mapped_column(default=0)
