@@ -26,6 +26,8 @@ _SIDES = {
     "51440002": "B",
     "G-A102": "B",
 }
+_PIXEL_MM = (0.005, 5.0)  # beyond these nobody has measured a mammogram's pixel
+_LEAST_CONTRAST = 1 / 256  # of what a screen can show
 _AIR = 0.04  # of the range between air and the densest tissue
 
 Curve = NDArray[np.float64]
@@ -93,6 +95,9 @@ def grey_scale(dataset: Dataset, pixels: NDArray[np.integer]) -> GreyScale:
         grey = 1.0 - grey
     if not np.isfinite(grey).all():
         raise Unreadable("the window gives grey values that are no numbers")
+    shown = grey[int(pixels.min()) - first : int(pixels.max()) - first + 1]
+    if shown.max() - shown.min() < _LEAST_CONTRAST:
+        raise Unreadable("its header shows every pixel in one grey: there is no picture")
     return GreyScale(first, grey.astype(np.float32), assumed)
 
 
@@ -267,6 +272,6 @@ def _spacing_mm(dataset: Dataset) -> tuple[float, float]:
                 row, column = (float(part) for part in value)
             except (TypeError, ValueError):
                 continue
-            if row > 0 and column > 0 and math.isfinite(row * column):
+            if all(_PIXEL_MM[0] <= side <= _PIXEL_MM[1] for side in (row, column)):
                 return row, column
     raise Unreadable("neither ImagerPixelSpacing nor PixelSpacing gives the size of a pixel")

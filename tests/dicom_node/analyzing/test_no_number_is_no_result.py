@@ -66,6 +66,12 @@ HEADERS: dict[str, dict[str, str]] = {
     "slope overflows": {"RescaleIntercept": "0", "RescaleSlope": "1e308"},
     "spacing NaN": {"ImagerPixelSpacing": r"nan\nan"},
     "spacing infinite": {"ImagerPixelSpacing": r"inf\0.1"},
+    # Numbers, and none of them leaves a picture or its size.
+    "spacing of less than an atom": {"ImagerPixelSpacing": r"1e-300\1e-300"},
+    "spacing of a kilometer": {"ImagerPixelSpacing": r"1e6\1e6"},
+    "window beside all values": {"WindowCenter": "-1e308", "WindowWidth": "100"},
+    "window of everything": {"WindowCenter": "100", "WindowWidth": "1e308"},
+    "slope of nothing": {"RescaleIntercept": "0", "RescaleSlope": "0"},
 }
 
 
