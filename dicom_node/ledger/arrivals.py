@@ -1,9 +1,10 @@
 """What comes in: associations and images, and the round that each image belongs to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -12,6 +13,18 @@ from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.patience import within
 from dicom_node.ledger.tables import Association, Case, Instance
 from dicom_node.life import State
+
+# Each image asks these, and a sender waits meanwhile: they are built once, and make no objects.
+_KNOWN = select(Instance.path, Instance.digest).where(Instance.sop_uid == bindparam("sop_uid"))
+_LAST_ROUND = (
+    select(Case.id, Case.study_uid, Case.round, Case.state)
+    .where(Case.study_uid == bindparam("study_uid"))
+    .order_by(Case.round.desc())
+    .limit(1)
+    .with_for_update()
+)
+_TOUCH = update(Case).where(Case.id == bindparam("case_id")).values(last_image_at=bindparam("at"))
+_KEEP = insert(Instance).inline()
 
 SENDER_SECONDS = 2.0  # for what is written down of a sender: its images are not to wait
 
@@ -31,6 +44,15 @@ class Arrival:
     view: str
     size_bytes: int
     digest: str
+
+
+class Round(NamedTuple):
+    """As much of a case as an image has to know of it."""
+
+    id: int
+    study_uid: str
+    number: int
+    state: State
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,45 +133,26 @@ def close_left_open(ledger: Ledger, listener: str) -> None:
 
 def known_image(ledger: Ledger, sop_uid: str) -> tuple[str, str] | None:
     """Return path and digest of an image that is already kept."""
-    with Session(ledger.engine.execution_options(reads_only=True)) as session:
-        kept = select(Instance.path, Instance.digest).where(Instance.sop_uid == sop_uid)
-        row = session.execute(kept).one_or_none()
+    with ledger.engine.execution_options(reads_only=True).connect() as connection:
+        row = connection.execute(_KNOWN, {"sop_uid": sop_uid}).one_or_none()
         return None if row is None else (row.path, row.digest)
 
 
-def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> Case:
+def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> Round:
     """Add one image to the open round of its study, or open the next round."""
     at = now()
     case = _open_round(ledger, session, arrival.study_uid)
-    case.last_image_at = at
-    session.add(
-        Instance(
-            case_id=case.id,
-            path=path,
-            received_at=by_the_clock(),
-            association_id=arrival.association_id,
-            caller=arrival.caller,
-            address=arrival.address,
-            study_uid=arrival.study_uid,
-            series_uid=arrival.series_uid,
-            sop_uid=arrival.sop_uid,
-            sop_class_uid=arrival.sop_class_uid,
-            transfer_syntax_uid=arrival.transfer_syntax_uid,
-            view=arrival.view,
-            size_bytes=arrival.size_bytes,
-            digest=arrival.digest,
-        )
-    )
-    ledger.note(
-        session,
-        "image received",
-        case=case,
-        details={"sop_uid": arrival.sop_uid, "view": arrival.view, "caller": arrival.caller},
-    )
+    connection = session.connection()
+    connection.execute(_TOUCH, {"case_id": case.id, "at": at})
+    row = {"case_id": case.id, "path": path, "received_at": by_the_clock()}
+    row |= {one.name: getattr(arrival, one.name) for one in fields(arrival)}
+    connection.execute(_KEEP, row)
+    details = {"sop_uid": arrival.sop_uid, "view": arrival.view, "caller": arrival.caller}
+    ledger.note(session, "image received", case=case, details=details)
     return case
 
 
-def _open_round(ledger: Ledger, session: Session, study_uid: str) -> Case:
+def _open_round(ledger: Ledger, session: Session, study_uid: str) -> Round:
     """Find the round that still takes images, or open one; two images at once open the same."""
     last = _last_round(ledger, session, study_uid)
     if last is not None and last.state == State.RECEIVING:
@@ -164,29 +167,27 @@ def _open_round(ledger: Ledger, session: Session, study_uid: str) -> Case:
         return _next_round(ledger, session, study_uid, last)
 
 
-def _last_round(ledger: Ledger, session: Session, study_uid: str) -> Case | None:
+def _last_round(ledger: Ledger, session: Session, study_uid: str) -> Round | None:
     """Find the last round of a study, and have it take images again where it still may.
 
     A late image joins a round that nobody holds yet; once a round is being read it is what it
     is, and the next one supersedes it.
     """
-    last = session.scalars(
-        select(Case)
-        .where(Case.study_uid == study_uid)
-        .order_by(Case.round.desc())
-        .limit(1)
-        .with_for_update()
-    ).one_or_none()
-    if last is not None and last.state == State.RECEIVED:
+    row = session.connection().execute(_LAST_ROUND, {"study_uid": study_uid}).one_or_none()
+    if row is None:
+        return None
+    last = Round(*row)
+    if last.state == State.RECEIVED:
         ledger.moving(session, last.id, State.RECEIVED, State.RECEIVING, "a late image came in")
+        return last._replace(state=State.RECEIVING)
     return last
 
 
-def _next_round(ledger: Ledger, session: Session, study_uid: str, last: Case | None) -> Case:
+def _next_round(ledger: Ledger, session: Session, study_uid: str, last: Round | None) -> Round:
     at = now()
     case = Case(
         study_uid=study_uid,
-        round=1 if last is None else last.round + 1,
+        round=1 if last is None else last.number + 1,
         state=State.RECEIVING,
         reason="",
         opened_at=by_the_clock(),
@@ -198,4 +199,4 @@ def _next_round(ledger: Ledger, session: Session, study_uid: str, last: Case | N
     session.add(case)
     session.flush()
     ledger.note(session, "round opened", f"round {case.round}", case=case, end=State.RECEIVING)
-    return case
+    return Round(case.id, study_uid, case.round, State.RECEIVING)

@@ -26,6 +26,9 @@ LOCK: Final = 0x46565F415544  # any number, as long as nobody else locks it
 NOTES: Final = "notes"
 PATIENCE_MS: Final = 5000
 
+_LAST = select(Event.id, Event.hash).order_by(Event.id.desc()).limit(1)
+_APPEND = insert(Event)
+_COLUMNS = [column.key for column in Event.__table__.columns]
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
 _TIME: Final = {
     "sqlite": "at",
@@ -107,7 +110,7 @@ def link_all(session: Session) -> None:
     for number, (_, line) in enumerate(notes, start=number + 1):  # noqa: B020 - counts on
         last = link_hash(last, _link(number, line))
         rows.append(_row(number, line, last))
-    connection.execute(insert(Event), rows)
+    connection.execute(_APPEND, rows)
 
 
 def hold_the_end(connection: Connection) -> None:
@@ -128,8 +131,7 @@ def hold_the_end(connection: Connection) -> None:
 
 def end_of(connection: Connection) -> tuple[int, str]:
     """Return number and hash of the last event."""
-    query = select(Event.id, Event.hash).order_by(Event.id.desc()).limit(1)
-    last = connection.execute(query).first()
+    last = connection.execute(_LAST).first()
     return (last.id, last.hash) if last is not None else (0, GENESIS)
 
 
@@ -149,5 +151,4 @@ def _link(number: int, line: Event) -> Link:
 
 
 def _row(number: int, line: Event, hash_: str) -> dict[str, Any]:
-    columns = [column.key for column in Event.__table__.columns]
-    return {key: getattr(line, key) for key in columns} | {"id": number, "hash": hash_}
+    return {key: getattr(line, key) for key in _COLUMNS} | {"id": number, "hash": hash_}

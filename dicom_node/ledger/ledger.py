@@ -23,7 +23,7 @@ from dicom_node.ledger.chain import Writing, link_all, pending
 from dicom_node.ledger.clock import by_the_clock, steady
 from dicom_node.ledger.leases import Watch, rung
 from dicom_node.ledger.patience import persist, within
-from dicom_node.ledger.tables import Base, Case, Delivery, Event
+from dicom_node.ledger.tables import Base, Case, Delivery, Event, Named
 from dicom_node.life import (
     DELIVER,
     HELD,
@@ -366,7 +366,7 @@ class Ledger:
         what: str,
         sentence: str = "",
         *,
-        case: Case | None = None,
+        case: Named | None = None,
         study_uid: str | None = None,
         start: State | None = None,
         end: State | None = None,

@@ -5,7 +5,7 @@ anyone who may see that a study exists.
 """
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import (
     BigInteger,
@@ -105,6 +105,18 @@ class Case(Base):
     )
     notice_written: Mapped[bool] = mapped_column(default=False)  # and it is only to be delivered
     purged_at: Mapped[datetime | None]  # when the files of its objects were removed
+
+
+class Named(Protocol):
+    """A case, as far as the audit trail names it."""
+
+    @property
+    def id(self) -> int:
+        """Return its number."""
+
+    @property
+    def study_uid(self) -> str:
+        """Return its study."""
 
 
 class Instance(Base):

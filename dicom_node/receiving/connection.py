@@ -2,7 +2,7 @@
 
 pynetdicom has two threads an association and queues between them. Here one thread reads, stores and
 answers: while an image is brought to the disk nothing is read, so that a sender which does not wait
-for its answers waits in TCP. Negotiation, commands and answers are pynetdicom's.
+for its answers waits in TCP. Negotiation and commands are pynetdicom's.
 """
 
 import socket
@@ -21,6 +21,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import AddressInformation
 
 from dicom_node.errors import told
+from dicom_node.receiving.answers import answer_to, in_pdus
 from dicom_node.receiving.fragments import Fragments
 from dicom_node.receiving.incoming import IncomingFile
 from dicom_node.receiving.upper_layer import AWAITING_RELEASE, ESTABLISHED, UpperLayer
@@ -223,21 +224,13 @@ class Connection(Association):
         self, request: C_STORE, context: PresentationContext, file: IncomingFile | None
     ) -> None:
         """Answer a C-STORE request."""
-        answer = C_STORE()
-        answer.MessageIDBeingRespondedTo = request.MessageID
-        answer.AffectedSOPClassUID = request.AffectedSOPClassUID
-        answer.AffectedSOPInstanceUID = request.AffectedSOPInstanceUID
-        answer.Status = self.host.image_is_here(self, request, context, file)
-        self._answer(answer, context)
+        status = self.host.image_is_here(self, request, context, file)
+        self._answer(answer_to(request, status), context)
 
     def message_is_here(self, request: DimseServiceType, context: PresentationContext) -> None:
         """Answer a C-ECHO request; an N-EVENT-REPORT goes to whoever is bound to it."""
         if isinstance(request, C_ECHO) and _is_answered(request, context):
-            answer = C_ECHO()
-            answer.MessageIDBeingRespondedTo = request.MessageID
-            answer.AffectedSOPClassUID = request.AffectedSOPClassUID
-            answer.Status = SUCCESS
-            self._answer(answer, context)
+            self._answer(answer_to(request, SUCCESS), context)
         elif isinstance(request, N_EVENT_REPORT) and request.is_valid_request:
             assert context.context_id is not None
             self._serve_request(request, context.context_id)
@@ -245,9 +238,9 @@ class Connection(Association):
             kind = type(request).__name__.replace("_", "-")
             raise CutOff(f"a {kind} message, which is no request that is served here", 6)
 
-    def _answer(self, answer: C_STORE | C_ECHO, context: PresentationContext) -> None:
+    def _answer(self, answer: bytes, context: PresentationContext) -> None:
         assert context.context_id is not None
-        self.dimse.send_msg(answer, context.context_id)
+        self.wire.send(in_pdus(answer, context.context_id, self.requestor.maximum_length or 0))
 
     # --- what pynetdicom would do with its threads ------------------------------------------------
 

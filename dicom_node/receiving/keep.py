@@ -83,7 +83,6 @@ def keep(
                 digest=digest,
             )
             keep_row(ledger, session, arrival, name)
-            session.flush()
             spool.take(arrived, name)
     return True
 
