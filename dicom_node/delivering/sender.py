@@ -4,14 +4,12 @@ pynetdicom waits without end for the rest of a PDU that stopped half way, and so
 a peer that reads nothing. A watch pulls the cable when a step takes longer than it may.
 """
 
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Any
 
 from pydicom import dcmread
 from pynetdicom import AE, evt
@@ -19,8 +17,9 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
-from pynetdicom.transport import AssociationSocket
+from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from dicom_node.delivering.cable import Cable
 from dicom_node.errors import Busy
 from dicom_node.settings.delivering import ClientTLS
 
@@ -63,11 +62,22 @@ class Parcel:
 class _Caller(AE):
     """An application entity whose sockets can be watched from before they connect."""
 
-    cable: AssociationSocket | None = None
+    cable: Cable | None = None
 
-    def _create_socket(self, *given: Any) -> AssociationSocket:  # noqa: ANN401 - pynetdicom's own
-        self.cable = super()._create_socket(*given)
+    def _create_socket(
+        self,
+        assoc: Association,
+        address: AddressInformation,
+        tls_args: tuple[ssl.SSLContext, str] | None,
+    ) -> AssociationSocket:
+        self.cable = Cable(assoc, address=address)
+        self.cable.tls_args = tls_args
         return self.cable
+
+    def note_answer(self, _: Event) -> None:
+        """Remember that the call has an end of the peer's: an answer, or a connection closed."""
+        if self.cable is not None:
+            self.cable.answered = True
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
@@ -82,10 +92,8 @@ class _Caller(AE):
 
     def pull(self) -> None:
         """End the connection, whoever waits for what."""
-        wire = self.cable.socket if self.cable is not None else None
-        if wire is not None:
-            with suppress(OSError):
-                wire.shutdown(socket.SHUT_RDWR)
+        if self.cable is not None:
+            self.cable.pull()
 
 
 @dataclass
@@ -187,10 +195,8 @@ def _called(peer: Peer, kinds: Sequence[tuple[str, str]], handlers: Sequence[Han
     every = dict.fromkeys([VERIFICATION, *kinds])
     wanted = [build_context(sop_class, syntax) for sop_class, syntax in every]
     line = Line(peer, ae)
-    opened, answered = threading.Event(), threading.Event()
     noted: list[Handler] = [
-        (evt.EVT_CONN_OPEN, lambda _: opened.set()),
-        (evt.EVT_ACSE_RECV, lambda _: answered.set()),  # the end of the connection, too
+        (evt.EVT_ACSE_RECV, ae.note_answer),
         (evt.EVT_DIMSE_RECV, line.note),
     ]
     try:
@@ -211,19 +217,9 @@ def _called(peer: Peer, kinds: Sequence[tuple[str, str]], handlers: Sequence[Han
     if association.is_established:
         line.association = association
     elif not _accepts_nothing(association):
-        over = " over TLS" if tls is not None else ""
-        raise Busy(f"{peer} {_silence(peer, opened, answered)}{over}")
+        assert ae.cable is not None
+        raise Busy(f"{peer} {ae.cable.silence(peer.timeout_seconds)}")
     return line
-
-
-def _silence(peer: Peer, opened: threading.Event, answered: threading.Event) -> str:
-    """Say how far a call came: who answers late is not mended by looking at the network."""
-    if not opened.is_set():
-        return "cannot be reached"
-    if answered.is_set():
-        return "accepts the connection, and ends it at the association request"
-    seconds = f"{peer.timeout_seconds:g} s"
-    return f"accepts the connection, and does not answer the association request within {seconds}"
 
 
 def _accepts_nothing(association: Association) -> bool:

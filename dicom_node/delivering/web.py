@@ -10,6 +10,7 @@ import http.client
 import json
 import secrets
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from dicom_node.delivering.cable import in_words
 from dicom_node.delivering.sender import (
     FAREWELL_SECONDS,
     SLOWEST_BYTES_PER_SECOND,
@@ -80,8 +82,11 @@ class WebLine:
         seconds = self.peer.timeout_seconds + len(body) / SLOWEST_BYTES_PER_SECOND
         try:
             answer, content = self.ask("POST", "/studies", seconds, body, {"Content-Type": kind})
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as trouble:
             self.connection.close()
+            if isinstance(trouble, ssl.SSLError) and "ALERT" in (trouble.reason or ""):
+                words = in_words(trouble, self.peer.timeout_seconds)
+                raise Busy(f"{self.peer}: {words}") from trouble
             return None
         return _status(self.peer, answer, content, parcel.sop_uid)
 
@@ -128,7 +133,9 @@ def web_line(peer: WebPeer) -> Iterator[WebLine]:
         line.connection.connect()
     except (OSError, UnicodeError) as trouble:
         line.connection.close()
-        raise Busy(f"{peer} cannot be reached: {type(trouble).__name__}") from trouble
+        known = trouble if isinstance(trouble, OSError) else socket.gaierror()
+        why = in_words(known, peer.timeout_seconds)
+        raise Busy(f"{peer} cannot be reached: {why}") from trouble
     try:
         yield line
     finally:

@@ -1,6 +1,7 @@
 """A certificate authority of the tests: keys and certificates as OpenSSL makes them."""
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -21,14 +22,21 @@ class Authority:
             *("-keyout", str(self.key), "-out", str(self.certificate)),
         )
 
-    def vouch_for(self, name: str, *, days: int = 30, password: str = "") -> tuple[Path, Path]:
+    def vouch_for(
+        self,
+        name: str,
+        *,
+        days: int = 30,
+        password: str = "",
+        place: str = "IP:127.0.0.1,DNS:localhost",
+    ) -> tuple[Path, Path]:
         """Make a certificate and its key."""
         key, asked = self.folder / f"{name}.key", self.folder / f"{name}.csr"
         certificate = self.folder / f"{name}.pem"
         _openssl(
             *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
             *(["-passout", f"pass:{password}"] if password else ["-nodes"]),
-            *("-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+            *("-subj", f"/CN={name}", "-addext", f"subjectAltName={place}"),
             *("-keyout", str(key), "-out", str(asked)),
         )
         _openssl(
@@ -37,3 +45,20 @@ class Authority:
             *("-CAcreateserial", "-out", str(certificate)),
         )
         return certificate, key
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What everybody shows, and who vouches for it."""
+
+    folder: Path
+
+    def of(self, name: str) -> tuple[Path, Path]:
+        """Return somebody's certificate and key."""
+        return self.folder / f"{name}.pem", self.folder / f"{name}.key"
+
+    def table(self, authority: str = "ours", own: str = "node") -> dict[str, str]:
+        """Stand in the settings: whom the node believes, and how it shows itself."""
+        certificate, key = self.of(own)
+        shown = {"certificate": str(certificate), "key": str(key)} if own else {}
+        return {"authorities": str(self.of(authority)[0]), **shown}

@@ -1,10 +1,12 @@
 """DCMTK's own programs: an independent DICOM peer."""
 
+import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from private_process import program
+from private_process import PrivateProcess, program
 from pydicom import dcmread
 
 # storescu proposes a compressed transfer syntax only where it is told to.
@@ -39,6 +41,24 @@ def storescu(
     syntax = str(dcmread(files[0], stop_before_pixels=True).file_meta.TransferSyntaxUID)
     told = ["-R", _PROPOSE[syntax], "-aec", called, "-aet", calling, *options]
     return _run("storescu", *told, "127.0.0.1", str(port), *map(str, files))
+
+
+@contextmanager
+def storescp(folder: Path, port: int, *options: str) -> Iterator[None]:
+    """Run an archive that keeps what it gets in a folder."""
+    command = [program("storescp"), "-aet", "STORESCP", "-od", str(folder), "+B", *options]
+    process = PrivateProcess([*command, str(port)], folder.parent / f"{folder.name}.log")
+    try:
+        process.wait_until(lambda: _is_open(port))
+        yield
+    finally:
+        process.kill()
+
+
+def _is_open(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+        return True
+    return False
 
 
 def getscu(

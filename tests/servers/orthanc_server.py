@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,15 @@ Modalities = Mapping[str, tuple[str, str, int]]
 DICOM_WEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """How an Orthanc is locked: its papers, whom it believes, and the token it wants over HTTP."""
+
+    papers: tuple[Path, Path]
+    authority: Path
+    token: str
+
+
 class OrthancServer:
     """A running Orthanc, asked by its REST interface."""
 
@@ -30,6 +40,7 @@ class OrthancServer:
         modalities: Modalities,
         plugins: Sequence[Path] = (),
         password: str = "",
+        guarded: Guarded | None = None,
     ) -> None:
         """Choose ports and write the configuration; with a password, of the user `node`."""
         told = base64.b64encode(f"node:{password}".encode()).decode()
@@ -66,6 +77,7 @@ class OrthancServer:
                         "StudiesMetadata": "Full",
                         "SeriesMetadata": "Full",
                     },
+                    **(self._locked(guarded) if guarded is not None else {}),
                 }
             )
         )
@@ -141,6 +153,27 @@ class OrthancServer:
         for patient_id in self._json("/patients"):
             self._request("DELETE", f"/patients/{patient_id}")
 
+    def _locked(self, guarded: Guarded) -> dict[str, object]:
+        """Let in over DICOM's TLS alone, with a certificate, and over HTTP with the token.
+
+        HTTPS is for a proxy in front: Debian's build falls over at the first handshake.
+        """
+        certificate, key = guarded.papers
+        door = self._folder / "door.lua"
+        self._headers = {"Authorization": f"Bearer {guarded.token}"}
+        door.write_text(
+            "function IncomingHttpRequestFilter(method, uri, ip, user, headers)\n"
+            f'  return headers["authorization"] == "Bearer {guarded.token}"\nend\n'
+        )
+        return {
+            "LuaScripts": [str(door)],
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": str(certificate),
+            "DicomTlsPrivateKey": str(key),
+            "DicomTlsTrustedCertificates": str(guarded.authority),
+            "DicomTlsRemoteCertificateRequired": True,
+        }
+
     def _answers(self) -> bool:
         try:
             self._request("GET", "/system")
@@ -173,13 +206,14 @@ def orthanc_server(
     modalities: Modalities | None = None,
     plugins: Sequence[Path] = (),
     password: str = "",
+    guarded: Guarded | None = None,
 ) -> Iterator[OrthancServer]:
     """Run a private Orthanc for the length of the block."""
     for plugin in plugins:
         if not plugin.exists():
             pytest.skip(f"{plugin} is not installed; `make system` as root installs it")
     with tempfile.TemporaryDirectory(prefix="fourviews-orthanc-") as folder:
-        server = OrthancServer(Path(folder), aet, modalities or {}, plugins, password)
+        server = OrthancServer(Path(folder), aet, modalities or {}, plugins, password, guarded)
         try:
             server.start()
             yield server

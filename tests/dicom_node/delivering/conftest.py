@@ -3,10 +3,24 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from authority import Authority, Papers
 from destinations import Destination, Posted
 
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
+
+
+@pytest.fixture(scope="session")
+def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    """Let one authority vouch for a server here, for others, and for the node; and have another."""
+    folder = tmp_path_factory.mktemp("papers")
+    ours = Authority(folder, "ours")
+    Authority(folder, "foreign")
+    ours.vouch_for("here", place="IP:127.0.0.1")
+    ours.vouch_for("elsewhere", place="DNS:elsewhere")
+    ours.vouch_for("expired", days=-1)
+    ours.vouch_for("node")
+    return Papers(folder)
 
 
 @pytest.fixture

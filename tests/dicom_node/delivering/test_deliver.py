@@ -230,7 +230,8 @@ def test_what_could_not_be_delivered_for_days_is_given_up(
     assert case is not None
     assert case.state == State.FAILED
     assert case.reason.startswith("Refused: pacs: given up after 72 hours: ")
-    said = "status A700" if running else f"PACS@127.0.0.1:{pacs.port} cannot be reached"
+    nobody = f"PACS@127.0.0.1:{pacs.port} cannot be reached: nobody listens at its port"
+    said = "status A700" if running else nobody
     assert case.reason.endswith(said)
     assert receipts(office, young) == [OWED]
 

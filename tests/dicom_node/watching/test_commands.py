@@ -108,7 +108,7 @@ def test_status_tells_what_stands_where(ends: Ends, books: Posted, config: Path)
     assert told["cases"] == {"REPORTED": 1, "FAILED": 1}
     assert told["owed"] == {"pacs": 4}
     (why,) = told["unreachable"].values()
-    assert "cannot be reached; next try " in why
+    assert "cannot be reached: nobody listens at its port; next try " in why
     assert [one["case"] for one in told["newest"]] == [failed, reported]
     assert told["newest"][0]["reason"] == "[bold] [/broken] glass"
     page = ends("status")[1]
@@ -261,7 +261,7 @@ def test_check_calls_each_destination(ends: Ends, config: Path, orthanc: Orthanc
     assert status == 1
     assert told["does pacs answer?"][0]
     assert not told["does gone answer?"][0]
-    assert told["does gone answer?"][1].endswith("cannot be reached")
+    assert told["does gone answer?"][1].endswith("cannot be reached: nobody listens at its port")
     assert told["does sender answer?"][0]
     assert told["who may send?"] == (True, "anybody may send (receiving.any_caller is true)")
     status, out, _ = ends("echo", "pacs")
@@ -287,7 +287,8 @@ def test_echo_says_who_is_known_and_who_does_not_answer(ends: Ends) -> None:
     assert "AE@host is not AE@host:port" in err
     port = free_port()
     status, _, err = ends("echo", f"AE@127.0.0.1:{port}")
-    assert (status, err.strip()) == (os.EX_TEMPFAIL, f"AE@127.0.0.1:{port} cannot be reached")
+    why = f"AE@127.0.0.1:{port} cannot be reached: nobody listens at its port"
+    assert (status, err.strip()) == (os.EX_TEMPFAIL, why)
 
 
 def test_a_wrong_configuration_ends_every_command_with_all_its_faults(
