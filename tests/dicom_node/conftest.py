@@ -1,13 +1,17 @@
 """Nodes to test with: their settings, their folder, their ledger."""
 
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partialmethod
 from pathlib import Path
 
 import pytest
+from postgres_server import PostgresServer
 from pynetdicom.transport import ThreadedAssociationServer
+from sqlalchemy import Engine, text
 
+from dicom_node.ledger.tables import Base
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node, migrate
 
@@ -29,6 +33,26 @@ def blank_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     migrate(node)
     node.engine.dispose()
     return folder / "ledger.sqlite"
+
+
+@pytest.fixture(scope="session")
+def postgres_engine(postgres: PostgresServer) -> Iterator[Engine]:
+    """Migrate one database of the PostgreSQL; tests empty it."""
+    url = postgres.create_database(f"ledger_{uuid.uuid4().hex}")
+    node = Node(Settings.model_validate({"node": {"database": url}}))
+    migrate(node)
+    yield node.engine
+    node.engine.dispose()
+
+
+@pytest.fixture
+def emptied_postgres(postgres_engine: Engine) -> Engine:
+    """Empty the database that tests share."""
+    with postgres_engine.begin() as connection:
+        tables = ", ".join(Base.metadata.tables)
+        connection.execute(text("SET LOCAL session_replication_role = replica"))  # no triggers
+        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
+    return postgres_engine
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from free_ports import free_port
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
@@ -20,6 +21,9 @@ from dicom_node.wiring import Node
 
 # Elements that all our objects have, be they empty: what takes one back has to have them, too.
 ALWAYS_THERE = dict.fromkeys(("StudyID", "AccessionNumber", "ReferringPhysicianName"), "")
+
+# A test of a mechanism that lives in SQL runs on either database.
+on_both = pytest.mark.parametrize("database", ["sqlite", "postgres"], indirect=True)
 
 
 @dataclass

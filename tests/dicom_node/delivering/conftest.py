@@ -1,10 +1,12 @@
 """Destinations and nodes that owe them something, for one test each."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from authority import Authority, Papers
 from destinations import Destination, Posted
+from sqlalchemy import Engine
 
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
@@ -40,13 +42,26 @@ def destination() -> Iterator[Callable[..., Destination]]:
 
 
 @pytest.fixture
+def database(request: pytest.FixtureRequest) -> str:
+    """Say where the ledger is: nowhere special, or in PostgreSQL; `on_both` asks for either."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return ""
+    engine: Engine = request.getfixturevalue("emptied_postgres")
+    return engine.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
 def posted(
-    settled: Callable[..., Settings], opened: Callable[[Settings], Node]
+    settled: Callable[..., Settings],
+    opened: Callable[[Settings], Node],
+    database: str,
+    tmp_path: Path,
 ) -> Callable[..., Posted]:
     """Make a node with destinations; waiting times are told by keyword."""
 
     def make(*tables: dict[str, object], **patience: object) -> Posted:
         patience = {"retry_seconds": [0.2, 0.4], "probe_seconds": 0.3, **patience}
-        return Posted(opened(settled(delivering={"destinations": tables, **patience})))
+        home = {"data": tmp_path / "var", "database": database}
+        return Posted(opened(settled(node=home, delivering={"destinations": tables, **patience})))
 
     return make

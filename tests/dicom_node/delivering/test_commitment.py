@@ -1,12 +1,13 @@
 """What a destination says that is asked to keep what it took is written down, and acted upon."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from committing_pacs import CommittingPacs, committing_pacs
-from destinations import Posted
+from destinations import Posted, on_both
 from pydicom import Dataset
 from senders import until
 
@@ -22,6 +23,7 @@ from dicom_node.tending import sweep_once
 
 Makes = Callable[..., Posted]
 COMMITTED = Commit.COMMITTED
+PATIENCE_SECONDS = 60.0  # with what is bound to come
 
 
 @pytest.fixture
@@ -34,7 +36,8 @@ def keeper() -> Iterator[CommittingPacs]:
 def asking(keeper: CommittingPacs, posted: Makes) -> Callable[..., Posted]:
     def make(**how: object) -> Posted:
         patience = {"commitment_after_seconds": 0.0, "commitment_seconds": [0.3], **how}
-        return posted({**keeper.pacs.table, "commitment": True}, **patience)
+        table = {**keeper.pacs.table, "commitment": True, "timeout_seconds": PATIENCE_SECONDS}
+        return posted(table, **patience)
 
     return make
 
@@ -54,6 +57,7 @@ def told(office: Posted, what: str) -> list[str]:
     return [event.sentence for event in office.node.questions.events() if event.what == what]
 
 
+@on_both
 def test_what_is_taken_is_asked_for_and_committed(
     keeper: CommittingPacs, asking: Callable[..., Posted]
 ) -> None:
@@ -82,11 +86,12 @@ def test_several_cases_are_asked_for_at_once(
         goes_on(office, cases[0])
         return bool(keeper.asked)
 
-    until(asked)
+    until(asked, PATIENCE_SECONDS)
     assert [commitments(office, case_id) for case_id in cases] == [[COMMITTED] * 2] * 3
     assert len(keeper.asked) == 1
 
 
+@on_both
 def test_what_a_pacs_does_not_have_is_sent_again_and_then_committed(
     keeper: CommittingPacs, asking: Callable[..., Posted]
 ) -> None:
@@ -136,7 +141,7 @@ def test_what_a_pacs_loses_again_and_again_is_parked(
         goes_on(office, case_id)
         return commitments(office, case_id) == [Commit.REFUSED]
 
-    until(parked)
+    until(parked, PATIENCE_SECONDS)
     assert len(keeper.pacs.stored) == 4
     sentence = "keeper: does not commit the kind_0 (reason 0112)"
     assert told(office, "commitment failed") == [sentence]
@@ -172,7 +177,7 @@ def test_what_a_pacs_cannot_commit_just_now_is_asked_for_again(
         goes_on(office, case_id)
         return commitments(office, case_id) == [COMMITTED]
 
-    until(committed)
+    until(committed, PATIENCE_SECONDS)
     first, second = keeper.asked
     assert first.TransactionUID != second.TransactionUID
     assert len(keeper.pacs.stored) == 1
@@ -195,7 +200,7 @@ def test_R18_a_clock_set_by_a_year_gives_no_commitment_up(
         goes_on(office, case_id)
         return len(keeper.asked) > 1 or commitments(office, case_id) == [Commit.REFUSED]
 
-    until(asked_again)
+    until(asked_again, PATIENCE_SECONDS)
     assert commitments(office, case_id) == [Commit.ASKED]
     figure(f"clock set on by a year: asked {len(keeper.asked)} times, 0 commitments given up")
 
@@ -212,7 +217,7 @@ def test_what_is_never_answered_is_asked_for_again_and_in_the_end_somebody_is_to
         goes_on(office, case_id)
         return commitments(office, case_id) == [Commit.REFUSED]
 
-    until(overdue)
+    until(overdue, PATIENCE_SECONDS)
     assert len(keeper.asked) >= 2
     (sentence,) = told(office, "commitment failed")
     assert sentence.startswith("keeper: storage commitment was never answered in")
@@ -233,7 +238,7 @@ def test_a_late_answer_to_an_earlier_question_counts(
         goes_on(office, case_id)
         return len(keeper.asked) >= 2
 
-    until(asked_twice)
+    until(asked_twice, PATIENCE_SECONDS)
     said = keeper.answer(keeper.asked[0])
     assert record_answer(office.node.ledger, said)
     assert commitments(office, case_id) == [COMMITTED] * 2
@@ -241,6 +246,29 @@ def test_a_late_answer_to_an_earlier_question_counts(
     assert len(told(office, "committed")) == 2
     said.TransactionUID = "2.25.1"
     assert not record_answer(office.node.ledger, said), "nobody asked that"
+
+
+@on_both
+def test_an_answer_that_comes_by_several_roads_at_once_is_written_down_once(
+    keeper: CommittingPacs, asking: Callable[..., Posted]
+) -> None:
+    office = asking()
+    keeper.answers_on = "never"
+    case_id = office.case(objects=3)
+    office.deliver(case_id)
+    said, ready = keeper.answer(keeper.asked[0]), threading.Barrier(4)
+
+    def say() -> None:
+        ready.wait()
+        record_answer(office.node.ledger, said)
+
+    those = [threading.Thread(target=say) for _ in range(4)]
+    for one in those:
+        one.start()
+    for one in those:
+        one.join()
+    assert commitments(office, case_id) == [COMMITTED] * 3
+    assert len(told(office, "committed")) == 3
 
 
 def test_on_its_own_association_nobody_answers_what_another_was_asked(
@@ -262,7 +290,7 @@ def test_on_its_own_association_nobody_answers_what_another_was_asked(
     monkeypatch.setattr(keeper, "answer", for_another)
     keeper.answers_on = "same"
     office.deliver(case_id)
-    until(lambda: bool(keeper.statuses))
+    until(lambda: bool(keeper.statuses), PATIENCE_SECONDS)
     assert keeper.statuses[0] == 0x0110
     with office.node.ledger.writing() as session:
         assert session.get_one(Commitment, row.id).answered_at is None
@@ -289,7 +317,7 @@ def test_a_pacs_that_takes_no_requests_gets_its_objects_all_the_same(
         goes_on(office, first)
         return commitments(office, first) + commitments(office, second) == [COMMITTED] * 2
 
-    until(committed)
+    until(committed, PATIENCE_SECONDS)
 
 
 def test_nobody_is_asked_who_does_not_want_to_be(keeper: CommittingPacs, posted: Makes) -> None:
