@@ -1,7 +1,9 @@
 """Open the ledger's database, SQLite or PostgreSQL, with the promises that the node relies on."""
 
 import sqlite3
+import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,44 @@ LOCK_SECONDS = 20.0  # who writes next to whom; a sender waits less, see `patien
 LONG_LOCK_SECONDS = 1.5  # no writer of the node takes so long
 TELL_SECONDS = 10.0
 GONE = "the ledger's file was taken away or replaced: put it back, or stop the node and restore it"
+QUEUE = "queue"
 
 logger = log("ledger")
+
+
+class Queue:
+    """Where the threads that want to write stand in line.
+
+    SQLite has none: who waits looks again ten times a second, and whoever comes just then goes
+    first. Among eight busy senders one would wait until it is refused.
+    """
+
+    def __init__(self) -> None:
+        self._line = deque[threading.Lock]()  # the first of them writes
+        self._change = threading.Lock()
+
+    def enter(self, seconds: float) -> bool:
+        """Wait for one's turn; False: it did not come in time."""
+        called = threading.Lock()
+        with self._change:
+            self._line.append(called)
+            if len(self._line) == 1:
+                return True
+            called.acquire()
+        if called.acquire(timeout=seconds):
+            return True
+        with self._change:
+            if self._line[0] is called:  # just now
+                return True
+            self._line.remove(called)
+        return False
+
+    def leave(self) -> None:
+        """Let the next one write."""
+        with self._change:
+            self._line.popleft()
+            if self._line:
+                self._line[0].release()
 
 
 def open_engine(url: str, *, patient: bool = False) -> Engine:
@@ -40,13 +78,15 @@ def open_engine(url: str, *, patient: bool = False) -> Engine:
         poolclass=NullPool if patient else None,
     )
     refuge = Refuge(_locked, OperationalError, LONG_LOCK_SECONDS)
+    queue = Queue()
     file = _OneFile(Path(parsed.database or ":memory:"))
     event.listen(engine, "do_connect", lambda *_: file.is_expected())
     event.listen(engine, "connect", _promise)
     event.listen(engine, "connect", file.remember)
     event.listen(engine, "begin", file.is_still_there)
-    event.listen(engine, "begin", lambda connection: _begin(connection, refuge))
+    event.listen(engine, "begin", lambda connection: _begin(connection, refuge, queue))
     event.listen(engine, "commit", file.is_still_there)
+    event.listen(engine, "checkin", lambda _, record: _end(record.info))
     return engine
 
 
@@ -146,11 +186,22 @@ def _wait() -> str:
     return f"busy_timeout = {int(left(LOCK_SECONDS) * 1000)}"
 
 
-def _begin(connection: Connection, refuge: Refuge) -> None:
+def _begin(connection: Connection, refuge: Refuge, queue: Queue) -> None:
     """Take the write lock at once: a transaction that reads first could not be promoted later."""
-    connection.exec_driver_sql(f"PRAGMA {_wait()}")
     if connection.get_execution_options().get("reads_only"):
+        connection.exec_driver_sql(f"PRAGMA {_wait()}")
         connection.exec_driver_sql("BEGIN DEFERRED")
-    else:
-        with refuge.trying():
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    with refuge.trying():
+        if QUEUE not in connection.info:
+            if not queue.enter(left(LOCK_SECONDS)):
+                raise _locked()
+            connection.info[QUEUE] = queue
+        connection.exec_driver_sql(f"PRAGMA {_wait()}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _end(info: dict[str, Any]) -> None:
+    """Let the next one write, where this one did."""
+    if QUEUE in info:
+        info.pop(QUEUE).leave()

@@ -16,7 +16,7 @@ class Refuge:
     """Remembers for a moment that the database was away.
 
     `away` makes the error that says so, and `kind` are those that mean it. `least_seconds`: who has
-    waited less has only met another writer.
+    waited less has only met another writer, and so has who saw others come through.
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class Refuge:
         self._kind = kind
         self._least_seconds = least_seconds
         self._until = 0.0
+        self._reached = 0.0
 
     def remember(self) -> None:
         """Take the database to be away for a moment."""
@@ -47,6 +48,7 @@ class Refuge:
         try:
             yield
         except self._kind:
-            if time.monotonic() - began >= self._least_seconds:
+            if self._reached < began and time.monotonic() - began >= self._least_seconds:
                 self.remember()
             raise
+        self._reached = time.monotonic()

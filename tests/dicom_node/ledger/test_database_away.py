@@ -20,6 +20,7 @@ from dicom_node.ledger.arrivals import close_association, known_image, open_asso
 from dicom_node.ledger.engine import open_engine
 from dicom_node.ledger.ledger import Turn
 from dicom_node.ledger.patience import left, within
+from dicom_node.ledger.refuge import Refuge
 from dicom_node.ledger.tables import Case, ModelRun
 from dicom_node.ledger.tellings import telling
 from dicom_node.life import ANALYZE, State
@@ -218,6 +219,51 @@ def test_an_sqlite_that_another_program_holds_is_not_waited_for(node: Node) -> N
         holder.execute("ROLLBACK")
         holder.close()
     assert back_after(book) < 10
+
+
+def test_writers_of_one_process_take_turns(node: Node) -> None:
+    written, overtaken, over = list[int](), list[int](), time.monotonic() + 3.0
+
+    def write(number: int) -> None:
+        while time.monotonic() < over:
+            before = len(written)
+            with within(60.0), node.ledger.writing() as session:
+                session.connection()  # from now on it is this one that writes
+                overtaken.append(len(written) - before)
+                time.sleep(0.02)  # as long as a commit takes
+                written.append(number)
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for one in writers:
+        one.start()
+    for one in writers:
+        one.join()
+    assert set(written) == set(range(8))
+    assert max(overtaken) <= 16
+
+
+def test_who_waited_long_while_others_came_through_met_no_database_that_is_away() -> None:
+    def trouble() -> Exception:
+        return OperationalError("", (), Exception())
+
+    refuge = Refuge(trouble, OperationalError, 0.05)
+
+    def starve(*, beside_others: bool) -> None:
+        with refuge.trying():
+            time.sleep(0.1)
+            if beside_others:
+                with refuge.trying():
+                    pass
+            raise trouble()
+
+    with pytest.raises(OperationalError):
+        starve(beside_others=True)
+    with within(60.0):
+        refuge.give_way()
+        with pytest.raises(OperationalError):
+            starve(beside_others=False)
+        with pytest.raises(OperationalError):
+            refuge.give_way()
 
 
 def test_a_deadline_inside_another_is_never_longer() -> None:
