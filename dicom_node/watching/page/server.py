@@ -19,6 +19,7 @@ from dicom_node.logs import log
 from dicom_node.watching.page.asked import (
     END_OF_HEAD,
     HEAD_BYTES,
+    HEADERS,
     Answer,
     Asked,
     Unreadable,
@@ -80,7 +81,13 @@ def serve(
             connection.close()
             continue
         given = (connection, address, tls, answer, places)
-        threading.Thread(target=_serve_one, args=given, name="page", daemon=True).start()
+        try:
+            threading.Thread(target=_serve_one, args=given, name="page", daemon=True).start()
+        except (RuntimeError, MemoryError) as trouble:  # no further thread can be had just now
+            logger.warning("no connection", why=type(trouble).__name__)
+            connection.close()
+            places.leave(address)
+            stop.wait(0.1)
 
 
 def _serve_one(
@@ -112,7 +119,7 @@ def _converse(
     try:
         asked = _read(connection, address, deadline)
     except Unreadable as fault:
-        method, said = "GET", words(fault.status)
+        method, said = "GET", words(fault.status, "", *HEADERS)
     else:
         method, said = asked.method, _answered(answer, asked)
     connection.settimeout(ANSWER_SECONDS)
@@ -126,7 +133,7 @@ def _answered(answer: Callable[[Asked], Answer], asked: Asked) -> Answer:
         return answer(asked)
     except Exception as fault:  # noqa: BLE001 - a fault of ours is an answer too, not a silence
         logger.error("fault", why=told(fault))
-        return words(HTTPStatus.INTERNAL_SERVER_ERROR)
+        return words(HTTPStatus.INTERNAL_SERVER_ERROR, "", *HEADERS)
 
 
 def _read(connection: socket.socket, address: str, deadline: float) -> Asked:

@@ -16,7 +16,7 @@ from dicom_node.errors import Busy
 from dicom_node.logs import log
 from dicom_node.settings.secrets import is_loopback
 from dicom_node.settings.watching import Page
-from dicom_node.watching.page.asked import Answer, Asked, words
+from dicom_node.watching.page.asked import HEADERS, Answer, Asked, words
 from dicom_node.watching.page.login import Gate
 from dicom_node.watching.page.look import login_page, status_page
 from dicom_node.watching.page.metrics import KIND, metrics
@@ -25,19 +25,6 @@ from dicom_node.wiring import Node
 
 HTML = "text/html; charset=utf-8"
 STYLE = Path(__file__).with_name("style.css").read_bytes()
-POLICY = (
-    "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; "
-    "base-uri 'none'"
-)
-HEADERS = (
-    ("Content-Security-Policy", POLICY),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "same-origin"),  # with none at all, forms come from "null"
-    ("Cache-Control", "no-store"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-)
 ENCRYPTED_HEADERS = (("Strict-Transport-Security", "max-age=31536000"),)
 WRONG = "This name and password are not known here."
 
@@ -166,7 +153,10 @@ def _is_from_here(asked: Asked) -> bool:
     if asked.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return False
     origin = asked.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == asked.headers.get("host", "")
+    try:
+        return origin is None or urlsplit(origin).netloc == asked.headers.get("host", "")
+    except ValueError:  # an address that is none
+        return False
 
 
 def _html(page: str, status: HTTPStatus = HTTPStatus.OK, *headers: tuple[str, str]) -> Answer:

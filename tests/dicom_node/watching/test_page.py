@@ -162,6 +162,7 @@ def test_S6_every_answer_keeps_a_browser_careful(
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://[::1"},
         {"Sec_Fetch_Site": "cross-site"},
         {"Sec_Fetch_Site": "same-site"},
         {"Host": "evil.example"},
@@ -207,6 +208,22 @@ def test_S6_slow_silent_and_endless_peers_hold_nobody_up(
     assert 1.5 < closed < 6.0
 
 
+def test_a_machine_without_another_thread_is_served_again_when_it_has_one(
+    served: tuple[Browser, Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, _ = served
+
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(server.threading.Thread, "start", none)
+        for _ in range(server.CONNECTIONS_OF_ONE + 1):
+            with pytest.raises(ConnectionError):
+                browser.ask("GET", "/healthz")
+    assert browser.ask("GET", "/healthz").status == 200
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
@@ -232,7 +249,9 @@ def test_what_is_no_request_is_refused(
     with socket.create_connection(("127.0.0.1", browser.port)) as peer:
         peer.sendall(request_ + b"\r\n")
         peer.settimeout(15)
-        assert peer.recv(4096).startswith(f"HTTP/1.1 {status} ".encode())
+        answer = peer.recv(4096)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"Content-Security-Policy: default-src 'none'" in answer
     assert browser.ask("GET", "/healthz").status == 200
 
 
