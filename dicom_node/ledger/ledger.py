@@ -14,16 +14,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Engine, func, or_, select, update
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as CrowdedPool
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dicom_node.errors import Busy, Declined, NotYourTurn, is_ours, told
 from dicom_node.ledger.chain import Writing, link_all, pending
 from dicom_node.ledger.clock import by_the_clock, steady
 from dicom_node.ledger.leases import Watch, rung
-from dicom_node.ledger.patience import persist, within
-from dicom_node.ledger.tables import Base, Case, Delivery, Event, Named
+from dicom_node.ledger.patience import AWAY, persist, within
+from dicom_node.ledger.tables import Base, Case, Delivery, Event, Named, unnumbered
 from dicom_node.life import (
     DELIVER,
     HELD,
@@ -51,7 +50,7 @@ def passes(fault: Exception) -> bool:
     """Say whether time mends a fault: a disk without room, a database that is away."""
     if isinstance(fault, OSError):
         return fault.errno in _FULL
-    return isinstance(fault, OperationalError | InterfaceError | CrowdedPool)
+    return isinstance(fault, AWAY)
 
 
 def now() -> datetime:
@@ -246,7 +245,7 @@ class Ledger:
                     details=turn.details,
                     forgive=forgive,
                 )
-                session.add_all(rows)
+                session.add_all(unnumbered(rows))
 
         persist(end_it)
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as CrowdedPool
 
 PERSIST_SECONDS = 300.0
 AGAIN_SECONDS = 1.0
-AWAY = (OperationalError, InterfaceError, CrowdedPool)
+# Internal is what PostgreSQL says of a transaction: it stood still for too long and was ended, or
+# the server has become a standby, which takes no writes until somebody is promoted.
+AWAY = (OperationalError, InterfaceError, InternalError, CrowdedPool)
 _UNTIL: ContextVar[float | None] = ContextVar("until", default=None)
 
 

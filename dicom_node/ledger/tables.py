@@ -4,6 +4,7 @@ Rows hold UIDs, codes and times, never a name or a birth date: the audit trail c
 anyone who may see that a study exists.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    inspect,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON, TypeDecorator
@@ -359,3 +361,28 @@ class Collector(Base):
     checkpoint_id: Mapped[int] = mapped_column(Key)  # and the last checkpoint
     told_at: Mapped[datetime | None]
     last_error: Mapped[str] = mapped_column(default="")
+
+
+def unnumbered(rows: Sequence[Base]) -> list[Base]:
+    """Return rows that can be written: copies, where a try that was undone has numbered them.
+
+    Its numbers may be other rows' by now.
+    """
+    if all(inspect(row).dict.get("id") is None for row in rows):
+        return list(rows)
+    copies: dict[Base, Base] = {}
+
+    def copy(row: Base) -> Base:
+        if row not in copies:
+            mapper, there = inspect(type(row)), inspect(row).dict
+            links = set(mapper.relationships.keys())
+            copies[row] = type(row)(
+                **{
+                    key: copy(there[key]) if key in links else there[key]
+                    for key in (one.key for one in mapper.attrs)
+                    if key in there and key != "id"
+                }
+            )
+        return copies[row]
+
+    return [copy(row) for row in rows]

@@ -22,7 +22,7 @@ from dicom_node.ledger.ledger import (
     passes,
 )
 from dicom_node.ledger.patience import persist
-from dicom_node.ledger.tables import Case, Delivery
+from dicom_node.ledger.tables import Case, Delivery, unnumbered
 from dicom_node.life import TOLD, Receipt, State
 
 
@@ -91,7 +91,7 @@ def _rest(  # noqa: PLR0913 - how it can come to rest
                 details=turn.details,
                 forgive=forgive,
             )
-            session.add_all(turn.rows)
+            session.add_all(unnumbered(turn.rows))
             session.flush()
             case = session.get_one(Case, turn.case_id)
             if turn.remark:

@@ -1,5 +1,6 @@
 """A ledger without a node around it, and cases brought to any state of their life."""
 
+import uuid
 from collections.abc import Callable
 from itertools import count
 
@@ -9,8 +10,8 @@ from sqlalchemy.orm import Session
 from dicom_node.ledger.arrivals import Arrival, keep_row
 from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import Base, Case, Event, ModelRun
-from dicom_node.life import DELIVER, VERBS, State, Verb
+from dicom_node.ledger.tables import Base, Case, Delivery, Event, ModelRun, Product
+from dicom_node.life import DELIVER, VERBS, Receipt, State, Verb
 
 STUDY = "2.25.100"
 _NUMBERS = count(1)
@@ -124,6 +125,34 @@ def reading(case_id: int) -> ModelRun:
         findings_sha256="h",
         made_at=now(),
     )
+
+
+def owing(case_id: int, *destinations: str, kind: str = "cad_sr") -> list[Base]:
+    """Make an object of a case, and what is owed of it."""
+    product = Product(
+        case_id=case_id,
+        kind=kind,
+        transfer_syntax_uid="1.2",
+        sop_class_uid="1.2",
+        sop_uid=f"2.25.{uuid.uuid4().int}",
+        series_uid="1.2",
+        size_bytes=1,
+        sha256="0" * 64,
+        path=f"cases/{next(_NUMBERS)}",
+        made_at=now(),
+    )
+    owed = [
+        Delivery(
+            product=product,
+            case_id=case_id,
+            destination=destination,
+            receipt=Receipt.OWED,
+            due_at=now(),
+            owed_since=now(),
+        )
+        for destination in destinations
+    ]
+    return [product, *owed]
 
 
 def take_turn(ledger: Ledger, case_id: int, verb: Verb, work: Callable[[Turn], object]) -> None:
