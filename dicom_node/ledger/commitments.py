@@ -106,13 +106,14 @@ def request(
 def ask_no_more(ledger: Ledger, place: Place) -> None:
     """Forget what a destination was to be asked for that is not asked any more."""
     with ledger.writing() as session:
-        session.execute(
+        change = (
             update(Delivery)
             .where(Delivery.destination == place[0], Delivery.target == place[1])
             .where(Delivery.commitment.in_(OPEN))
             .values(commitment=None, commit_due_at=None)
         )
-        ledger.note(session, "commitment waived", f"{place[0]} is not asked for it any more")
+        if session.connection().execute(change).rowcount:  # else another was first
+            ledger.note(session, "commitment waived", f"{place[0]} is not asked for it any more")
 
 
 def not_asked(

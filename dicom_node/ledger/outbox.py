@@ -88,15 +88,15 @@ def owe_again(ledger: Ledger, case_id: int) -> None:
 
 def hurry(ledger: Ledger, case_id: int, roads: Collection[str]) -> None:
     """Do not wait for the back-off of what this case still owes, nor for these roads."""
-    with ledger.writing() as session:
+    with ledger.writing() as session:  # the case first, as all do that hold several rows
+        case = session.get_one(Case, case_id, with_for_update=True)
+        case.due_at = now()
         session.execute(
             update(Delivery)
             .where(Delivery.case_id == case_id, Delivery.receipt == Receipt.OWED)
             .values(due_at=now())
         )
         session.execute(update(Road).where(Road.destination.in_(roads)).values(due_at=now()))
-        session.execute(update(Case).where(Case.id == case_id).values(due_at=now()))
-        case = session.get_one(Case, case_id)
         ledger.note(session, "hurried", "nothing waits for its time any more", case=case)
 
 

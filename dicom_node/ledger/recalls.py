@@ -32,7 +32,8 @@ def recall_case(
             select(Case).where(Case.id == recall.case_id).with_for_update()
         ).one()
         _can_be_recalled(session, case)
-        rows = session.scalars(select(Delivery).where(Delivery.case_id == case.id)).all()
+        owed = select(Delivery).where(Delivery.case_id == case.id).order_by(Delivery.id)
+        rows = session.scalars(owed.with_for_update()).all()
         if {row.id: row.receipt for row in rows} != dict(receipts):
             raise Busy(f"case {case.id} is being delivered just now: recall it in a moment")
         withdrawn = [row for row in rows if row.receipt in UNPAID]

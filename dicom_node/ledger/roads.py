@@ -72,7 +72,8 @@ def _row(session: Session, road: str) -> Road:
 def forget_roads(ledger: Ledger, known: Collection[str]) -> None:
     """Forget the closed roads to where nothing is owed and nobody goes any more."""
     with ledger.writing() as session:
-        for row in session.scalars(select(Road).where(Road.failures > 0)):
+        closed = select(Road).where(Road.failures > 0).order_by(Road.destination)
+        for row in session.scalars(closed.with_for_update(skip_locked=True)).all():
             if row.destination not in known:
                 ledger.note(session, "destination forgotten", f"{row.destination}: no road of ours")
                 session.delete(row)
