@@ -1,10 +1,12 @@
 """What lies in the queue and is no ring is thrown away, with a line in the log.
 
 Whoever can write to the broker may leave anything there. kombu lets the first entry that it cannot
-read end the worker; ours goes on to the next one.
+read end the worker; ours goes on to the next one. It fails for ever at a key of another kind; ours
+connects anew, and takes it away.
 """
 
 # mypy: disable-error-code="no-untyped-call"
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty
@@ -14,6 +16,7 @@ from kombu.exceptions import ChannelError
 from kombu.transport import TRANSPORT_ALIASES, filesystem, redis
 from redis.exceptions import ResponseError
 
+from dicom_node.life import VERBS
 from dicom_node.logs import log
 
 NO_RING = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
@@ -22,7 +25,25 @@ logger = log("doorbell")
 
 
 class RedisChannel(redis.Channel):
-    """Redis, whose lists anybody may have filled."""
+    """Redis, whose keys anybody may have filled."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - kombu's
+        super().__init__(*arguments, **options)
+        for key, kind in self._kinds():
+            if self.client.type(key) not in {kind, b"none"}:
+                self.client.delete(key)
+                logger.warning("a key of the queue was of another kind: removed", key=key)
+
+    def _kinds(self) -> Iterator[tuple[str, bytes]]:
+        """Name the keys of ours, and of which kind each has to be: with another none is served."""
+        yield self.unacked_key, b"hash"
+        yield self.unacked_index_key, b"zset"
+        yield self.keyprefix_binding_deadlines, b"zset"
+        for verb in VERBS:
+            yield from ((self._q_for_pri(verb.name, step), b"list") for step in self.priority_steps)
+        for name in (*(verb.name for verb in VERBS), "celery.pidbox"):
+            yield self.keyprefix_queue % name, b"set"
+            yield self.keyprefix_binding_permanent % name, b"set"
 
     def _brpop_read(self, **options: Any) -> Any:  # noqa: ANN401 - kombu's
         try:

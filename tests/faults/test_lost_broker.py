@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 import redis
 from dcmtk import storescu
-from redis_server import RedisServer
+from redis_server import RedisServer, redis_server
 from running_node import Pacs, RunningNode, running_node
 from slow_pacs import slow_pacs
 from tcp_proxy import TcpProxy, tcp_proxy
 
-from dicom_node.life import State
+from dicom_node import doorbell
+from dicom_node.life import ANALYZE, State
+from dicom_node.settings.file import Settings
 from phantom.dicom import datasets, write
 from phantom.study import study
 
@@ -32,6 +34,7 @@ GARBAGE: tuple[bytes, ...] = (
     b"[" * 100_000,
 )
 QUEUES = ("analyze", "report", "deliver")
+BOOKS = ("unacked", "unacked_index", "unacked_mutex")  # kombu's own
 
 
 class Trial:
@@ -54,9 +57,9 @@ class Trial:
             self.client.rpush(queue, *GARBAGE)
 
     def other_type(self) -> None:
-        for queue in QUEUES:
-            self.client.delete(queue)
-            self.client.set(queue, "no list")
+        for key in (*QUEUES, *BOOKS, *(f"_kombu.binding.{queue}" for queue in QUEUES)):
+            self.client.delete(key)
+            self.client.set(key, "no list")
 
     def evict(self) -> None:
         self.client.config_set("maxmemory-policy", "allkeys-lru")
@@ -99,7 +102,7 @@ WAYS: dict[str, Callable[[Trial], None]] = {
     "black hole": Trial.black_hole,
     "refused": Trial.refused,
 }
-HEALING = {"killed", "flushed", "garbage"}  # what needs nobody's hand afterwards
+HEALING = {"killed", "flushed", "garbage", "another type"}  # what needs nobody's hand afterwards
 
 
 def files(folder: Path, name: str) -> tuple[str, list[Path]]:
@@ -150,6 +153,24 @@ def test_R14_a_broker_that_is_lost_loses_no_study(
     )
     assert slowest < 10
     assert rebuilt < 60
+
+
+def test_R14_keys_of_another_kind_are_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, figure: Callable[[str], None]
+) -> None:
+    monkeypatch.setattr(doorbell, "DEAF_SECONDS", 0.0)
+    spoiled = (*QUEUES, *BOOKS, *(f"_kombu.binding.{queue}" for queue in QUEUES))
+    with redis_server() as server, redis.Redis(port=server.port) as client:
+        node = {"data": tmp_path, "broker": server.url}
+        bell = doorbell.Bell(Settings.model_validate({"node": node}))
+        assert bell.ring(7, ANALYZE)
+        for key in spoiled:
+            client.delete(key)
+            client.set(key, "of another kind")
+        heard = [bell.ring(7, ANALYZE) for _ in range(3)]
+        assert bell.waiting(ANALYZE) >= 1
+    figure(f"{len(spoiled)} keys of another kind: heard again at ring {heard.index(True) + 1}")
+    assert heard[-1]
 
 
 def spoil(messages: Path, how: str) -> None:
