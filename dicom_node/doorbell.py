@@ -42,6 +42,7 @@ def queue(settings: Settings) -> Celery:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
+        worker_enable_remote_control=False,  # nobody at the broker stops or bends a worker
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # for ever: a worker outlives any broker
         broker_connection_timeout=3,

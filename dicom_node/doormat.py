@@ -6,14 +6,14 @@ connects anew, and takes it away.
 """
 
 # mypy: disable-error-code="no-untyped-call"
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
 from kombu.exceptions import ChannelError
-from kombu.transport import TRANSPORT_ALIASES, filesystem, redis
+from kombu.transport import TRANSPORT_ALIASES, filesystem, redis, virtual
 from redis.exceptions import ResponseError
 
 from dicom_node.life import VERBS
@@ -24,7 +24,31 @@ NO_RING = (ValueError, TypeError, KeyError, AttributeError, IndexError, Recursio
 logger = log("doorbell")
 
 
-class RedisChannel(redis.Channel):
+class Careful(virtual.Channel):
+    """A channel that survives what its worker cannot make sense of."""
+
+    def basic_consume(
+        self,
+        queue: str,
+        no_ack: bool,  # noqa: FBT001 - kombu's
+        callback: Callable[[Any], Any],
+        *arguments: Any,  # noqa: ANN401
+        **options: Any,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Call the worker, and throw away what it stumbles over: kept, it would be the last one."""
+
+        def careful(message: Any) -> None:  # noqa: ANN401
+            try:
+                callback(message)
+            except NO_RING as fault:
+                _thrown_away(fault)
+                if not message.acknowledged:
+                    message.ack()
+
+        return super().basic_consume(queue, no_ack, careful, *arguments, **options)
+
+
+class RedisChannel(Careful, redis.Channel):
     """Redis, whose keys anybody may have filled."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - kombu's
@@ -41,7 +65,7 @@ class RedisChannel(redis.Channel):
         yield self.keyprefix_binding_deadlines, b"zset"
         for verb in VERBS:
             yield from ((self._q_for_pri(verb.name, step), b"list") for step in self.priority_steps)
-        for name in (*(verb.name for verb in VERBS), "celery.pidbox"):
+        for name in (verb.name for verb in VERBS):
             yield self.keyprefix_queue % name, b"set"
             yield self.keyprefix_binding_permanent % name, b"set"
 
@@ -60,7 +84,7 @@ class RedisTransport(redis.Transport):
     connection_errors = (*redis.Transport.connection_errors, ResponseError)
 
 
-class FolderChannel(filesystem.Channel):
+class FolderChannel(Careful, filesystem.Channel):
     """A folder, whose files anybody may have written or removed."""
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ANN401 - kombu's

@@ -3,11 +3,13 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import redis
 from dcmtk import storescu
+from kombu import Message, Queue
 from redis_server import RedisServer, redis_server
 from running_node import Pacs, RunningNode, running_node
 from slow_pacs import slow_pacs
@@ -171,6 +173,34 @@ def test_R14_keys_of_another_kind_are_taken_away(
         assert bell.waiting(ANALYZE) >= 1
     figure(f"{len(spoiled)} keys of another kind: heard again at ring {heard.index(True) + 1}")
     assert heard[-1]
+
+
+@pytest.mark.parametrize("kind", ["redis", "folder"])
+def test_R14_a_ring_that_a_worker_stumbles_over_is_not_its_last(tmp_path: Path, kind: str) -> None:
+    with redis_server() if kind == "redis" else nullcontext() as server:
+        settings = Settings.model_validate(
+            {"node": {"data": tmp_path, "broker": server.url if server else ""}}
+        )
+        bell, heard = doorbell.Bell(settings), []
+
+        def stumble(_: object, message: Message) -> None:
+            heard.append(message)
+            if len(heard) < 3:
+                raise ValueError("what Celery says of an eta that is none")
+            message.ack()
+
+        with doorbell.queue(settings).connection_for_read() as connection:
+            ears = connection.Consumer(
+                [Queue(ANALYZE.name, routing_key=ANALYZE.name)],
+                callbacks=[stumble],
+                accept=["json"],
+            )
+            ears.qos(prefetch_count=1)
+            with ears:
+                assert all(bell.ring(number, ANALYZE) for number in range(3))
+                for _ in range(3):
+                    connection.drain_events(timeout=20)
+    assert len(heard) == 3
 
 
 def spoil(messages: Path, how: str) -> None:

@@ -50,6 +50,11 @@ def test_S1_a_pickled_message_is_refused_and_the_worker_goes_on(
         node.wait_until(
             lambda: node.log().count("ContentDisallowed") >= ENTRIES, "all pickles refused"
         )
+        app.control.broadcast("cancel_consumer", arguments={"queue": step})
+        app.control.shutdown()
+        app.send_task(step, args=[4712], queue=step)
+        node.wait_until(lambda: "case=4712" in node.log(), "the case behind a stranger's orders")
+        assert node.processes["work --only deliver"].poll() is None
 
 
 def test_the_trap_is_one(tmp_path: Path) -> None:
