@@ -265,8 +265,9 @@ def trace(
     from dicom_node.watching.pages import story_page
     from dicom_node.watching.story import cases_named, story
 
-    questions = open_node().questions
-    told = [story(questions, case) for case in cases_named(questions, name)]
+    node = open_node()
+    cases = cases_named(node.questions, name)
+    told = [story(node.questions, case, node.settings) for case in cases]
     if not told:
         raise NotYourTurn(f"the ledger knows no study or case {name}")
     if as_json:

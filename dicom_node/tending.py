@@ -16,7 +16,7 @@ from dicom_node.delivering.places import knock, peer_of
 from dicom_node.delivering.purging import purge
 from dicom_node.doorbell import Bell
 from dicom_node.errors import NotYourTurn, told
-from dicom_node.ledger.commitments import places_due
+from dicom_node.ledger.commitments import ask_again, places_due
 from dicom_node.ledger.outbox import hurry, owe_again
 from dicom_node.ledger.questions import Debt
 from dicom_node.ledger.recalls import read_again
@@ -157,25 +157,29 @@ def _again(node: Node, bell: Bell, case: Case) -> str:
         opened = read_again(node.ledger, case.id)
         bell.ring(opened.id, ANALYZE)
         return f"case {case.id} was recalled: round {opened.round} reads the study again"
+    asked = ask_again(node.ledger, case.id)
     if state == State.FAILED:
         state = node.ledger.retry(case.id)
-    if state in TOLD:
-        return _tell_again(node, bell, case)
-    if state not in WAITING:
+    if state in WAITING:
+        hurry(node.ledger, case.id, _peers(node, debts))
+        bell.ring(case.id, WAITING[state])
+        return f"case {case.id} goes on from {state}"
+    tells = state in TOLD and _tell_again(node, case)
+    if not (tells or asked):
         raise NotYourTurn(f"case {case.id} is {state}: there is nothing to try again")
-    hurry(node.ledger, case.id, _peers(node, debts))
-    bell.ring(case.id, WAITING[state])
-    return f"case {case.id} goes on from {state}"
+    bell.ring(case.id, DELIVER)
+    notice = ["its notice is sent again"] if tells else []
+    promise = ["a promise to keep its objects is asked for again"] if asked else []
+    return f"case {case.id} stays {state}; {', and '.join(notice + promise)}"
 
 
-def _tell_again(node: Node, bell: Bell, case: Case) -> str:
+def _tell_again(node: Node, case: Case) -> bool:
     """Send the notice of a declined case that was refused, or that waits for its destination."""
     owe_again(node.ledger, case.id)
     if not tell_again(node.ledger, case.id):
-        raise NotYourTurn(f"case {case.id} is {case.state}: there is nothing to try again")
+        return False
     hurry(node.ledger, case.id, _peers(node, node.questions.debts_of(case.id)))
-    bell.ring(case.id, DELIVER)
-    return f"case {case.id} stays {case.state}; its notice is sent again"
+    return True
 
 
 def _peers(node: Node, debts: Sequence[Debt]) -> set[str]:

@@ -65,7 +65,7 @@ def show(console: Console, folder: Path, seed: int, bundles: Sequence[str], whic
             console.print(f"[red]the case ended {end}[/]; the node's log: {folder / 'node.log'}")
             return 1
         _present(console, folder, pacs, [*images, *objects])
-        story_page(console, story(questions, questions.cases_of(study_uid)[-1]))
+        story_page(console, story(questions, questions.cases_of(study_uid)[-1], settings))
     _what_next(console, folder)
     return 0
 

@@ -116,6 +116,25 @@ def ask_no_more(ledger: Ledger, place: Place) -> None:
             ledger.note(session, "commitment waived", f"{place[0]} is not asked for it any more")
 
 
+def ask_again(ledger: Ledger, case_id: int) -> int:
+    """Ask once more for what was parked, with all its time and tries again; say for how much.
+
+    The administrator says that the cause is mended.
+    """
+    with ledger.writing() as session:
+        change = (
+            update(Delivery)
+            .where(Delivery.case_id == case_id, Delivery.commitment == Commit.REFUSED)
+            .values(commitment=Commit.WANTED, commit_due_at=now(), owed_since=now())
+            .values(commit_attempts=0, resent=0)
+        )
+        count = session.connection().execute(change).rowcount
+        if count:
+            sentence = f"a promise to keep {count} of its objects is asked for once more"
+            ledger.note(session, "owed again", sentence, case=session.get_one(Case, case_id))
+        return count
+
+
 def not_asked(
     ledger: Ledger, asked: Request, sentence: str, due_at: datetime | None = None
 ) -> None:

@@ -63,13 +63,22 @@ def story_page(console: Console, told: dict[str, Any]) -> None:
         console.print(f"read by {_reading(reading)}", highlight=False)
         for member in reading["members"]:
             console.print(f"  {_reading(member)}", highlight=False)
-    if told["deliveries"]:
-        columns = ("destination", "kind", "receipt", "attempts", "delivered_at", "last_error")
-        console.print(_table(told["deliveries"], columns))
+    _deliveries(console, told["deliveries"])
     for event in told["events"]:
         console.print(
             f"[dim]{event['at']}[/]  {escape(event['event'])}", highlight=False, soft_wrap=True
         )
+
+
+def _deliveries(console: Console, rows: list[dict[str, Any]]) -> None:
+    """Print who has what, and why the others have not."""
+    if rows:
+        columns = ("destination", "kind", "receipt", "attempts", "delivered_at", "last_error")
+        console.print(_table(rows, columns))
+    for name, why in dict.fromkeys((one["destination"], one["waits"]) for one in rows):
+        if why:
+            said = f"waits for {name}: {why}"
+            console.print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def _reading(told: dict[str, Any]) -> str:

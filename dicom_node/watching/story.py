@@ -4,10 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from dicom_node.delivering.places import road_of
 from dicom_node.facts import class_name
+from dicom_node.ledger.clock import by_the_clock
+from dicom_node.ledger.commitments import OPEN
+from dicom_node.ledger.ledger import now
 from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import Case, Event, ModelRun, Recall, Verdict
-from dicom_node.life import HELD, State
+from dicom_node.ledger.tables import Case, Delivery, Event, ModelRun, Recall, Verdict
+from dicom_node.life import HELD, Receipt, State
+from dicom_node.settings.file import Settings
 
 REJECTION = "rejection"  # the note of a recall: the one object that stays good
 REFUSALS = 5  # shown by `status`
@@ -27,6 +32,11 @@ def moment(at: datetime | None) -> str:
     return "" if at is None else at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def due(at: datetime) -> str:
+    """Write when something is due, for people: the ledger waits in a time of its own."""
+    return moment(by_the_clock() + (at - now()))
+
+
 def line(event: Event) -> str:
     """Write an event as one line."""
     moved = f"{event.from_state} -> {event.to_state}" if event.from_state else event.to_state or ""
@@ -38,7 +48,7 @@ def _told(details: dict[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in details.items() if value not in ("", None))
 
 
-def story(questions: Questions, case: Case) -> dict[str, Any]:
+def story(questions: Questions, case: Case, settings: Settings) -> dict[str, Any]:
     """Tell all that the ledger knows of a case."""
     verdicts = questions.verdicts_of(case.id)
     run = questions.run_of(case.id)
@@ -91,6 +101,7 @@ def story(questions: Questions, case: Case) -> dict[str, Any]:
                 "last_error": debt.delivery.last_error,
                 "delivered_at": moment(debt.delivery.delivered_at),
                 "commitment": debt.delivery.commitment,
+                "waits": _waits(questions, settings, debt.delivery),
             }
             for debt in questions.debts_of(case.id)
         ],
@@ -99,6 +110,23 @@ def story(questions: Questions, case: Case) -> dict[str, Any]:
             for event in questions.events(case_id=case.id)
         ],
     }
+
+
+def _waits(questions: Questions, settings: Settings, row: Delivery) -> str:
+    """Say why a destination has not got an object, or has not promised to keep it, and until when.
+
+    While its road is closed, that road's time decides, not that of the object.
+    """
+    if row.receipt == Receipt.OWED:
+        road = questions.road(road_of(settings, row.destination, row.target) or "")
+        if road is not None and road.failures:
+            return f"{road.last_error}; next try {due(road.due_at)}"
+        why, at = row.last_error or "its turn has not come yet", row.due_at
+    elif row.commitment in OPEN and row.commit_due_at is not None:
+        why, at = row.last_error or "no promise to keep it yet", row.commit_due_at
+    else:
+        return ""
+    return f"{why}; next try {due(at)}" if at > now() else f"{why}; is due"
 
 
 def _recalled(row: Recall | None) -> dict[str, Any] | None:
@@ -146,7 +174,7 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
         "last_image_at": moment(questions.last_image_at()),
         "owed": questions.owed_by_destination(),
         "unreachable": {
-            road.destination: f"{road.last_error}; next try {moment(road.due_at)}"
+            road.destination: f"{road.last_error}; next try {due(road.due_at)}"
             for road in questions.roads_down()
         },
         "parked": {

@@ -158,7 +158,7 @@ def _sent_the_whole_way(node: RunningNode, folder: Path) -> Iterator[tuple[str, 
     receipts = {debt.delivery.receipt for debt in node.questions.debts_of(fine_case.id)}
     assert Receipt.DELIVERED in receipts, fine_case.reason
     cases = node.questions.cases(limit=100)
-    stories = [str(story(node.questions, case)) for case in cases]
+    stories = [str(story(node.questions, case, node.settings)) for case in cases]
     for command in ("status", "check", "balance", "trace"):
         name = [uid] if command == "trace" else []
         said += [node.run(command, *name), node.run(command, "--json", *name)]

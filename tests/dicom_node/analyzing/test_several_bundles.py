@@ -233,7 +233,7 @@ def test_trace_and_status_show_who_read(three: tuple[Node, int]) -> None:
     node, case_id = three
     case = node.questions.case(case_id)
     assert case is not None
-    told = json.loads(json.dumps(story(node.questions, case)))
+    told = json.loads(json.dumps(story(node.questions, case, node.settings)))
     systems = [member["system"] for member in told["reading"]["members"]]
     assert systems == ["shared_trunk", "shared_trunk", "all_conv"]
     page = printed(story_page, told)
@@ -302,7 +302,7 @@ def test_one_bundle_reads_alone(
     assert case is not None
     assert "0 findings in 1 views, score " in case.reason
     assert standing(node.questions, 5)["newest"][0]["read_by"] == "all_conv 0.0.1"
-    assert story(node.questions, case)["reading"]["members"] == []
+    assert story(node.questions, case, node.settings)["reading"]["members"] == []
 
 
 def soundness(node: Node) -> tuple[bool, str]:

@@ -1,14 +1,17 @@
 """Whatever a peer does, nothing is lost, no time is wasted, and nobody else waits for it."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from io import StringIO
 
 import pytest
 from destinations import Destination, Posted, on_both
 from fault_proxy import FaultProxy, fault_proxy
 from faulty_pacs import FaultyPacs, faulty_pacs
+from rich.console import Console
 from senders import until
 from sqlalchemy import update
 
@@ -22,6 +25,8 @@ from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Road
 from dicom_node.life import Receipt, State
 from dicom_node.tending import sweep_once
+from dicom_node.watching.pages import story_page
+from dicom_node.watching.story import story
 from dicom_node.wiring import Node
 
 Makes = Callable[..., Posted]
@@ -305,3 +310,29 @@ def test_a_road_that_leads_nowhere_is_forgotten(pacs: FaultyPacs, posted: Makes)
     sweep_once(changed)
     changed.engine.dispose()
     assert office.node.questions.roads_down() == []
+
+
+def test_a_story_tells_why_an_object_waits_and_until_when(pacs: FaultyPacs, posted: Makes) -> None:
+    office = posted({**pacs.table, "timeout_seconds": 30.0}, retry_seconds=[3600])
+    first, second = office.case(objects=1), office.case(objects=1)
+
+    def waits(case_id: int) -> str:
+        case = office.node.questions.case(case_id)
+        assert case is not None
+        told = story(office.node.questions, case, office.node.settings)
+        page = StringIO()
+        story_page(Console(file=page, width=200), told)
+        (one,) = told["deliveries"]
+        assert not one["waits"] or f"waits for faulty: {one['waits']}" in page.getvalue()
+        return str(one["waits"])
+
+    assert waits(first) == "its turn has not come yet; is due"
+    pacs.status = lambda _: 0xA700
+    with suppress(Busy):
+        office.deliver(first)
+    assert re.search(r"^FAULTY@.* has no room; next try \d{4}-\d\d-\d\d \d\d:", waits(first))
+    pacs.heal()
+    goes_on(office, second)
+    assert re.search(r"^status A700; ", waits(first))
+    goes_on(office, first)
+    assert waits(first) == waits(second) == ""

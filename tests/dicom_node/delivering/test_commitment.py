@@ -19,7 +19,7 @@ from dicom_node.ledger.ledger import now
 from dicom_node.ledger.roads import close_road, open_road
 from dicom_node.ledger.tables import Commitment
 from dicom_node.life import DELIVER, Commit, State
-from dicom_node.tending import sweep_once
+from dicom_node.tending import sweep_once, try_again
 
 Makes = Callable[..., Posted]
 COMMITTED = Commit.COMMITTED
@@ -58,10 +58,10 @@ def told(office: Posted, what: str) -> list[str]:
 
 
 @on_both
-def test_what_is_taken_is_asked_for_and_committed(
-    keeper: CommittingPacs, asking: Callable[..., Posted]
+def test_A3_what_is_sent_taken_committed_and_purged_is_recorded(
+    keeper: CommittingPacs, asking: Callable[..., Posted], figure: Callable[[str], None]
 ) -> None:
-    office = asking()
+    office = asking(keep_results_days=1e-9)
     case_id = office.case(objects=3)
     office.deliver(case_id)
     assert office.state(case_id) == State.DELIVERED
@@ -71,6 +71,12 @@ def test_what_is_taken_is_asked_for_and_committed(
     assert keeper.statuses == [0x0000]
     assert told(office, "committed") == [f"keeper keeps the kind_{number}" for number in range(3)]
     assert told(office, "commitment asked") == ["keeper is asked to commit 3 objects"]
+    assert told(office, "delivered") == [f"keeper has the kind_{number}" for number in range(3)]
+    until(lambda: sweep_once(office.node) == 0 and told(office, "purged"), PATIENCE_SECONDS)
+    acts = ("delivered", "commitment asked", "committed", "purged")
+    counts = {what: len(told(office, what)) for what in acts}
+    assert counts == {"delivered": 3, "commitment asked": 1, "committed": 3, "purged": 1}
+    figure(f"of 3 objects recorded: {', '.join(f'{one} {n}' for one, n in counts.items())}")
 
 
 def test_several_cases_are_asked_for_at_once(
@@ -160,6 +166,26 @@ def test_what_a_pacs_will_never_commit_is_parked_at_once(
     office.deliver(case_id)
     assert commitments(office, case_id) == [COMMITTED, Commit.REFUSED]
     assert office.state(case_id) == State.DELIVERED, "it was taken, and is there as far as we know"
+
+
+def test_retry_asks_again_for_a_promise_that_was_parked(
+    keeper: CommittingPacs, asking: Callable[..., Posted]
+) -> None:
+    office = asking()
+    case_id = office.case(objects=2)
+    keeper.reason = lambda _: 0x0119
+    office.deliver(case_id)
+    assert commitments(office, case_id) == [Commit.REFUSED] * 2
+    keeper.reason = None
+    (tried,) = try_again(office.node, str(case_id))
+    assert tried.again
+    assert tried.sentence.endswith("DELIVERED; a promise to keep its objects is asked for again")
+    assert office.node.questions.not_committed_by_destination() == {}
+    goes_on(office, case_id)
+    assert commitments(office, case_id) == [COMMITTED] * 2
+    assert len(keeper.pacs.stored) == 2, "nothing is sent again"
+    (tried,) = try_again(office.node, str(case_id))
+    assert not tried.again
 
 
 @pytest.mark.parametrize("reason", [0x0110, 0x0213, 0x0131])

@@ -349,7 +349,7 @@ def test_trace_and_status_tell_of_a_recall(destination: Destinations, posted: Ma
     office.deliver(case_id)
     recalled(office, case_id)
     questions = office.node.questions
-    told = story(questions, case_of(office, case_id))
+    told = story(questions, case_of(office, case_id), office.node.settings)
     assert told["recalled"]["by"] == "anna@reading-room"
     assert told["recalled"]["why"] == "Rejected for Patient Safety Reasons"
     assert [one["recalled"] for one in told["objects"]] == [True, True, False]
