@@ -62,7 +62,7 @@ def _peer(settings: Settings, name: str | None, calling: str | None) -> Any:  # 
     caller = calling or receiving.ae_title
     if name is None:
         host = "127.0.0.1" if receiving.address == "0.0.0.0" else receiving.address  # noqa: S104
-        return Peer(receiving.ae_title, host, receiving.port, caller, 30.0)
+        return Peer(receiving.ae_title, host, receiving.port, caller, 30.0, receiving.tls)
     if "@" in name:
         ae_title, _, place = name.rpartition("@")
         host, _, port = place.rpartition(":")

@@ -22,6 +22,7 @@ from pynetdicom.transport import AddressInformation, AssociationSocket
 from dicom_node.delivering.cable import Cable
 from dicom_node.errors import Busy
 from dicom_node.settings.delivering import ClientTLS
+from dicom_node.settings.receiving import TLS
 
 MAXIMUM_PDU_BYTES = 128 << 10
 VERIFICATION = (str(Verification), "1.2.840.10008.1.2")
@@ -43,7 +44,7 @@ class Peer:
     port: int
     calling_ae_title: str
     timeout_seconds: float
-    tls: ClientTLS | None = None
+    tls: ClientTLS | TLS | None = None  # of a destination, or of this node's own listener
 
     def __str__(self) -> str:
         return f"{self.ae_title}@{self.host}:{self.port}"
@@ -159,15 +160,26 @@ class Line:
                 self.association.release()
 
 
-def tls_context(peer: str, tls: ClientTLS) -> ssl.SSLContext:
+def tls_context(peer: str, tls: ClientTLS | TLS) -> ssl.SSLContext:
     """Say how to call over TLS: 1.2 at least, by a name that the peer's certificate shows."""
     try:
+        if isinstance(tls, TLS):
+            return _to_itself(tls)
         context = ssl.create_default_context(cafile=tls.authorities)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if tls.certificate is not None:
             context.load_cert_chain(tls.certificate, tls.key, _no_password)
     except (OSError, ValueError) as fault:  # ssl.SSLError is an OSError
         raise Busy(f"{peer}: its tls table does not work: {type(fault).__name__}") from fault
+    return context
+
+
+def _to_itself(tls: TLS) -> ssl.SSLContext:
+    """Expect the node's very certificate, whatever its name, and show the same."""
+    context = ssl.create_default_context(cafile=tls.certificate)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_cert_chain(tls.certificate, tls.private_key, tls.key_password.get_secret_value)
     return context
 
 

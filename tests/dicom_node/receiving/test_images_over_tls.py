@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -16,11 +17,18 @@ from authority import Authority
 from open_listener import OpenListener
 from private_process import program
 from raw_senders import ACCEPTANCE, VERIFICATION, RawSender, associate_request
+from rich.console import Console
 from senders import until
+from small_images import file_of, mammogram
 
-from dicom_node.errors import Misconfigured
+from dicom_node.commands.peers import _peer
+from dicom_node.delivering.posting import post
+from dicom_node.delivering.sender import Peer
+from dicom_node.delivering.sender import echo as call
+from dicom_node.errors import Busy, Misconfigured
 from dicom_node.receiving.connection import Connection
 from dicom_node.receiving.tls import last_day, server_context
+from dicom_node.settings.file import Settings
 from dicom_node.settings.receiving import TLS
 
 OPENS = "open sesame"
@@ -102,6 +110,46 @@ def test_dcmtk_is_served_over_tls(secure: OpenListener, ours: Authority) -> None
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def itself(port: int, tls: dict[str, object]) -> Peer:
+    """Find whom `send` and `echo` call without a name."""
+    settings = Settings.model_validate({"receiving": {"port": port, "tls": tls}})
+    found = _peer(settings, None, "TESTER")
+    assert isinstance(found, Peer)
+    return found
+
+
+def test_the_node_calls_its_own_listener_over_tls(
+    listening: Callable[..., OpenListener], ours: Authority, tmp_path: Path
+) -> None:
+    certificate, key = ours.vouch_for("own", password=OPENS, place="DNS:node.hospital.example")
+    files = {"certificate": certificate, "private_key": key, "key_password": OPENS}
+    table = {**files, "authorities": ours.certificate}
+    listener = listening(tls=table)
+    peer = itself(listener.port, table)
+    call(peer)
+    image = tmp_path / "image.dcm"
+    image.write_bytes(file_of(mammogram()))
+    page = StringIO()
+    assert post(peer, [image], Console(file=page, width=300)) == 0
+    assert "1 of 1 taken by FOURVIEWS@" in page.getvalue()
+    assert listener.sentences("image received")
+
+
+def test_where_nobody_vouches_for_the_nodes_own_certificate_its_call_says_so(
+    listening: Callable[..., OpenListener], ours: Authority, tmp_path: Path
+) -> None:
+    certificate, key = Authority(tmp_path, "foreign").vouch_for("own")
+    table: dict[str, object] = {"certificate": certificate, "private_key": key}
+    listener = listening(tls={**table, "authorities": ours.certificate})
+    with pytest.raises(Busy, match=r"it refuses the node's cert|does it believe the node's cert"):
+        call(itself(listener.port, {**table, "authorities": ours.certificate}))
+    other = listening(tls={**table, "mutual": False})
+    call(itself(other.port, {**table, "mutual": False}))
+    stranger, its_key = ours.vouch_for("stranger")
+    with pytest.raises(Busy, match="none of the authorities that the node believes vouches"):
+        call(itself(other.port, {"certificate": stranger, "private_key": its_key}))
 
 
 @pytest.mark.parametrize("with_one", [True, False], ids=["foreign", "none"])
