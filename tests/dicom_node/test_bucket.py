@@ -131,6 +131,23 @@ def test_no_name_leads_out_of_the_prefix(spool: BucketSpool, name: str) -> None:
             work(name)
 
 
+def test_what_is_removed_is_gone_here_and_there_and_nothing_else_is(
+    s3: S3Server, spool: BucketSpool, tmp_path: Path
+) -> None:
+    gone, stays = taken(spool), taken(spool, content=b"other")
+    spool.remove(gone)
+    assert keys(s3, tmp_path.name) == [stays]
+    assert not spool.has(gone)
+    with pytest.raises(FileNotFoundError):
+        spool.path(gone)
+    assert spool.path(stays).read_bytes() == b"other"
+    spool.remove(gone)
+    with pytest.raises(ValueError, match="outside the spool"):
+        spool.remove("../out")
+    assert taken(spool) == gone
+    assert spool.path(gone).read_bytes() == CONTENT, "what comes again is kept again"
+
+
 def test_what_is_set_aside_is_kept_once(s3: S3Server, spool: BucketSpool, tmp_path: Path) -> None:
     for content in (b"another", b"another", b"a third"):
         digest = hashlib.sha256(content).hexdigest()

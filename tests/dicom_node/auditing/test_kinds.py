@@ -10,8 +10,11 @@ from ledger_book import Book
 
 import dicom_node
 from dicom_node.auditing.duty import on_duty
+from dicom_node.auditing.exporting import export
 from dicom_node.auditing.keeping import Keeper
 from dicom_node.auditing.signing import signer
+from dicom_node.auditing.verify import verify
+from dicom_node.commands.audit import _record
 from dicom_node.ledger.kinds import KINDS
 from dicom_node.life import State
 from dicom_node.settings.file import Settings
@@ -141,6 +144,18 @@ def test_A3_the_watermark_is_recorded(
     keeper.round()
     assert whats(node) == ["watermark reached", "watermark left"]
     figure("watermark reached and left: recorded")
+
+
+def test_A3_who_verifies_or_exports_the_trail_is_recorded(
+    node: Node, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    found = verify(node.engine, [], tmp_path / "checkpoints")
+    _record(node, found)
+    export(node.ledger, node.settings, tmp_path / "messages.xml", 0, "")
+    looks = [event for event in node.questions.events() if event.what.startswith("trail ")]
+    assert [event.what for event in looks] == ["trail verified", "trail exported"]
+    assert looks[0].sentence == f"{found.events} events, {len(found.faults)} faults"
+    figure("verified and exported: recorded, with what was found")
 
 
 def test_A3_every_state_is_recorded(node: Node, figure: Callable[[str], None]) -> None:

@@ -106,6 +106,20 @@ def test_S6_nobody_sees_anything_without_a_login(
     assert browser.ask("GET", "/").status == 303
 
 
+def test_A3_who_signs_in_and_out_and_who_cannot_is_recorded(
+    served: tuple[Browser, Node], figure: Figure
+) -> None:
+    browser, node = served
+    browser.log_in("wrong password")
+    browser.log_in()
+    browser.ask("POST", "/logout")
+    events = [(event.what, event.sentence) for event in node.questions.last_events(3)]
+    assert [what for what, _ in events] == ["login refused", "login", "logout"]
+    assert all("127.0.0.1" in sentence for what, sentence in events if what != "logout")
+    assert not any(secret in str(events) for secret in (PASSWORD, "wrong password", browser.cookie))
+    figure("login, login refused, logout: recorded, without the password")
+
+
 def test_the_page_tells_what_failed_and_escapes_it(served: tuple[Browser, Node]) -> None:
     browser, node = served
     office = Posted(node)
