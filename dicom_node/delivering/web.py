@@ -12,7 +12,7 @@ import secrets
 import socket
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -102,27 +102,59 @@ class WebLine:
         told = {**_credentials(self.peer), "Accept": "application/dicom+json", **(headers or {})}
         way = urlsplit(self.peer.url).path.rstrip("/") + path
         if self.connection.sock is None:
-            self.connection.connect()
+            self.open()
         # Held here: an answer that ends with its connection is read after http.client let go of it.
-        wire, is_late = self.connection.sock, threading.Event()
-        watch = threading.Timer(seconds + FAREWELL_SECONDS, _pull, (wire, is_late))
-        watch.daemon = True
-        watch.start()
-        try:
+        wire = self.connection.sock
+        with _watch(lambda: wire, seconds + FAREWELL_SECONDS):
             self.connection.request(method, way, body, told)
             answer = self.connection.getresponse()
             content = answer.read(LONGEST_ANSWER)
-        finally:
-            watch.cancel()
-        if is_late.is_set():
-            raise TimeoutError
         return answer, content
 
+    def open(self) -> None:
+        """Connect and shake hands, all of it within its time."""
+        with _watch(lambda: self.connection.sock, 2 * self.peer.timeout_seconds):
+            self.connection.connect()
 
-def _pull(wire: socket.socket, is_late: threading.Event) -> None:
-    is_late.set()
-    with suppress(OSError):
-        wire.shutdown(socket.SHUT_RDWR)
+
+class _OverTLS(http.client.HTTPSConnection):
+    """A connection whose plug can be pulled while hands are shaken."""
+
+    def connect(self) -> None:
+        """Connect first, and shake hands on a socket that is known by then."""
+        http.client.HTTPConnection.connect(self)
+        context: ssl.SSLContext = self._context  # type: ignore[attr-defined]
+        wire = context.wrap_socket(
+            self.sock, server_hostname=self.host, do_handshake_on_connect=False
+        )
+        self.sock = wire
+        wire.do_handshake()
+
+
+@contextmanager
+def _watch(wire: Callable[[], socket.socket | None], seconds: float) -> Iterator[None]:
+    """Pull the plug when the block takes longer, and call that a TimeoutError."""
+    is_late = threading.Event()
+
+    def pull() -> None:
+        is_late.set()
+        if (plug := wire()) is not None:
+            with suppress(OSError):
+                plug.shutdown(socket.SHUT_RDWR)
+
+    watch = threading.Timer(seconds, pull)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as trouble:
+        if is_late.is_set():
+            raise TimeoutError from trouble
+        raise
+    finally:
+        watch.cancel()
+    if is_late.is_set():
+        raise TimeoutError
 
 
 @contextmanager
@@ -130,7 +162,7 @@ def web_line(peer: WebPeer) -> Iterator[WebLine]:
     """Open a connection, and close it."""
     line = WebLine(peer, _connection(peer))
     try:
-        line.connection.connect()
+        line.open()
     except (OSError, UnicodeError) as trouble:
         line.connection.close()
         known = trouble if isinstance(trouble, OSError) else socket.gaierror()
@@ -147,9 +179,7 @@ def _connection(peer: WebPeer) -> http.client.HTTPConnection:
     assert parts.hostname is not None
     if parts.scheme == "https":
         context = tls_context(str(peer), peer.tls or ClientTLS())
-        return http.client.HTTPSConnection(
-            parts.hostname, parts.port, timeout=peer.timeout_seconds, context=context
-        )
+        return _OverTLS(parts.hostname, parts.port, timeout=peer.timeout_seconds, context=context)
     return http.client.HTTPConnection(parts.hostname, parts.port, timeout=peer.timeout_seconds)
 
 

@@ -3,21 +3,28 @@
 import re
 import socket
 import ssl
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from authority import Authority, Papers
 from destinations import Posted
 from faulty_pacs import FaultyPacs
+from pydantic import SecretStr
 
+from dicom_node.delivering.asking import ask
 from dicom_node.delivering.places import peer_of
 from dicom_node.delivering.sender import Peer, echo
+from dicom_node.delivering.web import WebPeer
 from dicom_node.errors import Busy
 from dicom_node.life import State
 from dicom_node.settings.delivering import ClientTLS
 
 OPENS = "of a test"
+PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture
@@ -86,12 +93,39 @@ def test_nothing_goes_to_whom_one_should_not_trust(
     assert re.search(wanted, road.last_error)
 
 
-def test_who_takes_the_connection_and_shakes_no_hands_is_told_apart(papers: Papers) -> None:
+def drip(listening: socket.socket) -> None:
+    """Begin an answer to a handshake, and go on with a byte from time to time."""
+    with suppress(OSError):
+        wire, _ = listening.accept()
+        with wire:
+            wire.sendall(b"\x16\x03\x03\x3f\xff")
+            while True:
+                time.sleep(0.1)
+                wire.sendall(b"\x02")
+
+
+@pytest.mark.parametrize("over", ["DICOM", "HTTP"])
+@pytest.mark.parametrize("drips", [False, True], ids=["silent", "dripping"])
+def test_who_takes_the_connection_and_shakes_no_hands_is_left_soon_and_told_apart(
+    papers: Papers,
+    over: str,
+    drips: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
     tls = ClientTLS.model_validate(papers.table())
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        peer = Peer("MUTE", "127.0.0.1", silent.getsockname()[1], "FOURVIEWS", 0.5, tls)
-        with pytest.raises(Busy, match=r"cannot be reached over TLS: no answer within 0\.5 s"):
-            echo(peer)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        if drips:
+            threading.Thread(target=drip, args=(listening,), daemon=True).start()
+        port = listening.getsockname()[1]
+        none = SecretStr("")
+        peer = (
+            Peer("MUTE", "127.0.0.1", port, "FOURVIEWS", 0.5, tls)
+            if over == "DICOM"
+            else WebPeer(f"https://127.0.0.1:{port}", 0.5, "", none, none, tls)
+        )
+        started = time.monotonic()
+        with pytest.raises(Busy, match=r"cannot be reached.*: no answer within 0\.5 s"):
+            ask(peer)
+        assert time.monotonic() - started < PATIENCE_SECONDS
 
 
 def test_a_key_under_a_password_is_said_and_nobody_is_asked_at_a_terminal(
