@@ -22,6 +22,7 @@ from dicom_node.delivering.office import Office
 from dicom_node.errors import Busy, NotYourTurn, Refused
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.questions import Questions
+from dicom_node.ledger.roads import close_road, open_road
 from dicom_node.ledger.tables import Road
 from dicom_node.life import Receipt, State
 from dicom_node.tending import sweep_once
@@ -336,3 +337,14 @@ def test_a_story_tells_why_an_object_waits_and_until_when(pacs: FaultyPacs, post
     assert re.search(r"^status A700; ", waits(first))
     goes_on(office, first)
     assert waits(first) == waits(second) == ""
+
+
+def test_a_road_that_was_forgotten_meanwhile_is_opened_and_closed_all_the_same(
+    posted: Makes,
+) -> None:
+    office = posted()
+    open_road(office.node.ledger, "AWAY@host:104", ())
+    assert office.node.questions.roads_down() == []
+    close_road(office.node.ledger, "GONE@host:104", "nobody is there", now())
+    (road,) = office.node.questions.roads_down()
+    assert (road.destination, road.failures) == ("GONE@host:104", 1)

@@ -12,12 +12,12 @@ from pydicom import Dataset
 from senders import until
 from sqlalchemy import update
 
+from dicom_node.delivering import commitment
 from dicom_node.errors import Busy, NotYourTurn
 from dicom_node.ledger import outbox
 from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.commitments import record_answer
 from dicom_node.ledger.ledger import now
-from dicom_node.ledger.roads import close_road, open_road
 from dicom_node.ledger.tables import Commitment, Delivery
 from dicom_node.life import DELIVER, Commit, State
 from dicom_node.tending import sweep_once, try_again
@@ -25,6 +25,7 @@ from dicom_node.tending import sweep_once, try_again
 Makes = Callable[..., Posted]
 COMMITTED = Commit.COMMITTED
 PATIENCE_SECONDS = 60.0  # with what is bound to come
+SOON = 0.1  # with what never comes
 
 
 @pytest.fixture
@@ -34,8 +35,11 @@ def keeper() -> Iterator[CommittingPacs]:
 
 
 @pytest.fixture
-def asking(keeper: CommittingPacs, posted: Makes) -> Callable[..., Posted]:
-    def make(**how: object) -> Posted:
+def asking(
+    keeper: CommittingPacs, posted: Makes, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Posted]:
+    def make(answer_seconds: float = PATIENCE_SECONDS, **how: object) -> Posted:
+        monkeypatch.setattr(commitment, "ANSWER_SECONDS", answer_seconds)
         patience = {"commitment_after_seconds": 0.0, "commitment_seconds": [0.3], **how}
         table = {**keeper.pacs.table, "commitment": True, "timeout_seconds": PATIENCE_SECONDS}
         return posted(table, **patience)
@@ -118,7 +122,7 @@ def test_what_a_pacs_does_not_have_is_sent_again_and_then_committed(
 def test_an_answer_that_is_brought_twice_sends_nothing_twice(
     keeper: CommittingPacs, asking: Callable[..., Posted]
 ) -> None:
-    office = asking(commitment_seconds=[600.0])
+    office = asking(SOON, commitment_seconds=[600.0])
     case_id = office.case(objects=1)
     keeper.answers_on = "never"
     keeper.reason = lambda _: 0x0112
@@ -213,7 +217,7 @@ def test_R18_a_clock_set_by_a_year_gives_no_commitment_up(
     monkeypatch: pytest.MonkeyPatch,
     figure: Callable[[str], None],
 ) -> None:
-    office, year = asking(), timedelta(days=365)
+    office, year = asking(SOON), timedelta(days=365)
     case_id = office.case(objects=1)
     keeper.answers_on = "never"
     with monkeypatch.context() as before_it_was_set:
@@ -232,7 +236,7 @@ def test_R18_a_clock_set_by_a_year_gives_no_commitment_up(
 def test_what_is_never_answered_is_asked_for_again_and_in_the_end_somebody_is_told(
     keeper: CommittingPacs, asking: Callable[..., Posted]
 ) -> None:
-    office = asking(commitment_hours=3.0 / 3600)
+    office = asking(SOON, commitment_hours=3.0 / 3600)
     case_id = office.case(objects=1)
     keeper.answers_on = "never"
     office.deliver(case_id)
@@ -253,7 +257,7 @@ def test_what_is_never_answered_is_asked_for_again_and_in_the_end_somebody_is_to
 def test_a_late_answer_to_an_earlier_question_counts(
     keeper: CommittingPacs, asking: Callable[..., Posted]
 ) -> None:
-    office = asking()
+    office = asking(SOON)
     case_id = office.case(objects=2)
     keeper.answers_on = "never"
     office.deliver(case_id)
@@ -276,7 +280,7 @@ def test_a_late_answer_to_an_earlier_question_counts(
 def test_an_answer_that_comes_by_several_roads_at_once_is_written_down_once(
     keeper: CommittingPacs, asking: Callable[..., Posted]
 ) -> None:
-    office = asking()
+    office = asking(SOON)
     keeper.answers_on = "never"
     case_id = office.case(objects=3)
     office.deliver(case_id)
@@ -366,21 +370,10 @@ def test_a_neighbor_who_commits_and_is_away_stays_known_as_away(
     assert told(office, "destination forgotten") == []
 
 
-def test_a_road_that_was_forgotten_meanwhile_is_opened_and_closed_all_the_same(
-    posted: Makes,
-) -> None:
-    office = posted()
-    open_road(office.node.ledger, "AWAY@host:104", ())
-    assert office.node.questions.roads_down() == []
-    close_road(office.node.ledger, "GONE@host:104", "nobody is there", now())
-    (road,) = office.node.questions.roads_down()
-    assert (road.destination, road.failures) == ("GONE@host:104", 1)
-
-
 def test_a_late_word_that_time_would_help_does_not_bring_back_what_was_given_up(
     keeper: CommittingPacs, asking: Callable[..., Posted]
 ) -> None:
-    office = asking(commitment_hours=1e-9)
+    office = asking(SOON, commitment_hours=1e-9)
     case_id = office.case(objects=1)
     keeper.answers_on = "never"
     office.deliver(case_id)
