@@ -1,12 +1,13 @@
 """Receive images, associations and echoes beside DCMTK, Orthanc and pynetdicom, in one run.
 
-`make bench` prints the ratios of P1 and P2. Ours is the whole `dicom-node listen`: every limit, the
-row in the ledger, the digest, fsync before Success. `--folder` says on which disk all write,
-by default /dev/shm, where fsync costs nothing.
+`make bench` prints the ratios of P1 and P2; docs/performance.md says how to read them. Ours is the
+whole `dicom-node listen`: every limit, the row in the ledger, the digest, fsync before Success.
+`--folder` says on which disk all of them write, by default /dev/shm, where fsync costs nothing.
 """
 
 import argparse
 import os
+import resource
 import shutil
 import socket
 import sys
@@ -15,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -44,6 +47,7 @@ PDU_BYTES = 128 << 10
 ORTHANC_BYTES = 16 << 10  # it takes no larger ones
 IMAGE_BYTES = 17 << 20
 UID_LENGTH = 60
+REAPED_SECONDS = 0.3  # after which a server knows what its children took
 REQUESTS: dict[str, tuple[bytearray, list[int]]] = {}  # of this process
 STOCK = """
 import sys; from pynetdicom import AE, evt
@@ -97,14 +101,24 @@ def send_images(port: int, called: str, count: int) -> tuple[float, float]:
 
 def megabytes_a_second(port: int, called: str, associations: int, images: int) -> float:
     """Send from several processes at once."""
-    ready = {"mp_context": get_context("spawn"), "initializer": get_ready, "initargs": (called,)}
-    with ProcessPoolExecutor(associations, **ready) as senders:
-        list(senders.map(send_nothing, range(associations)))  # everybody is there
-        each = images // associations
-        told = [senders.submit(send_images, port, called, each) for _ in range(associations)]
+    work = partial(send_images, port, called)
+    return at_once(work, associations, images, partial(get_ready, called))
+
+
+def at_once(
+    work: Callable[[int], tuple[float, float]],
+    workers: int,
+    images: int,
+    get_ready: Callable[[], None] | None = None,
+) -> float:
+    """Share images among processes that begin together, and say how many MB went in a second."""
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=get_ready) as others:
+        list(others.map(send_nothing, range(workers)))  # everybody is there
+        each = images // workers
+        told = [others.submit(work, each) for _ in range(workers)]
         times = [one.result() for one in told]
     took = max(end for _, end in times) - min(began for began, _ in times)
-    return each * associations * IMAGE_BYTES / took / 1e6
+    return each * workers * IMAGE_BYTES / took / 1e6
 
 
 def send_nothing(number: int) -> int:
@@ -145,8 +159,8 @@ def echoes_a_second(port: int, called: str, count: int = 1000) -> float:
 def idle_share(port: int, called: str, pid: int, count: int, seconds: float = 10.0) -> float:
     """Say how much of a core idle associations cost."""
     idle = []
-    for _ in range(count):
-        idle.append(RawSender(port, 60.0))
+    for number in range(count):  # no address has all the places
+        idle.append(RawSender(port, 60.0, f"127.0.0.{1 + number % 2}"))
         idle[-1].say(associate_request(called=called))
         assert idle[-1].hear()[0] == ACCEPTANCE
     before = cpu_seconds(pid)
@@ -159,8 +173,27 @@ def idle_share(port: int, called: str, pid: int, count: int, seconds: float = 10
 
 def cpu_seconds(pid: int) -> float:
     """Read the processor time of a process."""
+    return sum(processor(pid))
+
+
+def processor(pid: int) -> tuple[float, float]:
+    """Read the seconds of a process and of its children that ended: its own, and the kernel's."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    user, kernel, of_children, kernel_of_children = map(int, fields[11:15])
+    tick = os.sysconf("SC_CLK_TCK")
+    return (user + of_children) / tick, (kernel + kernel_of_children) / tick
+
+
+def write_images(folder: Path, count: int) -> tuple[float, float]:
+    """Bring images to the disk and do nothing else; say when it was."""
+    content = bytes(IMAGE_BYTES)
+    began = time.monotonic()
+    for _ in range(count):
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    return began, time.monotonic()
 
 
 def answers(port: int, called: str) -> bool:
@@ -175,20 +208,40 @@ def answers(port: int, called: str) -> bool:
     return heard == ACCEPTANCE
 
 
+@dataclass
+class Running:
+    """A server that is measured."""
+
+    port: int
+    called: str
+    pid: int
+    rates: list[float] = field(default_factory=list)
+    spent: tuple[float, float] = (0.0, 0.0)  # ms of processor an image, of its own and the kernel's
+
+    def receive(self, associations: int, images: int) -> None:
+        """Measure once."""
+        before = processor(self.pid)
+        self.rates.append(megabytes_a_second(self.port, self.called, associations, images))
+        time.sleep(REAPED_SECONDS)
+        after = processor(self.pid)
+        own, kernel = (1000 * (b - a) / images for a, b in zip(before, after, strict=True))
+        self.spent = min((own, kernel), self.spent, key=lambda two: sum(two) or float("inf"))
+
+
 @contextmanager
-def served(command: Sequence[str], folder: Path, port: int, called: str) -> Iterator[int]:
-    """Run a server for the block, and give its process number."""
+def served(command: Sequence[str], folder: Path, port: int, called: str) -> Iterator[Running]:
+    """Run a server for the block."""
     process = PrivateProcess(command, folder / "log")
     try:
         process.wait_until(lambda: answers(port, called), 60)
-        yield process._process.pid  # noqa: SLF001 - whose processor time is read
+        yield Running(port, called, process.pid)
     finally:
         process.end(40)
         shutil.rmtree(folder)
 
 
 @contextmanager
-def ours(home: Path) -> Iterator[tuple[int, int]]:
+def ours(home: Path) -> Iterator[Running]:
     """Run `dicom-node listen`."""
     folder, port = Path(tempfile.mkdtemp(dir=home)), free_port()
     (folder / "node.toml").write_text(
@@ -196,31 +249,76 @@ def ours(home: Path) -> Iterator[tuple[int, int]]:
         "any_caller = true\nreserve_megabytes = 0\nmax_associations = 1000\n"
     )
     command = [sys.executable, "-m", "dicom_node", "-c", str(folder / "node.toml"), "listen"]
-    with served(command, folder, port, "FOURVIEWS") as pid:
-        yield port, pid
+    with served(command, folder, port, "FOURVIEWS") as running:
+        yield running
 
 
 @contextmanager
-def storescp(home: Path) -> Iterator[tuple[int, int]]:
+def storescp(home: Path) -> Iterator[Running]:
     """Run DCMTK's receiver, at its quickest and without fsync."""
     folder, port = Path(tempfile.mkdtemp(dir=home)), free_port()
     os.environ["TCP_NODELAY"] = "1"
     command = [program("storescp"), "--fork", "+B", "-pdu", str(PDU_BYTES), "-od", str(folder)]
-    with served([*command, str(port)], folder, port, "STORESCP") as pid:
-        yield port, pid
+    with served([*command, str(port)], folder, port, "STORESCP") as running:
+        yield running
 
 
 @contextmanager
-def stock(home: Path) -> Iterator[tuple[int, int]]:
+def stock(home: Path) -> Iterator[Running]:
     """Run pynetdicom as it is, with the contexts of the node."""
     folder, port = Path(tempfile.mkdtemp(dir=home)), free_port()
-    with served([sys.executable, "-c", STOCK, str(port)], folder, port, "FOURVIEWS") as pid:
-        yield port, pid
+    with served([sys.executable, "-c", STOCK, str(port)], folder, port, "FOURVIEWS") as running:
+        yield running
+
+
+@contextmanager
+def orthanc(home: Path) -> Iterator[Running]:
+    """Run Orthanc as it is shipped, on the same disk as the others."""
+    tempfile.tempdir = str(home)
+    with orthanc_server() as server:
+        assert server._process is not None  # noqa: SLF001 - whose processor time is read
+        yield Running(server.dicom_port, server.aet, server._process.pid)  # noqa: SLF001
 
 
 def best(measure: Callable[[], float], times: int) -> float:
     """Measure several times, and take the best: others use this machine, too."""
     return max(measure() for _ in range(times))
+
+
+def compare_images(home: Path, count: int, images: int, times: int) -> None:
+    """Let the servers take turns, so that what else this machine does harms all of them alike."""
+    disk: list[float] = []
+    with ours(home) as mine, storescp(home) as dcmtk, orthanc(home) as other:
+        servers = {"ours": mine, "storescp": dcmtk, "Orthanc": other}
+        for _ in range(times):
+            for one in servers.values():
+                one.receive(count, images)
+            disk.append(at_once(partial(write_images, home), count, images))
+    rate, *peers = (max(one.rates) for one in servers.values())
+    told = ", ".join(f"{name} {max(one.rates):.0f}" for name, one in servers.items())
+    print(f"P1  {count} associations, MB/s: {told}; writing and fsync alone {max(disk):.0f}")
+    print(
+        f"P1  {count} associations: {rate / peers[0]:.2f} x storescp, "
+        f"{rate / peers[1]:.1f} x Orthanc, {rate / max(disk):.2f} x writing and fsync alone"
+    )
+    spent = (f"{name} {one.spent[0]:.1f} + {one.spent[1]:.1f}" for name, one in servers.items())
+    print(f"P1  {count} associations, processor ms an image, own + kernel's: {', '.join(spent)}")
+
+
+def compare_talk(home: Path, idle: int, times: int) -> None:
+    """Compare associations and echoes."""
+    with ours(home) as mine, stock(home) as theirs:
+        for what, measure, counts in (
+            ("associations", associations_a_second, (300, 50)),
+            ("echoes", echoes_a_second, (1000, 200)),
+        ):
+            own, other = (
+                best(partial(measure, one.port, one.called, count), times)
+                for one, count in zip((mine, theirs), counts, strict=True)
+            )
+            print(f"P2  {what} a second: {own:.0f}, pynetdicom {other:.0f}: {own / other:.1f} x")
+        share = idle_share(mine.port, mine.called, mine.pid, idle)
+    print(f"P2  {idle} idle associations: {100 * share:.1f} % of a core")
 
 
 def main() -> None:
@@ -229,38 +327,13 @@ def main() -> None:
     asked.add_argument("--folder", type=Path, default=Path("/dev/shm"))  # noqa: S108
     asked.add_argument("--images", type=int, default=24)
     asked.add_argument("--times", type=int, default=3)
-    asked.add_argument("--idle", type=int, default=700, help="idle associations")
+    asked.add_argument("--idle", type=int, default=1000, help="idle associations")
     given = asked.parse_args()
-    rates: dict[tuple[str, int], float] = {}
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     for count in (1, 4):
-        for name, server, called in (("ours", ours, "FOURVIEWS"), ("dcmtk", storescp, "STORESCP")):
-            with server(given.folder) as (port, _):
-                rates[name, count] = best(
-                    lambda p=port, c=called, n=count: megabytes_a_second(p, c, n, given.images),
-                    given.times,
-                )
-        with orthanc_server() as orthanc:
-            rates["orthanc", count] = best(
-                lambda o=orthanc, n=count: megabytes_a_second(o.dicom_port, o.aet, n, given.images),
-                given.times,
-            )
-        mine, dcmtk, other = (rates[name, count] for name in ("ours", "dcmtk", "orthanc"))
-        print(
-            f"P1  {count} associations: {mine:.0f} MB/s; "
-            f"storescp {dcmtk:.0f}, Orthanc {other:.0f}: "
-            f"{mine / dcmtk:.2f} x storescp, {mine / other:.1f} x Orthanc"
-        )
-    with ours(given.folder) as (port, pid):
-        own = best(lambda: associations_a_second(port, "FOURVIEWS"), given.times)
-        own_echo = best(lambda: echoes_a_second(port, "FOURVIEWS"), given.times)
-        share = idle_share(port, "FOURVIEWS", pid, given.idle)
-    with stock(given.folder) as (port, _):
-        theirs = best(lambda: associations_a_second(port, "FOURVIEWS", 50), given.times)
-        their_echo = best(lambda: echoes_a_second(port, "FOURVIEWS", 200), given.times)
-    print(f"P2  associations a second: {own:.0f}, pynetdicom {theirs:.0f}: {own / theirs:.1f} x")
-    print(f"P2  echoes a second: {own_echo:.0f}, pynetdicom {their_echo:.0f}: "
-          f"{own_echo / their_echo:.1f} x")  # fmt: skip
-    print(f"P2  {given.idle} idle associations: {100 * share:.1f} % of a core")
+        compare_images(given.folder, count, given.images, given.times)
+    compare_talk(given.folder, given.idle, given.times)
 
 
 if __name__ == "__main__":

@@ -81,8 +81,9 @@ def echo_command() -> bytes:
 class RawSender:
     """A connection to a listener."""
 
-    def __init__(self, port: int, seconds: float = 20.0) -> None:
-        self.plug = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+    def __init__(self, port: int, seconds: float = 20.0, comes_from: str = "127.0.0.1") -> None:
+        where = ("127.0.0.1", port)
+        self.plug = socket.create_connection(where, timeout=seconds, source_address=(comes_from, 0))
 
     def say(self, *parts: bytes) -> None:
         """Send bytes; who has hung up does not hear them."""
