@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Session
 
 from dicom_node.ledger.clock import by_the_clock
@@ -14,7 +14,10 @@ from dicom_node.ledger.patience import within
 from dicom_node.ledger.tables import Association, Case, Instance
 from dicom_node.life import State
 
-# Each image asks these, and a sender waits meanwhile: they are built once, and make no objects.
+# Each association and each image asks these: they are built once, and make no objects.
+_OPEN = insert(Association)
+_CLOSE = update(Association).where(Association.id == bindparam("number"))
+_CLOSE = _CLOSE.values(closed_at=bindparam("at"))
 _KNOWN = select(Instance.path, Instance.digest).where(Instance.sop_uid == bindparam("sop_uid"))
 _LAST_ROUND = (
     select(Case.id, Case.study_uid, Case.round, Case.state)
@@ -90,35 +93,37 @@ def open_association(ledger: Ledger, listener: str, caller: str, called: str, ad
 def close_association(ledger: Ledger, association_id: int, how: str, why: str = "") -> None:
     """Write down that a sender has gone."""
     with within(SENDER_SECONDS), ledger.writing() as session:
-        _close(ledger, session, session.get_one(Association, association_id), Going(how, why))
+        row = session.get_one(Association, association_id)
+        _close(ledger, session, row.id, (row.caller, row.address), Going(how, why))
 
 
 def _visit(
-    ledger: Ledger, session: Session, coming: Coming, row_id: int | None, going: Going | None
+    ledger: Ledger, session: Session, coming: Coming, number: int | None, going: Going | None
 ) -> int:
-    if row_id is None:
-        row = Association(
-            listener=coming.listener,
-            caller=coming.caller,
-            called=coming.called,
-            address=coming.address,
-            opened_at=by_the_clock(),
-        )
-        session.add(row)
-        session.flush()
-        details = {"caller": row.caller, "address": row.address, "association": row.id}
-        ledger.note(session, "association accepted", details=details)
-    else:
-        row = session.get_one(Association, row_id)
+    who = coming.caller, coming.address
+    if number is None:
+        row = {one.name: getattr(coming, one.name) for one in fields(coming)}
+        row["opened_at"] = by_the_clock()
+        key = session.connection().execute(_OPEN, row).inserted_primary_key
+        assert key is not None
+        number = int(key[0])
+        ledger.note(session, "association accepted", details=_named(number, who))
     if going is not None:
-        _close(ledger, session, row, going)
-    return row.id
+        _close(ledger, session, number, who, going)
+    return number
 
 
-def _close(ledger: Ledger, session: Session, row: Association, going: Going) -> None:
-    row.closed_at = by_the_clock()
-    details = {"caller": row.caller, "address": row.address, "association": row.id}
-    ledger.note(session, f"association {going.how}", going.why, details=details)
+def _close(
+    ledger: Ledger, session: Session, number: int, who: tuple[str, str], going: Going
+) -> None:
+    end = {"number": number, "at": by_the_clock()}
+    if session.connection().execute(_CLOSE, end).rowcount != 1:
+        raise NoResultFound(f"association {number} is not in the ledger")
+    ledger.note(session, f"association {going.how}", going.why, details=_named(number, who))
+
+
+def _named(number: int, who: tuple[str, str]) -> dict[str, Any]:
+    return {"caller": who[0], "address": who[1], "association": number}
 
 
 def close_left_open(ledger: Ledger, listener: str) -> None:
@@ -128,7 +133,8 @@ def close_left_open(ledger: Ledger, listener: str) -> None:
             Association.listener == listener, Association.closed_at.is_(None)
         )
         for row in session.scalars(left_open.order_by(Association.id)).all():
-            _close(ledger, session, row, Going("lost", "the listener ended before it did"))
+            lost = Going("lost", "the listener ended before it did")
+            _close(ledger, session, row.id, (row.caller, row.address), lost)
 
 
 def known_image(ledger: Ledger, sop_uid: str) -> tuple[str, str] | None:
