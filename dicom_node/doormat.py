@@ -6,6 +6,7 @@ connects anew, and takes it away.
 """
 
 # mypy: disable-error-code="no-untyped-call"
+import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,18 +15,24 @@ from typing import Any
 
 from kombu.exceptions import ChannelError
 from kombu.transport import TRANSPORT_ALIASES, filesystem, redis, virtual
-from redis.exceptions import ResponseError
+from redis.exceptions import DataError, ResponseError
 
 from dicom_node.life import VERBS
 from dicom_node.logs import log
 
-NO_RING = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
+_MOST_CASES = (1 << 63) - 1
+_USUAL: dict[str, object] = {  # of the headers that change what Celery does
+    **dict.fromkeys(("eta", "expires", "group", "shadow", "compression", "stamped_headers")),
+    "retries": 0,
+    "timelimit": [None, None],
+}
+NO_RING = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, DataError)
 
 logger = log("doorbell")
 
 
 class Careful(virtual.Channel):
-    """A channel that survives what its worker cannot make sense of."""
+    """A channel that hands its worker rings, and nothing else."""
 
     def basic_consume(
         self,
@@ -35,10 +42,11 @@ class Careful(virtual.Channel):
         *arguments: Any,  # noqa: ANN401
         **options: Any,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
-        """Call the worker, and throw away what it stumbles over: kept, it would be the last one."""
+        """Call the worker for a ring; what is none would keep its place, and be the last one."""
 
         def careful(message: Any) -> None:  # noqa: ANN401
             try:
+                _see_that_it_rings(message)
                 callback(message)
             except NO_RING as fault:
                 _thrown_away(fault)
@@ -46,6 +54,27 @@ class Careful(virtual.Channel):
                     message.ack()
 
         return super().basic_consume(queue, no_ack, careful, *arguments, **options)
+
+
+def _see_that_it_rings(message: Any) -> None:  # noqa: ANN401 - kombu's
+    """Raise where a message is not what `doorbell` sends: a verb, a case number, nothing besides.
+
+    Celery would obey a time limit, wait for a date of years to come, or unpack what is compressed.
+    """
+    said = message.headers
+    (number,), words, embedded = json.loads(message.body)
+    is_plain = (
+        said["task"] in {verb.name for verb in VERBS}
+        and isinstance(said["id"], str)
+        and all(said.get(name, usual) == usual for name, usual in _USUAL.items())
+        and (message.content_type, message.content_encoding) == ("application/json", "utf-8")
+        and type(number) is int
+        and 0 < number <= _MOST_CASES
+        and not words
+        and not any(embedded.values())
+    )
+    if not is_plain:
+        raise ValueError
 
 
 class RedisChannel(Careful, redis.Channel):

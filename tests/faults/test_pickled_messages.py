@@ -48,7 +48,7 @@ def test_S1_a_pickled_message_is_refused_and_the_worker_goes_on(
         assert not sprung
         node.wait_until(lambda: "case=4711" in node.log(), "the case behind the pickles")
         node.wait_until(
-            lambda: node.log().count("ContentDisallowed") >= ENTRIES, "all pickles refused"
+            lambda: node.log().count("was no ring: thrown away") >= ENTRIES, "all pickles refused"
         )
         app.control.broadcast("cancel_consumer", arguments={"queue": step})
         app.control.shutdown()
