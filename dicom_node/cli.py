@@ -107,16 +107,20 @@ def _logging(command: Callable[..., None]) -> Callable[..., None]:
 @_logging
 def up() -> None:
     """Run the whole node here: listener, sweep and workers. Ctrl-C stops it cleanly."""
+    from dicom_node.auditing.keeping import sign_the_rest
     from dicom_node.household import keep_house
     from dicom_node.receiving.port import wait_for_port
     from dicom_node.tending import stop_on_signals
 
-    settings = open_node().settings
+    node = open_node()
+    settings = node.settings
     serve = settings.watching.page.serve
     stop = threading.Event()
     stop_on_signals(stop)
     wait_for_port(settings.receiving, stop)
-    raise typer.Exit(keep_house(settings_path().absolute(), stop, with_page=serve))
+    status = keep_house(settings_path().absolute(), stop, with_page=serve)
+    sign_the_rest(node.ledger, settings)
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -64,20 +64,34 @@ def checkpoints_path(settings: Settings) -> Path:
     return (folder.expanduser() if folder else settings.data) / FILE
 
 
-def sign_on(ledger: Ledger, signer: Signer, audit: Audit, *, at_once: bool = False) -> bool:
-    """Sign how far the trail has come, if it is time; say whether it was."""
+def sign_on(
+    ledger: Ledger,
+    signer: Signer,
+    audit: Audit,
+    known: Checkpoint | None = None,
+    *,
+    at_once: bool = False,
+) -> Checkpoint | None:
+    """Sign how far the trail has come, if it is time.
+
+    The next checkpoint follows the last one that is `known`, also where that is gone.
+    """
     try:
         with ledger.writing() as session:
-            row = _next(session, signer, audit, at_once=at_once)
+            last = last_checkpoint(session)
+            if known is not None and (last is None or last.id < known.id):
+                last = known
+            row = _next(session, last, signer, audit, at_once=at_once)
             if row is not None:
                 session.add(row)
     except IntegrityError:  # another process signed the same just now
-        return False
-    return row is not None
+        return None
+    return row
 
 
-def _next(session: Session, signer: Signer, audit: Audit, *, at_once: bool) -> Checkpoint | None:
-    last = last_checkpoint(session)
+def _next(
+    session: Session, last: Checkpoint | None, signer: Signer, audit: Audit, *, at_once: bool
+) -> Checkpoint | None:
     newest = session.execute(
         select(Event.id, Event.hash, Event.at).order_by(Event.id.desc()).limit(1)
     ).first()

@@ -18,12 +18,14 @@ from dicom_node.auditing.checkpoints import (
 )
 from dicom_node.auditing.signing import Signer, signer
 from dicom_node.ledger.ledger import Ledger
+from dicom_node.ledger.tables import Checkpoint
 from dicom_node.logs import log
 from dicom_node.settings.file import Settings
 
 EVERY_SECONDS = 1.0
 PATIENCE_SECONDS = 10.0
 CHANGED = "the last checkpoint signed something else than what is there; see `audit verify`"
+TAKEN = "checkpoints that were signed are in the ledger no more; see `audit verify`"
 OLDER = "checkpoints lie outside of the ledger that it has not; see `audit verify`"
 
 logger = log("auditing")
@@ -45,13 +47,23 @@ def signing(ledger: Ledger, settings: Settings) -> Iterator[None]:
         keeper.round(at_once=True)
 
 
+def sign_the_rest(ledger: Ledger, settings: Settings) -> None:
+    """Sign what those wrote who stopped after the one who signs."""
+    Keeper(ledger, settings, signer(settings)).round(at_once=True)
+
+
 @dataclass
 class Keeper:
-    """Who signs, and what was told already."""
+    """Who signs, and what was told already.
+
+    It remembers the last checkpoint that it saw: where somebody empties the trail and all that lies
+    outside of it, too, the next one follows that all the same, and tells of those that are gone.
+    """
 
     ledger: Ledger
     settings: Settings
     signer: Signer
+    _last: Checkpoint | None = None
     _told: set[str] = field(default_factory=set)
     _is_low: bool = False
 
@@ -73,9 +85,14 @@ class Keeper:
         """Look at the last checkpoint, sign the next, and carry both out of the database."""
         try:
             with Session(self.ledger.engine.execution_options(reads_only=True)) as session:
-                if is_broken(session):
-                    self._alarm(CHANGED)
-            sign_on(self.ledger, self.signer, self.settings.audit, at_once=at_once)
+                last, broken = last_checkpoint(session), is_broken(session)
+            if broken:
+                self._alarm(CHANGED)
+            if self._last is not None and (last is None or last.id < self._last.id):
+                self._alarm(TAKEN)
+                last, at_once = self._last, True  # before this process is ended, too
+            next_ = sign_on(self.ledger, self.signer, self.settings.audit, last, at_once=at_once)
+            self._last = next_ or last
             self._watch_the_disk()
             if not copy_out(self.ledger, checkpoints_path(self.settings)):
                 self._alarm(OLDER)
