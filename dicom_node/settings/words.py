@@ -33,6 +33,7 @@ _PLAIN: dict[str, Callable[[dict[str, Any]], str]] = {
     "too_short": lambda told: f"wanted: at least {told['min_length']} in the list",
     "tuple_type": lambda _: "wanted: a list, as [...]",
 }
+_ONE_TABLE = {"dict_type", "model_type"}
 
 
 def sentences(path: Path, whole: type[BaseModel], faults: ValidationError) -> list[str]:
@@ -49,9 +50,11 @@ def _said(whole: type[BaseModel], fault: ErrorDetails) -> str:
         return f"there is no such key{_meant(whole, where)}"
     if fault["type"] == "missing":
         return "is missing"
+    name = ".".join(part for part in where if isinstance(part, str))
     if fault["type"] == "tuple_type" and isinstance(fault["input"], dict):
-        name = ".".join(str(part) for part in where)
         return f"wanted: a table for each, with two brackets: [[{name}]]"
+    if fault["type"] in _ONE_TABLE and isinstance(fault["input"], list):
+        return f"wanted: one table, with one bracket: [{name}]"
     plain = _PLAIN.get(fault["type"])
     said = plain(fault.get("ctx", {})) if plain else fault["msg"].removeprefix("Value error, ")
     said = said[:1].lower() + said[1:]

@@ -117,6 +117,20 @@ def test_every_fault_is_said_at_once(written: Written) -> None:
             "a: commitment needs ae_title, host and port",
         ),
         ('[[delivering.destinations]]\nname = "a b"\nreturn_to_sender = true', "0.name: "),
+        ("[[receiving]]\nport = 1", "receiving: wanted: one table, with one bracket: [receiving]"),
+        (
+            "[[analyzing.accept]]\nrows_min = 1",
+            "analyzing.accept: wanted: one table, with one bracket: [analyzing.accept]",
+        ),
+        (
+            '[[delivering.destinations]]\nname = "a"\n[[delivering.destinations.tls]]\nca = "x"',
+            "0.tls: wanted: one table, with one bracket: [delivering.destinations.tls]",
+        ),
+        (
+            '[receiving.callers]\nae_title = "MG1"',
+            "receiving.callers: wanted: a table for each, with two brackets: [[receiving.callers]]",
+        ),
+        ("[receiving.port]\nx = 1", "receiving.port: wanted: a whole number"),
     ],
 )
 def test_a_value_that_cannot_be_is_named(written: Written, content: str, said: str) -> None:
