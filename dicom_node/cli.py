@@ -252,11 +252,25 @@ def status(
     from dicom_node.watching.pages import status_page
     from dicom_node.watching.story import standing
 
-    told = standing(open_node().questions, limit)
+    node = open_node()
+    told = standing(node.questions, limit) | {"bell": trouble_of_bell(node)}
     if as_json:
         typer.echo(json.dumps(told, indent=1))
     else:
         status_page(console, told)
+
+
+def trouble_of_bell(node: "Node") -> str:
+    """Say what is wrong with the broker, if there is one; without it nothing can be."""
+    if not node.settings.broker_url:
+        return ""
+    from dicom_node.doorbell import ANSWERS, listen_for_answer
+
+    try:
+        said = listen_for_answer(node.settings)
+    except Busy as trouble:
+        return str(trouble)
+    return "" if said == ANSWERS else said
 
 
 @app.command()

@@ -335,6 +335,12 @@ class Questions:
                 .limit(limit)
             ).all()
 
+    def trail_broken(self) -> Event | None:
+        """Return when somebody who signs found the audit trail changed last, and why."""
+        with self._session() as session:
+            query = select(Event).where(Event.what == "trail broken")
+            return session.scalars(query.order_by(Event.id.desc()).limit(1)).first()
+
     def last_image_at(self) -> datetime | None:
         """Tell when the last image came in."""
         with self._session() as session:

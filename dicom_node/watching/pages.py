@@ -26,6 +26,11 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
     for name, one in told["not_committed"].items():
         said = f"[red]does not promise to keep[/] {one['objects']} objects: {name}: {one['why']}"
         console.print(said, highlight=False)
+    if told["bell"]:
+        console.print(f"[red]the bell:[/] {escape(told['bell'])}", highlight=False)
+    if told["trail_broken"]:
+        said = f"[red]the audit trail was tampered with[/] {escape(told['trail_broken'])}"
+        console.print(said, highlight=False)
     for one in told["refused"]:
         said = f"{one['at']}  {one['what']}: {one['why']}"
         console.print(said, highlight=False, markup=False, soft_wrap=True)

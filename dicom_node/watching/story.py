@@ -169,6 +169,7 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
     readers = questions.readers_of([case.id for case in newest])
     left_out = questions.left_out_of([case.id for case in newest])
     recalls = questions.recalls_among([case.id for case in newest])
+    broken = questions.trail_broken()
     return {
         "cases": {state.value: counts[state] for state in State if state in counts},
         "last_image_at": moment(questions.last_image_at()),
@@ -189,6 +190,7 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
             {"case": case.id, "state": case.state, "held_by": case.holder}
             for case in questions.cases(sorted(HELD))
         ],
+        "trail_broken": f"{moment(broken.at)}: {broken.sentence}" if broken else "",
         "refused": [
             {"at": moment(event.at), "what": event.what, "why": event.sentence}
             for event in questions.last_refusals(REFUSALS)

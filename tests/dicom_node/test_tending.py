@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 import redis
@@ -10,11 +11,17 @@ from ledger_book import Book
 from pydantic import SecretStr
 from redis_server import RedisServer
 
-from dicom_node.doorbell import listen_for_answer
-from dicom_node.life import VERBS, State, Verb
+from dicom_node.cli import trouble_of_bell
+from dicom_node.doorbell import Bell
+from dicom_node.ledger.clock import steady
+from dicom_node.ledger.ledger import RING_AGAIN
+from dicom_node.life import ANALYZE, VERBS, State, Verb
 from dicom_node.settings.file import Settings
 from dicom_node.tending import LONG_QUEUE, sweep_once
+from dicom_node.watching.checkup import QUESTIONS
 from dicom_node.wiring import Node
+
+CASES = 20
 
 
 def rings(node: Node, verb: Verb) -> int:
@@ -59,16 +66,37 @@ def test_a_bell_that_nobody_hears_is_not_tried_for_each_case(
     assert time.monotonic() - started < 30
 
 
-def test_a_redis_that_drops_what_it_holds_is_named(
-    private_redis: RedisServer, settled: Callable[..., Settings]
+def test_R14_what_an_evicting_redis_drops_is_rung_for_again_and_it_is_named(
+    private_redis: RedisServer,
+    settled: Callable[..., Settings],
+    opened: Callable[[Settings], Node],
+    monkeypatch: pytest.MonkeyPatch,
+    figure: Callable[[str], None],
 ) -> None:
     settings = settled()
     given = settings.node.model_copy(update={"broker": SecretStr(private_redis.url)})
-    settings = settings.model_copy(update={"node": given})
-    assert listen_for_answer(settings) == "the broker answers"
+    node = opened(settings.model_copy(update={"node": given}))
+    private_redis.flush()
+    assert trouble_of_bell(node) == ""
+    bell = Bell(node.settings)
+    for number in range(CASES):
+        Book(node.engine).case_at(State.RECEIVED, f"2.25.{number + 1}")
     with redis.Redis(port=private_redis.port) as client:
-        client.config_set("maxmemory-policy", "allkeys-lru")
         try:
-            assert "maxmemory-policy allkeys-lru" in listen_for_answer(settings)
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            assert sweep_once(node) == bell.waiting(ANALYZE) == CASES
+            assert "maxmemory-policy allkeys-lru" in trouble_of_bell(node)
+            assert QUESTIONS["does the bell ring?"](node).startswith("warning: ")
+            client.config_set("maxmemory", "1mb")  # less than it needs for itself
+            with suppress(redis.exceptions.OutOfMemoryError):
+                client.set("somebody", "else's")
+            assert bell.waiting(ANALYZE) == 0
         finally:
+            client.config_set("maxmemory", "0")
             client.config_set("maxmemory-policy", "noeviction")
+    assert sweep_once(node) == 0, "each is rung for once a while"
+    monkeypatch.setattr(steady, "zero", steady.zero + RING_AGAIN)
+    again = sweep_once(node)
+    assert again == bell.waiting(ANALYZE) == CASES
+    private_redis.flush()
+    figure(f"allkeys-lru dropped {CASES} of {CASES} rings, {again} rung for again, 0 lost")
