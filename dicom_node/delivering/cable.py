@@ -11,6 +11,10 @@ from contextlib import suppress
 from pynetdicom import evt
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
+MAXIMUM_PDU_BYTES = 128 << 10  # that a peer may send
+MOST_BYTES = 16 << 20  # that a peer may say in one step: its answers are short
+COST_OF_A_PIECE = 1 << 10  # in memory, be it as short as it may
+
 EXPIRED, NOT_YET_VALID = 10, 9  # OpenSSL's verify codes (X509_V_ERR_...)
 NOBODY_VOUCHES = {18, 19, 20, 21}
 ANOTHER_NAME = {62, 64}
@@ -32,6 +36,7 @@ class Cable(AssociationSocket):
     opened = False  # and shook hands, where that is wanted
     answered = False  # the peer said something to the association request, or hung up
     pulled = False  # by this side, which had waited long enough
+    heard_bytes = 0  # in this step
 
     def connect(self, primitive: T_CONNECT) -> None:
         """Connect and shake hands, and tell pynetdicom as its own connect would."""
@@ -73,7 +78,13 @@ class Cable(AssociationSocket):
                 wire.shutdown(socket.SHUT_RDWR)
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Read, and keep what a peer says that refuses a certificate after the handshake."""
+        """Read, but not without end, and keep what a peer says that refuses a certificate late.
+
+        pynetdicom would believe any length, and gather whatever comes.
+        """
+        self.heard_bytes += nr_bytes + COST_OF_A_PIECE
+        if nr_bytes > MAXIMUM_PDU_BYTES + COST_OF_A_PIECE or self.heard_bytes > MOST_BYTES:
+            raise OSError("it says more than anybody asked for")
         try:
             return super().recv(nr_bytes)
         except OSError as trouble:

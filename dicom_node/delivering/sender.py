@@ -19,17 +19,17 @@ from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
-from dicom_node.delivering.cable import Cable
+from dicom_node.delivering.cable import MAXIMUM_PDU_BYTES, Cable
 from dicom_node.errors import Busy
 from dicom_node.settings.delivering import ClientTLS
 from dicom_node.settings.receiving import TLS
 
-MAXIMUM_PDU_BYTES = 128 << 10
 VERIFICATION = (str(Verification), "1.2.840.10008.1.2")
 BY_THE_USER, CALLING_UNKNOWN, CALLED_UNKNOWN = 1, 3, 7  # who rejects, and why
 NO_CONTEXT = 0x0122  # SOP class not supported (PS3.7 C.5.6); the peer did not accept its context
 SLOWEST_BYTES_PER_SECOND = 64 << 10  # an object may take as long as on a line of this speed
 FAREWELL_SECONDS = 2.0  # for a release or an abort: nothing depends on its answer
+SMALLEST_PDU_BYTES = 128  # that a peer may want: an object in crumbs would fill the memory
 MESSAGE_IDS = 1 << 16
 
 Handler = tuple[evt.EventType, Callable[[Event], object]]
@@ -83,6 +83,8 @@ class _Caller(AE):
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:
         """Pull the cable when the block takes longer."""
+        if self.cable is not None:
+            self.cable.heard_bytes = 0
         watch = threading.Timer(seconds, self.pull)
         watch.daemon = True
         watch.start()
@@ -228,6 +230,10 @@ def _called(peer: Peer, kinds: Sequence[tuple[str, str]], handlers: Sequence[Han
         raise Busy(f"{peer} refuses the association: {_objection(peer, association)}")
     if association.is_established:
         line.association = association
+        room = association.acceptor.maximum_length or 0
+        if 0 < room < SMALLEST_PDU_BYTES:
+            line.abort()
+            raise Busy(f"{peer} wants messages of {room} bytes at most, in which nothing fits")
     elif not _accepts_nothing(association):
         assert ae.cable is not None
         raise Busy(f"{peer} {ae.cable.silence(peer.timeout_seconds)}")

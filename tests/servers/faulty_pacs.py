@@ -30,7 +30,9 @@ FAULTS = (
     "wrong_number",
     "wrong_uid",
     "mute_at_release",
+    "floods",
 )
+ENOUGH_BYTES = 256 << 20
 
 
 @dataclass
@@ -56,6 +58,9 @@ class FaultyPacs:
     wrong_uid: bool = False  # answers for another object
     takes_nothing: bool = False  # accepts associations, and no context; from its start on
     mute_at_release: bool = False
+    floods: bytes = b""  # says this again and again instead of an answer
+    flooded: int = 0  # so many bytes of it, until somebody cut it off or it had enough
+    largest_pdu: int = 16382  # that it takes; from its start on
 
     # --- what it serves besides ---
     serves: dict[str, dict[str, bool]] = field(default_factory=dict)  # with roles
@@ -84,6 +89,7 @@ class FaultyPacs:
         every = [build_context(Verification), *AllStoragePresentationContexts]
         ae.supported_contexts = [build_context("2.25.1")] if self.takes_nothing else every
         ae.maximum_associations = 100
+        ae.maximum_pdu_size = self.largest_pdu
         for service, roles in self.serves.items():
             ae.add_supported_context(service, **roles)
         handlers = [
@@ -135,11 +141,20 @@ class FaultyPacs:
             content = request.DataSet.getvalue()
             if self.kept.setdefault(uid, content) != content:
                 self.twice.append(uid)
+        if self.floods:
+            self._flood(event)
         if self.loses_answers:
             _cut(event)
         else:
             self.stored.append((time.monotonic(), uid))
         return status
+
+    def _flood(self, event: Event) -> None:
+        wire = event.assoc.dul.socket.socket
+        with suppress(OSError):
+            while self.floods and self.flooded < ENOUGH_BYTES:
+                wire.sendall(self.floods)
+                self.flooded += len(self.floods)
 
     def _sent(self, event: Event) -> None:
         """Spoil what is about to go out: pynetdicom tells of a message before it sends it."""

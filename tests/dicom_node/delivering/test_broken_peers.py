@@ -124,6 +124,36 @@ def test_a_broken_wire_is_left_soon_and_carries_all_of_it_later(
     assert pacs.twice == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"\x04\x00\xff\xff\xff\xff" + bytes(1 << 20),
+        b"\x04\x00\x00\x01\x00\x06\x00\x01\x00\x02\x01\x01" + bytes(1 << 16),
+        b"\x04\x00\x00\x00\x00\x06\x00\x00\x00\x02\x01\x01" * 1000,
+    ],
+    ids=["a PDU of 4 GiB", "a command without end", "crumbs without end"],
+)
+def test_a_peer_that_says_more_than_anybody_asked_for_is_cut_off(
+    pacs: FaultyPacs, posted: Makes, words: bytes
+) -> None:
+    office = posted({**pacs.table, "timeout_seconds": 30.0})
+    case_id = office.case(objects=1)
+    pacs.floods = words
+    tried(office, case_id)
+    until(lambda: pacs.flooded > 0)
+    assert pacs.flooded < 64 << 20, "more would lie in our memory"
+    pacs.heal()
+    goes_on(office, case_id)
+
+
+def test_a_peer_that_takes_crumbs_alone_is_left_alone(posted: Makes) -> None:
+    with faulty_pacs(largest_pdu=7) as pacs:
+        office = posted(pacs.table)
+        tried(office, office.case(objects=1))
+        (road,) = office.node.questions.roads_down()
+        assert "wants messages of 7 bytes at most, in which nothing fits" in road.last_error
+
+
 def test_a_wire_that_is_only_slow_carries_what_it_can(
     pacs: FaultyPacs, wire: FaultProxy, posted: Makes
 ) -> None:
