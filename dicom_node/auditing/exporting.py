@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from dicom_node.auditing import syslog
 from dicom_node.auditing.checkpoints import told_of
 from dicom_node.auditing.messages import Source, message
-from dicom_node.errors import Busy
+from dicom_node.errors import Busy, told
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.tables import Checkpoint, Collector, Event
 from dicom_node.logs import log
@@ -82,6 +82,9 @@ def _keep_telling(ledger: Ledger, settings: Settings, stop: threading.Event) -> 
             wait = AGAIN_SECONDS
         except SQLAlchemyError as trouble:
             logger.warning("the ledger cannot be reached", why=type(trouble).__name__)
+        except Exception as fault:  # noqa: BLE001 - a row that somebody spoilt is to be seen here
+            logger.error("audit messages wait", why=told(fault))
+            wait = AGAIN_SECONDS
 
 
 def tell_collector(ledger: Ledger, settings: Settings) -> int:

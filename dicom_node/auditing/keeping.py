@@ -17,6 +17,7 @@ from dicom_node.auditing.checkpoints import (
     sign_on,
 )
 from dicom_node.auditing.signing import Signer, signer
+from dicom_node.errors import told
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.tables import Checkpoint
 from dicom_node.logs import log
@@ -98,6 +99,10 @@ class Keeper:
                 self._alarm(OLDER)
         except (SQLAlchemyError, OSError) as trouble:  # the next round signs for this one, too
             logger.warning("the audit trail is not signed", why=type(trouble).__name__)
+        except Exception as fault:  # noqa: BLE001 - a spoilt row ends nobody who signs what follows
+            if told(fault) not in self._told:
+                self._told.add(told(fault))
+                logger.error("the audit trail is not signed", why=told(fault))
 
     def _watch_the_disk(self) -> None:
         """Record when less is left than is kept in reserve, and when there is more again."""

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from dicom_node.auditing.checkpoints import checkpoints_path, last_line, lines_of, sign_on
-from dicom_node.auditing.keeping import CHANGED, OLDER, signing
+from dicom_node.auditing.keeping import CHANGED, OLDER, Keeper, signing
 from dicom_node.auditing.signing import key_path, own_public_key, signer
 from dicom_node.auditing.verify import Verified, verify
 from dicom_node.errors import Misconfigured
@@ -203,6 +203,21 @@ def test_a_running_node_signs_and_says_when_history_has_changed(node: Node) -> N
     said = {event.sentence for event in node.questions.events() if event.what == "trail broken"}
     assert said == {CHANGED, OLDER}
     assert not verified(node).whole
+
+
+def test_a_row_that_nobody_can_read_ends_nobody_who_signs(node: Node) -> None:
+    node.ledger.record("tested", "")
+    with node.engine.begin() as connection:
+        connection.execute(text("DROP TRIGGER events_no_update"))
+        (at,) = connection.execute(text("SELECT at FROM events")).one()
+        connection.execute(text("UPDATE events SET at = 'spoilt'"))
+    keeper = Keeper(node.ledger, node.settings, signer(node.settings))
+    keeper.round(at_once=True)
+    with node.engine.begin() as connection:
+        connection.execute(text("UPDATE events SET at = :at"), {"at": at})
+    keeper.round(at_once=True)
+    assert verified(node).whole
+    assert verified(node).unsigned == 0
 
 
 def test_half_a_line_that_a_power_cut_left_is_no_tampering(node: Node) -> None:

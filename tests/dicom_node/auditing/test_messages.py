@@ -11,7 +11,9 @@ import pytest
 from ledger_book import Book
 from private_process import program
 from rsyslog_server import RsyslogServer, rsyslog_server
+from sqlalchemy import text
 
+from dicom_node.auditing import exporting
 from dicom_node.auditing.exporting import export, tell_collector, telling_collector
 from dicom_node.auditing.keeping import signing
 from dicom_node.auditing.messages import EVENTS, MEANINGS, TYPES
@@ -186,6 +188,27 @@ def test_a_collector_is_told_what_took_the_place_of_an_end_that_was_cut_off(
     assert tell_collector(node.ledger, node.settings) == 1
     assert [base64.b64decode(one) for one in ids(collected(collector, 1))] == [b"1"]
     assert tell_collector(node.ledger, node.settings) == 0, "and once"
+
+
+@pytest.mark.journey
+def test_a_row_that_nobody_can_read_ends_nobody_who_tells(
+    settled: Callable[..., Settings],
+    opened: Callable[[Settings], Node],
+    collector: RsyslogServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = opened(settled(audit=told_to(collector)))
+    node.ledger.record("tested", "")
+    with node.engine.begin() as connection:
+        connection.execute(text("DROP TRIGGER events_no_update"))
+        connection.execute(text("UPDATE events SET details = '{'"))
+    collector.start()
+    monkeypatch.setattr(exporting, "AGAIN_SECONDS", 0.1)
+    with telling_collector(node.ledger, node.settings):
+        time.sleep(0.3)
+        with node.engine.begin() as connection:
+            connection.execute(text("UPDATE events SET details = '{}'"))
+        assert len(collected(collector, 1)) == 1
 
 
 @pytest.mark.journey
