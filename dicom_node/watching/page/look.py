@@ -76,6 +76,12 @@ def _facts(told: Mapping[str, Any]) -> Iterator[str]:
         yield _fact(f"Owed to {name}", f"{count} objects" if count else "nothing")
     for name, why in told["unreachable"].items():
         yield _fact("Cannot be reached", f"{name}: {why}", "bad")
+    for title, places in (
+        ("Will not take", told["parked"]),
+        ("Does not promise to keep", told["not_committed"]),
+    ):
+        for name, one in places.items():
+            yield _fact(title, f"{name}: {one['objects']} objects: {one['why']}", "bad")
     is_full = told["free_bytes"] < told["reserve_bytes"]
     room = f"{told['free_bytes'] >> 20:,} MB free, {told['reserve_bytes'] >> 20:,} MB kept back"
     yield _fact("Disk", room, "bad" if is_full else "")

@@ -22,14 +22,19 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
         "Cases in each state",
         {_label("state", state): told["cases"].get(state.value, 0) for state in State},
     )
-    yield from _gauge(
-        "fourviews_owed_objects",
-        "Objects that are owed to a destination",
-        {
-            _label("destination", name): told["owed"].get(name, 0)
-            for name in sorted({*told["destinations"], *told["owed"]})
-        },
+    parked, unkept = (
+        {name: one["objects"] for name, one in told[what].items()}
+        for what in ("parked", "not_committed")
     )
+    for name, what, counts in (
+        ("fourviews_owed_objects", "Objects that are owed to a destination", told["owed"]),
+        ("fourviews_refused_objects", "Objects that a destination will not take", parked),
+        ("fourviews_uncommitted_objects", "Objects that one does not promise to keep", unkept),
+    ):
+        places = sorted({*told["destinations"], *counts})
+        yield from _gauge(
+            name, what, {_label("destination", place): counts.get(place, 0) for place in places}
+        )
     yield from _gauge(
         "fourviews_unreachable_destinations",
         "Destinations that could not be reached the last time",

@@ -14,11 +14,16 @@ from free_ports import free_port
 from pydantic import ValidationError
 
 from dicom_node.errors import Misconfigured
-from dicom_node.life import State
+from dicom_node.ledger.outbox import record_refusal
+from dicom_node.ledger.tables import Delivery
+from dicom_node.life import Commit, State
 from dicom_node.settings.file import Settings
 from dicom_node.settings.watching import Page
 from dicom_node.watching.page import server
 from dicom_node.watching.page.login import hashed
+from dicom_node.watching.page.look import status_page
+from dicom_node.watching.page.metrics import metrics
+from dicom_node.watching.page.overview import Overview
 from dicom_node.watching.page.run import show_page
 from dicom_node.wiring import Node
 
@@ -137,6 +142,28 @@ def test_the_page_tells_what_failed_and_escapes_it(served: tuple[Browser, Node])
     assert re.search(r"^fourviews_disk_free_bytes \d+$", numbers, re.MULTILINE)
     assert said(browser.ask("GET", "/readyz")) == "ready\n"
     assert all(re.fullmatch(r"#.*|\w+(\{.*\})? [\d.e+-]+", line) for line in numbers.splitlines())
+
+
+def test_page_and_numbers_tell_who_will_not_take_or_keep_something(
+    settled: Callable[..., Settings], opened: Callable[[Settings], Node]
+) -> None:
+    place = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 9}
+    node = opened(settled(delivering={"destinations": [place]}))
+    office = Posted(node)
+    first, second = office.rows(office.case())
+    record_refusal(node.ledger, first.id, 0xC000, "it makes no <sense>")
+    with node.ledger.writing() as session:
+        row = session.get_one(Delivery, second.id)
+        row.commitment, row.last_error = Commit.REFUSED, "it forgets"
+    told = Overview(node).now()
+    page = status_page(told, "night-shift")
+    assert "<dt>Will not take</dt>" in page
+    assert "pacs: 1 objects: it makes no &lt;sense&gt;" in page
+    assert "<dt>Does not promise to keep</dt>" in page
+    assert "pacs: 1 objects: it forgets" in page
+    numbers = metrics(told).splitlines()
+    for name in ("refused", "uncommitted", "owed"):
+        assert f'fourviews_{name}_objects{{destination="pacs"}} 1' in numbers
 
 
 def test_S6_every_answer_keeps_a_browser_careful(
