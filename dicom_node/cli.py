@@ -142,6 +142,7 @@ def listen(number: Annotated[int, typer.Option(hidden=True)] = 0) -> None:
             _take_in(node, stop)
     else:
         wait_for_port(receiving, stop)
+        node.spool.forget_incoming()  # there may have been more of them, or one alone
         with caring(node, stop):
             path = settings_path().absolute()
             raise typer.Exit(keep_listeners(path, receiving.processes, stop))

@@ -21,6 +21,10 @@ def node(tmp_path: Path) -> Iterator[RunningNode]:
         one.config.write_text(
             text.replace("[receiving]", "[receiving]\nany_caller = true\nprocesses = 2")
         )
+        for half in ("alone.dcm", "7/one_of_more.dcm"):  # of an earlier run
+            place = tmp_path / "data/spool/incoming" / half
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
         one.start("listen")
         until(lambda: len(children(one)) == 2, 60)
         until(lambda: one.log().count("listening ") >= 2, 60)
@@ -34,6 +38,7 @@ def children(node: RunningNode) -> list[int]:
 
 @pytest.mark.journey
 def test_two_processes_take_in_on_one_port_and_stop_cleanly(node: RunningNode) -> None:
+    assert not list((node.config.parent / "data/spool/incoming").rglob("*.dcm"))
     images = [mammogram() for _ in range(12)]
     assert [send(node.port, image) for image in images] == [[0x0000]] * 12
     served = {
