@@ -82,6 +82,11 @@ def run() -> None:
     except NotYourTurn as answer:
         typer.echo(visible(answer), err=True)
         sys.exit(1)
+    except OSError as trouble:
+        if trouble.filename is None:
+            raise
+        typer.echo(visible(f"{trouble.filename}: {trouble.strerror}"), err=True)
+        sys.exit(1)
 
 
 def _logging(command: Callable[..., None]) -> Callable[..., None]:

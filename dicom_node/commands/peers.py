@@ -1,12 +1,18 @@
 """`dicom-node echo` and `dicom-node send`: call a peer, as a modality would."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
+from pydantic import TypeAdapter, ValidationError
 
 from dicom_node.commands.at_hand import SENDER, console
 from dicom_node.settings.file import Settings, load_settings
+from dicom_node.settings.values import AETitle, Port
+
+Value = TypeVar("Value")
+_TITLE: TypeAdapter[str] = TypeAdapter(AETitle)
+_PORT: TypeAdapter[int] = TypeAdapter(Port)
 
 
 def echo(
@@ -59,7 +65,7 @@ def _peer(settings: Settings, name: str | None, calling: str | None) -> Any:  # 
     from dicom_node.delivering.sender import Peer
 
     receiving = settings.receiving
-    caller = calling or receiving.ae_title
+    caller = _valid(_TITLE, calling or receiving.ae_title)
     if name is None:
         host = "127.0.0.1" if receiving.address == "0.0.0.0" else receiving.address  # noqa: S104
         return Peer(receiving.ae_title, host, receiving.port, caller, 30.0, receiving.tls)
@@ -68,7 +74,7 @@ def _peer(settings: Settings, name: str | None, calling: str | None) -> Any:  # 
         host, _, port = place.rpartition(":")
         if not (ae_title and host and port.isdigit()):
             raise typer.BadParameter(f"{name} is not AE@host:port")
-        return Peer(ae_title, host, int(port), caller, 30.0)
+        return Peer(_valid(_TITLE, ae_title), host, _valid(_PORT, port), caller, 30.0)
     peer = peer_of(settings, name, "")
     if peer is None and any(one.name == name for one in settings.delivering.destinations):
         raise typer.BadParameter(f"{name} is whoever sends: call a sender as AE@host:port")
@@ -76,3 +82,12 @@ def _peer(settings: Settings, name: str | None, calling: str | None) -> Any:  # 
         known = ", ".join(one.name for one in settings.delivering.destinations) or "none"
         raise typer.BadParameter(f"no destination is called {name}; the settings have: {known}")
     return peer
+
+
+def _valid(kind: TypeAdapter[Value], given: str) -> Value:
+    """Take what the settings would take, too."""
+    try:
+        return kind.validate_python(given)
+    except ValidationError as faults:
+        why = faults.errors()[0]["msg"].removeprefix("Value error, ")
+        raise typer.BadParameter(f"{given}: {why[:1].lower()}{why[1:]}") from None
