@@ -35,6 +35,8 @@ BROAD_EXCEPTS = {
     ): "a fault of ours must still be a DIMSE answer",
     ("dicom_node/receiving/connection.py", "run_reactor"): "whatever it is, nothing is left behind",
     ("dicom_node/receiving/visits.py", "_write"): "one row must not end who writes all the others",
+    ("dicom_node/auditing/keeping.py", "round"): "a spoilt row must not end who signs the trail",
+    ("dicom_node/auditing/exporting.py", "_keep_telling"): "nor who tells a collector of it",
     ("dicom_node/pulse.py", "_watch"): "a watch that ended would end nobody who hangs later",
     ("dicom_node/receiving/connection.py", "_associate"): "bytes from outside, as below",
     ("dicom_node/receiving/upper_layer.py", "_take"): "bytes from outside: parsers raise anything",
