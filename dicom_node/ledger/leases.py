@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 from dicom_node.ledger.tables import Case
 from dicom_node.life import TOLD, WAITING
 
+MOST_AT_ONCE = 1000  # of a kind, in one sweep
+
 
 @dataclass(slots=True)
 class Standing:
@@ -56,15 +58,23 @@ class Watch:
 
 
 def rung(session: Session, at: datetime, again: timedelta) -> Sequence[Case]:
-    """List what is due, but each only once a while: a long queue is no reason to ring more."""
+    """List what is due, but each only once a while: a long queue is no reason to ring more.
+
+    Of each kind only so many: senders wait while these rows are written.
+    """
+    waiting = [Case.state == state for state in WAITING]
     tells = and_(Case.state.in_(TOLD), Case.telling.is_not(None))
-    waiting = session.scalars(
-        select(Case)
-        .where(or_(Case.state.in_(WAITING), tells), Case.due_at <= at)
-        .where(or_(Case.rung_at.is_(None), Case.rung_at < at - again))
-        .order_by(Case.id)
-        .with_for_update(skip_locked=True)  # another sweep rings for it, or somebody takes it
-    ).all()
-    for case in waiting:
+    found = list[Case]()
+    for kind in (*waiting, tells):
+        due = (
+            select(Case)
+            .where(kind, Case.due_at <= at)
+            .where(or_(Case.rung_at.is_(None), Case.rung_at < at - again))
+            .order_by(Case.id)
+            .limit(MOST_AT_ONCE)
+            .with_for_update(skip_locked=True)  # another sweep rings for it, or somebody takes it
+        )
+        found += session.scalars(due)
+    for case in found:
         case.rung_at = at
-    return waiting
+    return found

@@ -12,9 +12,10 @@ from ledger_book import Book, reading, take_turn
 from senders import until
 
 from dicom_node.errors import Busy, Declined, NotYourTurn
+from dicom_node.ledger import leases
 from dicom_node.ledger.ledger import STRIKES, Ledger, Turn, now
 from dicom_node.ledger.tables import Finding, ModelRun
-from dicom_node.life import ANALYZE, VERBS, State, Verb
+from dicom_node.life import ANALYZE, REPORT, VERBS, State, Verb
 
 HOLD = """
 import sys
@@ -214,3 +215,14 @@ def test_the_heart_of_a_turn_stops_with_it(book: Book) -> None:
     until(lambda: all(thread.name != name for thread in threading.enumerate()))
     time.sleep(0.1)
     assert book.state(case_id) == State.ANALYZED
+
+
+def test_a_long_backlog_is_rung_for_in_parts_and_keeps_nobody_waiting(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "MOST_AT_ONCE", 2)
+    backlog = [(book.case_at(State.RECEIVED, f"2.25.{one}"), ANALYZE) for one in range(3)]
+    later = (book.case_at(State.ANALYZED, "2.25.9"), REPORT)
+    assert book.ledger.sweep() == [*backlog[:2], later]
+    assert book.ledger.sweep() == backlog[2:]
+    assert book.ledger.sweep() == []
