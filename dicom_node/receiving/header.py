@@ -1,11 +1,15 @@
 """Read what an arriving image says of itself, without its pixels."""
 
+from io import BytesIO
 from pathlib import Path
 
-from pydicom import Dataset, dcmread
-from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
+from pydicom import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import Tag
+from pydicom.uid import UID, DigitalMammographyXRayImageStorageForPresentation
 
 from dicom_node.facts import stands_aside
+from dicom_node.receiving.structure import check
 from inference.reading import projection_of, side_of
 
 IDENTIFIERS = ("SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -14,11 +18,13 @@ VIEW_ATTRIBUTES = (
     *("ViewPosition", "ViewCodeSequence", "ViewModifierCodeSequence"),
     *("ImageType", "QualityControlImage"),
 )
+READ = tuple(int(Tag(one)) for one in ("SpecificCharacterSet", *IDENTIFIERS, *VIEW_ATTRIBUTES))
 
 
-def read_header(path: Path) -> Dataset:
-    """Read the elements that a newcomer is judged and filed by."""
-    return dcmread(path, stop_before_pixels=True, specific_tags=[*IDENTIFIERS, *VIEW_ATTRIBUTES])
+def read_header(path: Path, syntax: UID) -> Dataset:
+    """Read the elements that a newcomer is judged and filed by, of a data set that is whole."""
+    content = check(path, syntax, READ)
+    return read_dataset(BytesIO(content), syntax.is_implicit_VR, syntax.is_little_endian)
 
 
 def view_of(header: Dataset) -> str:

@@ -13,7 +13,7 @@ from dicom_node.ledger.arrivals import Arrival, keep_row, known_image
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.patience import within
 from dicom_node.receiving.header import IDENTIFIERS, read_header, view_of
-from dicom_node.receiving.structure import Unsound, check
+from dicom_node.receiving.structure import Unsound
 from dicom_node.spool import Spool, data_set_digest
 
 ANSWER_SECONDS = 2.5  # twice: a sender hears within 5 s that the ledger is away
@@ -89,10 +89,8 @@ def keep(
 
 def _checked(arrived: Path, envelope: Envelope) -> Dataset:
     """Refuse what cannot be filed, or is not what the network announced."""
-    syntax = UID(envelope.transfer_syntax_uid)
     try:
-        check(arrived, syntax)
-        header = read_header(arrived)
+        header = read_header(arrived, UID(envelope.transfer_syntax_uid))
         values = {keyword: str(header.get(keyword) or "") for keyword in IDENTIFIERS}
     except Unsound as fault:
         raise Unintelligible("C000", f"the data set is not sound: {fault}") from fault

@@ -1,20 +1,27 @@
 """What an arriving image says of itself is read from any encoding, without its pixels."""
 
+import struct
+import time
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.filewriter import write_file_meta_info
+from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     DigitalMammographyXRayImageStorageForPresentation,
     DigitalMammographyXRayImageStorageForProcessing,
+    ImplicitVRLittleEndian,
 )
 from small_images import code, encoded, mammogram
 
 from dicom_node.receiving.contexts import TRANSFER_SYNTAXES
 from dicom_node.receiving.header import IDENTIFIERS, read_header, view_of
+from dicom_node.receiving.structure import Unsound
 from dicom_node.spool import data_set_offset
 
 
@@ -34,13 +41,81 @@ def written(path: Path, image: Dataset, syntax: UID) -> Path:
 def test_the_header_is_read_from_every_transfer_syntax(tmp_path: Path, syntax: UID) -> None:
     image = mammogram("RMLO")
     path = written(tmp_path / "image.dcm", image, syntax)
-    header = read_header(path)
+    header = read_header(path, syntax)
     assert [header[keyword].value for keyword in IDENTIFIERS] == [
         image[keyword].value for keyword in IDENTIFIERS
     ]
     assert view_of(header) == "RMLO"
     assert "PixelData" not in header
     assert path.read_bytes()[data_set_offset(path) :] == encoded(image, syntax)
+
+
+BIG = 16 << 20
+TOO_LONG = "is longer than any such element"
+OPEN = 0xFFFFFFFF
+
+
+def implicit(tag: int, value: bytes, length: int | None = None) -> bytes:
+    size = len(value) if length is None else length
+    return struct.pack("<HHI", tag >> 16, tag & 0xFFFF, size) + value
+
+
+def in_items(value: bytes) -> bytes:
+    """Put elements into items of a sequence, all without length."""
+    item = implicit(0xFFFEE000, value + implicit(0xFFFEE00D, b""), OPEN)
+    return item + implicit(0xFFFEE0DD, b"")
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "length", "said"),
+    [
+        (0x00080018, b"1." * (BIG // 2), None, TOO_LONG),
+        (0x00080018, b"\\" * BIG, None, TOO_LONG),
+        (0x00080005, b"\\" * BIG, None, TOO_LONG),
+        (0x00080008, b"\\" * BIG, None, TOO_LONG),
+        (0x00185101, b"CC" * (BIG // 2), None, TOO_LONG),
+        (0x00540220, in_items(implicit(0x00080100, bytes(BIG))), OPEN, TOO_LONG),
+        (0x00540220, in_items(implicit(0x00080100, b"") * 9000), OPEN, TOO_LONG),
+        (0x00191001, bytes(BIG), None, ""),
+        (0x00081140, in_items(implicit(0x00191001, bytes(BIG))), OPEN, ""),
+        (0x00081140, in_items(implicit(0x00080100, b"") * 90_000), OPEN, ""),
+    ],
+)
+def test_R2_what_a_header_may_hold_costs_the_listener_next_to_nothing(
+    tmp_path: Path,
+    figure: Callable[[str], None],
+    tag: int,
+    value: bytes,
+    length: int | None,
+    said: str,
+) -> None:
+    image, syntax = mammogram(), ImplicitVRLittleEndian
+    image.remove_private_tags()
+    if tag in image:
+        del image[tag]
+    path = written(tmp_path / "image.dcm", mammogram(), syntax)
+    start = data_set_offset(path)
+    before = encoded(image[:tag], syntax) if tag > min(image.keys()) else b""
+    behind = encoded(image[tag:], syntax)
+    content = path.read_bytes()[:start] + before + implicit(tag, value, length) + behind
+    path.write_bytes(content)
+    del content, before, behind
+    tracemalloc.start()
+    began, fault = time.thread_time(), ""
+    try:
+        header = read_header(path, syntax)
+        assert view_of(header) == "LCC"
+        assert [str(header[one].value) for one in IDENTIFIERS if Tag(one) != tag] == [
+            str(image[one].value) for one in IDENTIFIERS if one in image
+        ]
+    except Unsound as found:
+        fault = str(found)
+    seconds, peak = time.thread_time() - began, tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert said in fault
+    assert bool(said) == bool(fault)
+    figure(f"({tag:08X}) of {len(value) >> 10} KB: +{peak >> 10} KiB, {seconds:.2f} s of a core")
+    assert peak < 8 << 20
 
 
 def described(**said: object) -> Dataset:

@@ -295,7 +295,7 @@ def test_trouble_of_the_machine_while_an_image_is_checked_is_none_of_the_image(
         raise trouble
 
     with monkeypatch.context() as stumbling:
-        stumbling.setattr(keeping, "check", stumble)
+        stumbling.setattr(keeping, "read_header", stumble)
         assert refused(listener, mammogram(), encoded(mammogram()))[0] == 0xA700
     assert send(listener.port, mammogram()) == [0x0000]
 
