@@ -129,8 +129,15 @@ class Spool:
         sync_file(arrived, written)
 
     def take(self, arrived: Path, name: str) -> None:
-        """Move an arrived file, already secured, to its place for good."""
+        """Move an arrived file, already secured, to its place for good.
+
+        Its folder is made again where somebody has removed it; all of `images` is not: that may be
+        a disk that is away.
+        """
         place = self.path(name)
+        if not place.parent.is_dir():
+            place.parent.mkdir(exist_ok=True)
+            sync_folder(place.parent.parent)
         arrived.replace(place)
         sync_folder(place.parent)
 
@@ -142,6 +149,7 @@ class Spool:
         """
         name = self.quarantine_name(sop_uid, digest)
         place = self.path(name)
+        place.parent.mkdir(exist_ok=True)
         if not place.exists() and self._too_much_aside(arrived.stat().st_size):
             arrived.unlink()
             return None

@@ -30,7 +30,7 @@ class IncomingFile:
         self._handle = -1
         if refusal is None:
             try:
-                self._handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC)
+                self._handle = _opened(path)
             except OSError as trouble:
                 self._give_up(trouble)
 
@@ -91,6 +91,16 @@ class IncomingFile:
                 os.ftruncate(handle, 0)
             with suppress(OSError):
                 os.close(handle)
+
+
+def _opened(path: Path) -> int:
+    """Open a new file, in a folder that is made again where somebody has removed it."""
+    how = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC
+    try:
+        return os.open(path, how)
+    except FileNotFoundError:
+        path.parent.mkdir(exist_ok=True)
+        return os.open(path, how)
 
 
 def _element(number: int, vr: str, text: str) -> bytes:
