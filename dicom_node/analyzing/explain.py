@@ -37,7 +37,12 @@ def files_in(paths: Sequence[Path]) -> Iterator[Path]:
     """List files, looking into folders."""
     for path in paths:
         inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        yield from (one for one in inside if not one.is_dir() and one.name != "DICOMDIR")
+        yield from (one for one in inside if _is_one(one) and one.name != "DICOMDIR")
+
+
+def _is_one(path: Path) -> bool:
+    """Tell a file, or a link that leads nowhere, from folders and from pipes that never end."""
+    return path.is_file() or not path.exists()
 
 
 def explain(paths: Sequence[Path], terms: Terms) -> tuple[list[Explained], list[ExplainedStudy]]:

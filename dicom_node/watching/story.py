@@ -21,7 +21,7 @@ CASE_NUMBER_DIGITS = 12  # longer words without a dot are no case numbers
 
 def cases_named(questions: Questions, name: str) -> Sequence[Case]:
     """Find cases by a case number or a Study Instance UID."""
-    if name.isdigit() and len(name) <= CASE_NUMBER_DIGITS:
+    if name.isdecimal() and len(name) <= CASE_NUMBER_DIGITS:
         case = questions.case(int(name))
         return [case] if case is not None else []
     return questions.cases_of(name)

@@ -1,5 +1,6 @@
 """The rules as a table, on whole files, and against headers that mean nothing."""
 
+import os
 import re
 import struct
 import warnings
@@ -299,6 +300,12 @@ def test_no_file_stops_the_judgement_or_is_quoted(content: bytes, tmp_path: Path
     told += [answer for _, answer in seen.answers if answer]
     assert [sentence for sentence in told if "Mueller" in sentence] == []
     assert seen.judged.declined is not None or studies[0].study.accepted
+
+
+def test_a_pipe_in_a_folder_is_no_file_to_wait_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "gone").symlink_to("nowhere")
+    assert list(files_in([tmp_path])) == [tmp_path / "gone"]
 
 
 def test_files_of_every_kind_and_fault_that_pydicom_brings_are_judged() -> None:

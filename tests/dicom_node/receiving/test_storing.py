@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import shutil
 import socket
 from collections.abc import Callable
 from copy import deepcopy
@@ -272,31 +271,6 @@ def test_without_the_reserve_every_image_is_told_to_come_later(
     status, said = refused(listener, mammogram(), encoded(mammogram()))
     assert status == 0xA700
     assert said == f"A700: less than {1 << 40} MB are free"
-
-
-def test_R10_a_folder_of_the_store_that_was_removed_is_made_again_and_a_disk_that_is_away_is_not(
-    listener: OpenListener, figure: Callable[[str], None]
-) -> None:
-    spool = listener.node.spool
-    first = mammogram()
-    assert send(listener.port, first) == [0x0000]
-    shutil.rmtree(spool.incoming)
-    shutil.rmtree(spool.quarantine)
-    for folder in (spool.folder / "images").iterdir():
-        if not any(folder.iterdir()):
-            folder.rmdir()
-    assert send(listener.port, mammogram()) == [0x0000]
-    assert send(listener.port, mammogram(SOPInstanceUID=first.SOPInstanceUID)) == [0xA901]
-    away = spool.folder.with_name("away")
-    (spool.folder / "images").rename(away)
-    assert send(listener.port, mammogram()) == [0xA700]
-    assert not (spool.folder / "images").exists()
-    away.rename(spool.folder / "images")
-    assert send(listener.port, mammogram()) == [0x0000]
-    assert len(rows(listener)) == 3
-    figure(
-        "3 kinds of folders removed while it ran: made again; images on no other disk than theirs"
-    )
 
 
 def test_a_spool_that_cannot_be_asked_for_room_is_no_fault_of_the_image(

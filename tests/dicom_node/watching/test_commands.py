@@ -174,7 +174,7 @@ def test_trace_says_where_a_system_does_not_judge(ends: Ends, books: Posted) -> 
 
 
 @pytest.mark.parametrize("command", ["trace", "retry"])
-@pytest.mark.parametrize("name", ["77", "1.2.3.4", "999999999999999999999"])
+@pytest.mark.parametrize("name", ["77", "1.2.3.4", "9" * 21, "\u00b2", "../../etc/passwd"])
 def test_a_study_that_nobody_knows_is_said_to_be(ends: Ends, command: str, name: str) -> None:
     status, out, err = ends(command, name)
     assert (status, out) == (1, "")
