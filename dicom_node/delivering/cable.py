@@ -40,18 +40,18 @@ class Cable(AssociationSocket):
 
     def connect(self, primitive: T_CONNECT) -> None:
         """Connect and shake hands, and tell pynetdicom as its own connect would."""
+        primitive.result = "Evt17"
         try:
             self._dial(primitive)
+            primitive.result = "Evt2"
         except OSError as trouble:
             self.trouble = trouble
             if self.socket is not None:
                 self.socket.close()
                 self.socket = None
-            primitive.result = "Evt17"
-        else:
-            primitive.result = "Evt2"
-        self.provider_queue.put(primitive)
-        self._ready.set()
+        finally:
+            self.provider_queue.put(primitive)
+            self._ready.set()  # the caller waits for this, whatever happened
 
     def _dial(self, primitive: T_CONNECT) -> None:
         wire = self.socket

@@ -73,6 +73,7 @@ def test_A3_what_is_sent_taken_committed_and_purged_is_recorded(
     assert commitments(office, case_id) == [COMMITTED] * 3
     (asked,) = keeper.asked
     assert len(asked.ReferencedSOPSequence) == 3, "all in one request"
+    until(lambda: bool(keeper.statuses), PATIENCE_SECONDS)
     assert keeper.statuses == [0x0000]
     assert told(office, "committed") == [f"keeper keeps the kind_{number}" for number in range(3)]
     assert told(office, "commitment asked") == ["keeper is asked to commit 3 objects"]
