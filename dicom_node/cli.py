@@ -133,6 +133,7 @@ def up() -> None:
 def listen(number: Annotated[int, typer.Option(hidden=True)] = 0) -> None:
     """Take images in, settle studies, and sweep. One of these; it needs no torch."""
     from dicom_node.household import keep_listeners
+    from dicom_node.ledger.arrivals import close_left_open
     from dicom_node.receiving.port import wait_for_port
     from dicom_node.tending import caring, stop_on_signals
 
@@ -148,6 +149,7 @@ def listen(number: Annotated[int, typer.Option(hidden=True)] = 0) -> None:
     else:
         wait_for_port(receiving, stop)
         node.spool.forget_incoming()  # there may have been more of them, or one alone
+        close_left_open(node.ledger, "", alone=True)
         with caring(node, stop):
             path = settings_path().absolute()
             raise typer.Exit(keep_listeners(path, receiving.processes, stop))

@@ -111,8 +111,6 @@ class Listener:
         _allow_many_files()
         self.tls = server_context(self.receiving.tls) if self.receiving.tls else None
         self.spool.prepare()
-        forgotten = self._forget_incoming()
-        close_left_open(self.ledger, self.door)
         self.stopping = Stop()
         self._places = Places(self.receiving.max_associations)
         ae = Peer(ae_title=self.receiving.ae_title)
@@ -125,6 +123,9 @@ class Listener:
             self._server = Server(ae, where, offered, self, self._places, shared=self.number > 0)
         except OSError as trouble:
             raise cannot_listen(self.receiving, trouble) from trouble
+        # Not before the port is ours: what is half received there may be another's who has it.
+        forgotten = self._forget_incoming()
+        close_left_open(self.ledger, self.door, alone=not self.number)
         self._visits = Visits(self.ledger, self.door)
         self._server.open()
         self.ledger.record(

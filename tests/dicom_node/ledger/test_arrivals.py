@@ -194,6 +194,16 @@ def test_a_listener_that_starts_again_closes_only_its_own_associations(book: Boo
     assert said[0].sentence == "the listener ended before it did"
 
 
+def test_a_listener_alone_with_its_ledger_closes_whatever_was_left_open_there(book: Book) -> None:
+    for listener in ("0.0.0.0:104@4f2a", "0.0.0.0:11112@4f2a"):
+        open_association(book.ledger, listener, "MG1", "FOURVIEWS", "10.0.0.9")
+    close_left_open(book.ledger, "0.0.0.0:104@77c1", alone=True)
+    with Session(book.engine) as session:
+        closed = [row.closed_at is not None for row in session.scalars(select(Association))]
+    # A PostgreSQL may have other machines, whose listeners live.
+    assert closed == [book.engine.dialect.name == "sqlite"] * 2
+
+
 def test_times_come_back_as_they_went_in_with_their_zone(book: Book) -> None:
     before = now()
     book.arrive()

@@ -9,8 +9,10 @@ from senders import associate, connected, send, until
 from small_images import mammogram
 from sqlalchemy import select
 
+from dicom_node.errors import Busy
 from dicom_node.ledger.arrivals import close_left_open
 from dicom_node.ledger.tables import NAME_LENGTH, Association
+from dicom_node.receiving.listener import Listener
 
 ECHO = ("1.2.840.10008.1.1", "1.2.840.10008.1.2")
 
@@ -64,6 +66,22 @@ def test_a_listener_that_starts_closes_nothing_of_another_machine(
         close_left_open(here.node.ledger, here.listener.door)
         with here.node.engine.connect() as connection:
             assert connection.scalars(select(Association.closed_at)).all() != [None]
+
+
+def test_a_second_listener_at_the_same_port_takes_nothing_from_the_first(
+    listening: Callable[..., OpenListener],
+) -> None:
+    here = listening()
+    with connected(here.port, [ECHO]):
+        until(lambda: here.sentences("association accepted"))
+        half = here.listener.incoming / "half.dcm"
+        half.write_bytes(b"half an image")
+        second = Listener(here.listener.receiving, here.node.ledger, here.node.spool)
+        with pytest.raises(Busy, match="cannot be listened on: Address already in use"):
+            second.start()
+        assert half.exists()
+        assert here.sentences("association lost") == []
+        half.unlink()
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "fe80:1234:1234:1234:1234:1234:1234:1234"])
