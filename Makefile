@@ -11,7 +11,7 @@ SHOTS := build/artifacts
 # Test processes at a time. Each test process starts servers of its own.
 JOBS ?= 2
 TESTS := $(BIN)/python -m pytest
-IN_PARALLEL := -n $(JOBS) --dist loadfile
+IN_PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help: ## List these commands

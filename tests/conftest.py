@@ -11,6 +11,9 @@ from redis_server import RedisServer, redis_server
 
 pytest_plugins = ("promises",)
 
+# Folders of files that take long, besides the journeys: they train, or start a program each time.
+LONG = frozenset({"train", "reporting"})
+
 # Two test processes that each compute with every core are slower than with one each.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -52,6 +55,16 @@ def postgres() -> Iterator[PostgresServer]:
     """Lend the PostgreSQL of this test process; each test makes databases of its own in it."""
     with postgres_server() as server:
         yield server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long: one that came last would be waited for alone."""
+    long = {
+        item.path
+        for item in items
+        if item.get_closest_marker("journey") or LONG.intersection(item.path.parts)
+    }
+    items.sort(key=lambda item: item.path not in long)
 
 
 def _skips_fail() -> bool:
