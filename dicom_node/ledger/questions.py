@@ -32,7 +32,6 @@ class Arriving:
 
     case: Case
     views: frozenset[str]
-    callers: frozenset[str]
     sender_is_connected: bool
 
 
@@ -84,26 +83,18 @@ class Questions:
         with self._session() as session:
             found = []
             for case in session.scalars(select(Case).where(Case.state == State.RECEIVING)):
-                rows = session.execute(
-                    select(Instance.view, Instance.caller, Association.closed_at)
-                    .outerjoin(Association, Instance.association_id == Association.id)
-                    .where(Instance.study_uid == case.study_uid)
+                views = session.scalars(
+                    select(Instance.view)
+                    .where(Instance.study_uid == case.study_uid, Instance.view != "")
                     .where(Instance.case_id <= case.id)
-                ).all()
+                )
                 open_now = session.scalar(
                     select(func.count())
                     .select_from(Instance)
                     .join(Association, Instance.association_id == Association.id)
                     .where(Instance.study_uid == case.study_uid, Association.closed_at.is_(None))
                 )
-                found.append(
-                    Arriving(
-                        case,
-                        frozenset(view for view, _, _ in rows if view),
-                        frozenset(caller for _, caller, _ in rows),
-                        bool(open_now),
-                    )
-                )
+                found.append(Arriving(case, frozenset(views), bool(open_now)))
             return found
 
     def images_of(self, case: Case) -> Sequence[Instance]:

@@ -18,7 +18,6 @@ from dicom_node.ledger.tables import Case, Delivery, Road
 from dicom_node.life import TOLD, Receipt, State
 
 Place = tuple[str, str]  # a destination's name, and the target where it is whoever sent
-LONGEST = timedelta(hours=1)  # a road closed for longer was closed before the clock was set back
 HELD = timedelta(seconds=30)  # for who calls first after a silence; a killed one holds up no longer
 
 
@@ -31,7 +30,7 @@ def claim_road(ledger: Ledger, road: str, probe: timedelta) -> bool:
             if row is None:
                 session.add(Road(destination=road, failures=0, due_at=at + HELD, last_error=""))
                 return True
-            if at < row.due_at <= at + LONGEST:
+            if at < row.due_at:
                 return False
             if not row.failures and row.answered_at and at - probe < row.answered_at <= at:
                 return True

@@ -132,7 +132,7 @@ def test_a_kind_that_was_not_negotiated_is_refused(
 
 def test_a_dead_destination_holds_up_no_other(destination: Destinations, posted: Makes) -> None:
     dead, alive = destination("DEAD", running=False), destination("PACS")
-    office = posted(dead.table, alive.table, probe_seconds=60)
+    office = posted(dead.table, alive.table, probe_seconds=7200)
     first, second = office.case(), office.case()
     for case_id in (first, second):
         with pytest.raises(Busy, match="2 objects still owed to dead"):

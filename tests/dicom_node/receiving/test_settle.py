@@ -50,13 +50,13 @@ def test_a_round_is_complete_or_waits(
     why: str | None,
 ) -> None:
     case = Case(last_image_at=AT - timedelta(seconds=quiet), moved_at=AT - timedelta(seconds=old))
-    assert complete(Arriving(case, views, frozenset(), sender), RULES, AT) == why
+    assert complete(Arriving(case, views, sender), RULES, AT) == why
 
 
 def test_only_the_required_views_are_waited_for() -> None:
     rules = RULES.model_copy(update={"required_views": ("LCC",)})
     case = Case(last_image_at=AT - timedelta(seconds=10), moved_at=AT - timedelta(seconds=10))
-    arriving = Arriving(case, frozenset({"LCC"}), frozenset(), sender_is_connected=False)
+    arriving = Arriving(case, frozenset({"LCC"}), sender_is_connected=False)
     assert complete(arriving, rules, AT) == "complete: all required views are in"
 
 
