@@ -182,13 +182,19 @@ class Listener:
             sentence = f"{caller} at {address} asked for an application that is not DICOM"
         elif verdict is not None:
             reason, sentence = verdict
-        elif (full := self._places.sit(connection)) is not None:
+        elif (full := self._full(connection)) is not None:
             result, source, reason = REJECTED_TRANSIENT, 3, 2
             sentence = f"{caller} at {address}: {full}"
         else:
             return None
         self._say_refused(sentence, caller, address)
         return result, source, reason
+
+    def _full(self, connection: Connection) -> str | None:
+        """Give a sender its place, or say why there is none."""
+        if self._visits.is_full:
+            return "the ledger has been away for long, and nobody else can be written down"
+        return self._places.sit(connection)
 
     def let_in(self, connection: Connection) -> None:
         """Take note of the association: no study is complete while its sender is connected."""

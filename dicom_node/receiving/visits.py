@@ -17,6 +17,7 @@ from dicom_node.logs import log
 from dicom_node.receiving.wire import Ended
 
 MOST_AT_ONCE = 100
+MOST_UNWRITTEN = 10_000  # while the ledger is away; who comes then is asked to come later
 PATIENCE_SECONDS = 3.0  # of an image, for the row of its association
 RETRY_SECONDS = 1.0
 LAST_SECONDS = 5.0
@@ -50,6 +51,11 @@ class Visits:
         self._others_were_written = False
         self._thread = threading.Thread(target=self._write, name="visits", daemon=True)
         self._thread.start()
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether too many came while the ledger is away for one more to be remembered."""
+        return len(self._unwritten) >= MOST_UNWRITTEN
 
     def came(self, guest: Hashable, caller: str, called: str, address: str) -> None:
         """Take note of an association."""

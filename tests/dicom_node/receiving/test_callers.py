@@ -8,7 +8,9 @@ from open_listener import OpenListener
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 from senders import associate, until
+from sqlalchemy.exc import OperationalError
 
+from dicom_node.receiving import visits
 from dicom_node.receiving.callers import refusal
 from dicom_node.settings.receiving import Receiving
 
@@ -143,3 +145,25 @@ def test_one_sender_too_many_is_told_to_come_back(listening: Callable[..., OpenL
     until(
         lambda: listener.sentences("association lost") or listener.sentences("association aborted")
     )
+
+
+def test_who_cannot_be_written_down_while_the_ledger_is_away_is_told_to_come_back(
+    listening: Callable[..., OpenListener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, away = visits.write_visits, [True]
+
+    def maybe(*given: object) -> list[int]:
+        if away:
+            raise OperationalError("", {}, Exception())
+        return write(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(visits, "write_visits", maybe)
+    monkeypatch.setattr(visits, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(visits, "MOST_UNWRITTEN", 3)
+    listener = listening()
+    for _ in range(3):
+        associate(listener.port, ECHO).release()
+    assert rejection(associate(listener.port, ECHO)) == (TRANSIENT, PRESENTATION, LIMIT_EXCEEDED)
+    away.clear()
+    until(lambda: associate(listener.port, ECHO).is_established)
+    assert len(listener.sentences("association accepted")) >= 3
