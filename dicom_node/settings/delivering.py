@@ -43,7 +43,7 @@ class Destination(Table):
 
     name: Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.-]+$")]
     ae_title: AETitle | None = None
-    host: str | None = None
+    host: Annotated[str, Field(min_length=1, max_length=130)] | None = None  # a road's name fits
     port: Port | None = None
     return_to_sender: bool = False
     url: Annotated[str, Field(max_length=150)] | None = None

@@ -10,6 +10,7 @@ from dicom_node.settings.file import ENVIRONMENT_VARIABLE, Settings, load_settin
 from dicom_node.shipped import shipped
 
 Written = Callable[[str], Path]
+NAMED = '[[delivering.destinations]]\nname = "a"\nae_title = "A"\nport = 104\n'
 
 
 @pytest.fixture
@@ -117,6 +118,8 @@ def test_every_fault_is_said_at_once(written: Written) -> None:
             "a: commitment needs ae_title, host and port",
         ),
         ('[[delivering.destinations]]\nname = "a b"\nreturn_to_sender = true', "0.name: "),
+        (f'{NAMED}host = ""', "0.host: "),
+        (f'{NAMED}host = "{131 * "x"}"', "0.host: "),
         ("[[receiving]]\nport = 1", "receiving: wanted: one table, with one bracket: [receiving]"),
         (
             "[[analyzing.accept]]\nrows_min = 1",
