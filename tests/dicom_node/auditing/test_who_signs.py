@@ -55,7 +55,7 @@ def test_A2_a_trail_that_is_emptied_under_a_running_node_here_and_outside_is_mis
         ), sentences
     assert found.unsigned == 0
     where = kept.engine.dialect.name
-    figure(f"{where}: {' and '.join(taken)} taken away under a running node, and noticed for ever")
+    figure(f"{where}: {' and '.join(taken)} emptied while the node ran, and outside: noticed")
 
 
 def test_a_keeper_follows_what_another_one_has_signed(kept: Node) -> None:
