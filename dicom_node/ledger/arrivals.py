@@ -84,19 +84,6 @@ def write_visits(
         return [_visit(ledger, session, *visit) for visit in visits]
 
 
-def open_association(ledger: Ledger, listener: str, caller: str, called: str, address: str) -> int:
-    """Write down that a sender was let in."""
-    (row,) = write_visits(ledger, [(Coming(listener, caller, called, address), None, None)])
-    return row
-
-
-def close_association(ledger: Ledger, association_id: int, how: str, why: str = "") -> None:
-    """Write down that a sender has gone."""
-    with within(SENDER_SECONDS), ledger.writing() as session:
-        row = session.get_one(Association, association_id)
-        _close(ledger, session, row.id, (row.caller, row.address), Going(how, why))
-
-
 def _visit(
     ledger: Ledger, session: Session, coming: Coming, number: int | None, going: Going | None
 ) -> int:

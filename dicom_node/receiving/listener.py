@@ -63,9 +63,11 @@ class Listener:
     ledger: Ledger
     spool: Spool
     number: int = 0  # of a process among several that share the port, from 1 on
-    handlers: Sequence[tuple[evt.EventType, Callable[[evt.Event], object]]] = ()
-    maximum_pdu_bytes: int = MAXIMUM_PDU_BYTES
     committers: Committers = field(default_factory=Committers)
+    maximum_pdu_bytes: int = field(default=MAXIMUM_PDU_BYTES, init=False)
+    handlers: Sequence[tuple[evt.EventType, Callable[[evt.Event], object]]] = field(
+        default=(), init=False
+    )
     tls: ssl.SSLContext | None = field(default=None, init=False)
     stopping: Stop = field(default_factory=Stop, init=False)
     _places: Places = field(init=False)
@@ -116,7 +118,7 @@ class Listener:
         ae = Peer(ae_title=self.receiving.ae_title)
         ae.maximum_pdu_size = self.maximum_pdu_bytes
         ae.network_timeout = ae.dimse_timeout = self.receiving.idle_seconds
-        self.handlers = (*self.handlers, answerer(self.ledger, self.committers))
+        self.handlers = (answerer(self.ledger, self.committers),)
         where = (self.receiving.address, self.receiving.port)
         try:
             offered = [*contexts(), *([commitment_context()] if self.committers.known else [])]

@@ -7,7 +7,7 @@ from itertools import count
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from dicom_node.ledger.arrivals import Arrival, keep_row
+from dicom_node.ledger.arrivals import Arrival, Coming, Going, keep_row, write_visits
 from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.tables import Base, Case, Delivery, Event, ModelRun, Product
@@ -99,6 +99,13 @@ class Book:
     def count(self, table: type[Base]) -> int:
         with Session(self.engine) as session:
             return len(session.scalars(select(table)).all())
+
+
+def visit(ledger: Ledger, listener: str, row: int | None = None, how: str = "") -> int:
+    """Write down that a sender was let in; or, of a row, how it went."""
+    coming = Coming(listener, "MG1", "FOURVIEWS", "10.0.0.9")
+    (number,) = write_visits(ledger, [(coming, row, Going(how) if how else None)])
+    return number
 
 
 def lose(ledger: Ledger, case_id: int) -> None:

@@ -4,17 +4,12 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from ledger_book import Book
+from ledger_book import Book, visit
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from dicom_node.ledger.arrivals import (
-    close_association,
-    close_left_open,
-    known_image,
-    open_association,
-)
+from dicom_node.ledger.arrivals import close_left_open, known_image
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.recalls import read_again
 from dicom_node.ledger.tables import Association, Case, Event, Instance, Product
@@ -165,15 +160,14 @@ def test_a_late_image_and_a_worker_that_takes_the_case_agree_on_its_round(book: 
 
 
 def test_a_sender_is_connected_until_its_association_is_closed(book: Book) -> None:
-    row = open_association(book.ledger, "127.0.0.1:104", "MG1", "FOURVIEWS", "10.0.0.9")
+    row = visit(book.ledger, "127.0.0.1:104")
     case_id = book.arrive()
     with book.ledger.writing() as session:
         session.get_one(Instance, 1).association_id = row
     (arriving,) = book.questions.arriving()
     assert arriving.case.id == case_id
     assert arriving.sender_is_connected
-    assert arriving.callers == {"TESTER"}
-    close_association(book.ledger, row, "released")
+    visit(book.ledger, "127.0.0.1:104", row, "released")
     assert not book.questions.arriving()[0].sender_is_connected
     told = [(event.what, event.details.get("caller")) for event in book.questions.last_events(10)]
     assert ("association accepted", "MG1") in told
@@ -182,7 +176,7 @@ def test_a_sender_is_connected_until_its_association_is_closed(book: Book) -> No
 
 def test_a_listener_that_starts_again_closes_only_its_own_associations(book: Book) -> None:
     for listener in ("127.0.0.1:104", "127.0.0.1:11112"):
-        open_association(book.ledger, listener, "MG1", "FOURVIEWS", "10.0.0.9")
+        visit(book.ledger, listener)
     close_left_open(book.ledger, "127.0.0.1:104")
     with Session(book.engine) as session:
         closed = {row.listener: row.closed_at for row in session.scalars(select(Association))}
@@ -196,7 +190,7 @@ def test_a_listener_that_starts_again_closes_only_its_own_associations(book: Boo
 
 def test_a_listener_alone_with_its_ledger_closes_whatever_was_left_open_there(book: Book) -> None:
     for listener in ("0.0.0.0:104@4f2a", "0.0.0.0:11112@4f2a"):
-        open_association(book.ledger, listener, "MG1", "FOURVIEWS", "10.0.0.9")
+        visit(book.ledger, listener)
     close_left_open(book.ledger, "0.0.0.0:104@77c1", alone=True)
     with Session(book.engine) as session:
         closed = [row.closed_at is not None for row in session.scalars(select(Association))]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from ledger_book import Book, reading, take_turn
+from ledger_book import Book, reading, take_turn, visit
 from postgres_server import PostgresServer
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from tcp_proxy import TcpProxy, tcp_proxy
 
 from dicom_node.errors import NotYourTurn
-from dicom_node.ledger.arrivals import close_association, known_image, open_association
+from dicom_node.ledger.arrivals import known_image
 from dicom_node.ledger.engine import open_engine
 from dicom_node.ledger.ledger import Turn
 from dicom_node.ledger.patience import left, within
@@ -200,7 +200,7 @@ def test_a_lock_that_another_holds_is_not_waited_for(behind: tuple[Book, TcpProx
 def test_an_sqlite_that_another_program_holds_is_not_waited_for(node: Node) -> None:
     book = Book(node.engine)
     store(book)
-    association = open_association(book.ledger, "here", "TESTER", "NODE", "127.0.0.1")
+    association = visit(book.ledger, "here")
     holder = sqlite3.connect(node.settings.data / "ledger.sqlite", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
 
@@ -214,7 +214,7 @@ def test_an_sqlite_that_another_program_holds_is_not_waited_for(node: Node) -> N
 
     try:
         assert took(one_image) < ANSWERED_SECONDS
-        assert took(lambda: close_association(book.ledger, association, "lost")) < ANSWERED_SECONDS
+        assert took(lambda: visit(book.ledger, "here", association, "lost")) < ANSWERED_SECONDS
     finally:
         holder.execute("ROLLBACK")
         holder.close()
