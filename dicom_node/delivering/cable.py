@@ -74,8 +74,7 @@ class Cable(AssociationSocket):
         """End the connection, whoever waits for what."""
         self.pulled, wire = True, self.socket
         if wire is not None:
-            with suppress(OSError):
-                wire.shutdown(socket.SHUT_RDWR)
+            unplug(wire)
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read, but not without end, and keep what a peer says that refuses a certificate late.
@@ -109,6 +108,16 @@ class Cable(AssociationSocket):
         if isinstance(self.trouble, ssl.SSLError):
             why = in_words(self.trouble, seconds)
         return f"accepts the connection{over}, and ends it at the association request: {why}"
+
+
+def unplug(wire: socket.socket) -> None:
+    """End a connection that another thread may be writing to.
+
+    Not by the shutdown of a socket over TLS: it lets go of its encryption first, and what the other
+    thread has to say would go out as it is.
+    """
+    with suppress(OSError):
+        socket.socket.shutdown(wire, socket.SHUT_RDWR)
 
 
 def in_words(trouble: OSError | None, seconds: float) -> str:

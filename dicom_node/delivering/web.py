@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from dicom_node.delivering.cable import in_words
+from dicom_node.delivering.cable import in_words, unplug
 from dicom_node.delivering.sender import (
     FAREWELL_SECONDS,
     SLOWEST_BYTES_PER_SECOND,
@@ -139,8 +139,7 @@ def _watch(wire: Callable[[], socket.socket | None], seconds: float) -> Iterator
     def pull() -> None:
         is_late.set()
         if (plug := wire()) is not None:
-            with suppress(OSError):
-                plug.shutdown(socket.SHUT_RDWR)
+            unplug(plug)
 
     watch = threading.Timer(seconds, pull)
     watch.daemon = True

@@ -16,6 +16,7 @@ from faulty_pacs import FaultyPacs
 from pydantic import SecretStr
 
 from dicom_node.delivering.asking import ask
+from dicom_node.delivering.cable import unplug
 from dicom_node.delivering.places import peer_of
 from dicom_node.delivering.sender import Peer, echo
 from dicom_node.delivering.web import WebPeer
@@ -126,6 +127,26 @@ def test_who_takes_the_connection_and_shakes_no_hands_is_left_soon_and_told_apar
         with pytest.raises(Busy, match=r"cannot be reached.*: no answer within 0\.5 s"):
             ask(peer)
         assert time.monotonic() - started < PATIENCE_SECONDS
+
+
+def test_a_connection_that_is_ended_from_without_stays_encrypted(papers: Papers) -> None:
+    near, far = socket.socketpair()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(*papers.of("here"))
+
+    def shake_hands() -> None:
+        with server.wrap_socket(far, server_side=True) as other, suppress(OSError):
+            other.recv(1)
+
+    hands = threading.Thread(target=shake_hands)
+    hands.start()
+    caller = ssl.create_default_context(cafile=str(papers.of("ours")[0]))
+    with caller.wrap_socket(near, server_hostname="127.0.0.1") as plug:
+        unplug(plug)
+        hands.join()
+        with pytest.raises((OSError, ssl.SSLError)):
+            plug.send(b"what nobody else may read")
+        assert plug.version() is not None, "without its encryption, this would have gone out plain"
 
 
 def test_a_key_under_a_password_is_said_and_nobody_is_asked_at_a_terminal(
