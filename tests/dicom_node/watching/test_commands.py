@@ -76,17 +76,10 @@ def test_migrate_says_from_where_to_where(ends: Ends, config: Path) -> None:
 def test_a_fresh_node_has_nothing_to_tell(ends: Ends) -> None:
     status, out, _ = ends("status", "--json")
     assert status == 0
-    assert json.loads(out) == {
-        "cases": {},
-        "last_image_at": "",
-        "owed": {},
-        "unreachable": {},
-        "parked": {},
-        "not_committed": {},
-        "refused": [],
-        "working": [],
-        "newest": [],
-    }
+    counts = ("cases", "owed", "unreachable", "parked", "not_committed")
+    lists, words = ("refused", "working", "newest"), ("last_image_at", "bell", "trail_broken")
+    nothing: list[tuple[tuple[str, ...], object]] = [(counts, {}), (lists, []), (words, "")]
+    assert json.loads(out) == {key: none for keys, none in nothing for key in keys}
     assert "no cases yet" in ends("status")[1]
 
 
