@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cryptography.x509 import load_pem_x509_certificates
 from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.auditing.hardening import may_rewrite
@@ -195,7 +196,13 @@ def _destination(settings: Settings, name: str) -> Answer:
         call(peer)
     except Busy as trouble:
         return Answer(question, False, str(trouble))
-    return Answer(question, True, f"{peer} answers")
+    own = destination.tls.certificate if destination.tls is not None else None
+    if own is None:
+        return Answer(question, True, f"{peer} answers")
+    first = load_pem_x509_certificates(own.read_bytes())[0]
+    left = (first.not_valid_after_utc - datetime.now(UTC)).days
+    said = f"{peer} answers; the node's certificate for it is good for {left} days"
+    return Answer(question, True, said, warning=left < SOON_DAYS)
 
 
 QUESTIONS: dict[str, Callable[[Node], str]] = {

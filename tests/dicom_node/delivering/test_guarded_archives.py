@@ -20,6 +20,7 @@ from dicom_node.delivering.asking import ask
 from dicom_node.delivering.places import peer_of
 from dicom_node.errors import Busy
 from dicom_node.life import State
+from dicom_node.watching.checkup import _destination
 
 pytestmark = pytest.mark.journey
 
@@ -152,6 +153,12 @@ def test_orthanc_over_tls_gets_all_of_it_once_what_is_wrong_is_mended(
         assert re.search(wanted, refused(office(tls), case_id))
     assert in_orthanc(locked, good, case_id) == set()
     assert mended(good, case_id) == in_orthanc(locked, good, case_id)
+    answer = _destination(good.node.settings, "pacs")
+    assert re.search(
+        r" answers; the node's certificate for it is good for \d+ days", answer.sentence
+    )
+    assert answer.good
+    assert answer.warning, "that is soon"
 
 
 def test_orthanc_over_https_stores_for_who_shows_a_certificate_and_a_token(
