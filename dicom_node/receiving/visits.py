@@ -1,8 +1,9 @@
 """Who came and went, written into the ledger by a thread of its own.
 
 A sender that was let in does not wait for a commit, and several of them share one. An image does
-wait: its row names the association that brought it. While the ledger is away nobody is held up, and
-what happened meanwhile is written when it is back. A row that cannot be written holds up no other.
+wait, and hurries it: its row names the association that brought it. While the ledger is away nobody
+is held up, and what happened meanwhile is written when it is back. A row that cannot be written
+holds up no other.
 """
 
 import threading
@@ -17,6 +18,7 @@ from dicom_node.logs import log
 from dicom_node.receiving.wire import Ended
 
 MOST_AT_ONCE = 100
+GATHER_SECONDS = 0.02  # who comes and goes meanwhile shares a commit
 MOST_UNWRITTEN = 10_000  # while the ledger is away; who comes then is asked to come later
 PATIENCE_SECONDS = 3.0  # of an image, for the row of its association
 RETRY_SECONDS = 1.0
@@ -47,6 +49,7 @@ class Visits:
         self._unwritten: list[Visit] = []
         self._change = threading.Condition()
         self._is_over = False
+        self._is_waited_for = False
         self._at_once = MOST_AT_ONCE
         self._others_were_written = False
         self._thread = threading.Thread(target=self._write, name="visits", daemon=True)
@@ -82,7 +85,11 @@ class Visits:
         visit = self._now.get(guest)
         if visit is None:
             return None
-        visit.was_tried.wait(PATIENCE_SECONDS)
+        if not visit.was_tried.is_set():
+            with self._change:
+                self._is_waited_for = True
+                self._change.notify()
+            visit.was_tried.wait(PATIENCE_SECONDS)
         return visit.row
 
     def finish(self) -> None:
@@ -112,7 +119,14 @@ class Visits:
         with self._change:
             while not self._unwritten and not self._is_over:
                 self._change.wait()
+            self._change.wait_for(self._is_urgent, GATHER_SECONDS)
+            self._is_waited_for = False
             return [(one, one.ended) for one in self._unwritten[: self._at_once]]
+
+    def _is_urgent(self) -> bool:
+        """Say whether to write at once, whoever comes in the next moment."""
+        are_enough = len(self._unwritten) >= self._at_once
+        return self._is_waited_for or self._is_over or are_enough
 
     def _done(self, some: list[tuple[Visit, Ended | None]], rows: list[int]) -> None:
         for (one, _), row in zip(some, rows, strict=True):
