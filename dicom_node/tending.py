@@ -121,8 +121,10 @@ def _ring_for_all(node: Node, bell: Bell) -> int:
             rung.add((case_id, verb))
     if unheard := [one[0] for one in due if one not in rung]:
         node.ledger.not_rung(unheard)
-    for _, case_id in places_due(node.questions):  # to ask for what should be committed by now
-        bell.ring(case_id, DELIVER)
+    asked = places_due(node.questions)  # for what they should have committed by now
+    if asked and bell.waiting(DELIVER) < LONG_QUEUE:
+        for _, case_id in asked:
+            bell.ring(case_id, DELIVER)
     purge(node.ledger, node.questions, node.spool, node.settings)
     return len(rung)
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 import redis
+from destinations import Posted
 from free_ports import free_port
 from ledger_book import Book
 from pydantic import SecretStr
@@ -14,8 +15,10 @@ from redis_server import RedisServer
 from dicom_node.cli import trouble_of_bell
 from dicom_node.doorbell import Bell
 from dicom_node.ledger.clock import steady
-from dicom_node.ledger.ledger import RING_AGAIN
-from dicom_node.life import ANALYZE, VERBS, State, Verb
+from dicom_node.ledger.commitments import places_due
+from dicom_node.ledger.ledger import RING_AGAIN, now
+from dicom_node.ledger.outbox import record_receipt
+from dicom_node.life import ANALYZE, DELIVER, VERBS, State, Verb
 from dicom_node.settings.file import Settings
 from dicom_node.tending import LONG_QUEUE, sweep_once
 from dicom_node.watching.checkup import QUESTIONS
@@ -38,15 +41,34 @@ def test_each_due_case_is_rung_for_in_the_queue_of_its_step(node: Node) -> None:
     assert [rings(node, verb) for verb in VERBS] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
-def test_a_queue_that_nobody_serves_does_not_grow_for_ever(node: Node, verb: Verb) -> None:
+def crowd(node: Node, verb: Verb) -> None:
+    """Let a queue be as long as it may be."""
     folder = node.settings.data / "queue" / "messages"
     folder.mkdir(parents=True)
     for number in range(LONG_QUEUE):
         (folder / f"{number}_x.{verb.name}.msg").touch()
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_a_queue_that_nobody_serves_does_not_grow_for_ever(node: Node, verb: Verb) -> None:
+    crowd(node, verb)
     Book(node.engine).case_at(verb.before)
     assert sweep_once(node) == 0
     assert rings(node, verb) == LONG_QUEUE
+
+
+def test_nor_does_it_grow_by_what_is_to_be_committed(
+    settled: Callable[..., Settings], opened: Callable[[Settings], Node]
+) -> None:
+    place = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 9}
+    node = opened(settled(delivering={"destinations": [{**place, "commitment": True}]}))
+    office = Posted(node)
+    (row,) = office.rows(office.case(objects=1))
+    record_receipt(node.ledger, row.id, 0x0000, now())
+    assert len(places_due(node.questions)) == 1
+    crowd(node, DELIVER)
+    sweep_once(node)
+    assert rings(node, DELIVER) == LONG_QUEUE
 
 
 def test_a_bell_that_nobody_hears_is_not_tried_for_each_case(
