@@ -63,6 +63,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "contexts not accepted": Meaning("110113", "E", "110126", MINOR),
     "association released": Meaning("110113", "E", "110126"),
     "association aborted": Meaning("110113", "E", "110126", MINOR),
+    "association cut off": Meaning("110113", "E", "110126", MINOR),
     "association lost": Meaning("110113", "E", "110126", MINOR),
     "image received": Meaning("110104", "C"),
     "duplicate received": Meaning("110104", "U"),

@@ -17,6 +17,7 @@ from dicom_node.auditing.verify import verify
 from dicom_node.commands.audit import _record
 from dicom_node.ledger.kinds import KINDS
 from dicom_node.life import State
+from dicom_node.receiving.wire import CutOff, Lost
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
 from dicom_node.worker import _verify_bundles
@@ -49,6 +50,16 @@ def written() -> dict[str, str]:
     return found
 
 
+def ways_to_end() -> set[str]:
+    """Find how an association may end: the trail says so in the name of the event."""
+    found = {CutOff("").how, Lost("").how}
+    for path in sorted((ROOT / "dicom_node" / "receiving").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Ended":
+                found |= set(literals(node.args[0]))
+    return found
+
+
 def test_A3_every_event_that_the_code_writes_is_of_a_known_kind(
     figure: Callable[[str], None],
 ) -> None:
@@ -67,7 +78,9 @@ def test_A3_every_event_that_the_code_writes_is_of_a_known_kind(
     told = (ROOT / "dicom_node" / "auditing" / "messages.py").read_text()
     for text in (table, told):
         sources = sources.replace(text, "")
-    ends = {"association released", "association aborted", "association lost"}
+    ends = {f"association {how}" for how in ways_to_end()}
+    assert len(ends) >= 5
+    assert ends <= set(KINDS)
     assert {kind for kind in KINDS if f'"{kind}"' not in sources} <= ends
     figure(f"{len(KINDS)} kinds, {len(names)} places that write them")
 
