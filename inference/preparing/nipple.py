@@ -8,7 +8,7 @@ runs out of the image leaves no line to follow; then nothing is said, which is b
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from inference.mammogram import Mammogram
 from inference.preparing.breast import breast_area
@@ -63,7 +63,7 @@ def _tip(reach_mm: Line, step_mm: float) -> int | None:
     """Return the height at which the nipple lies: at its bump, else where the skin is farthest."""
     if reach_mm.max(initial=0.0) < _LEAST_MM:
         return None
-    smooth = signal.medfilt(reach_mm, _odd(2.0 / step_mm))
+    smooth = ndimage.median_filter(reach_mm, _odd(2.0 / step_mm), mode="constant")
     stretch = _longest(smooth > 0)
     smooth = np.where(stretch, smooth, 0.0)
     farthest, heights = _middle(smooth), np.flatnonzero(stretch)
