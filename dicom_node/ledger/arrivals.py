@@ -1,7 +1,8 @@
 """What comes in: associations and images, and the round that each image belongs to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, select, update
@@ -18,6 +19,10 @@ from dicom_node.life import State
 _OPEN = insert(Association)
 _CLOSE = update(Association).where(Association.id == bindparam("number"))
 _CLOSE = _CLOSE.values(closed_at=bindparam("at"))
+_WRITTEN = select(Association.id).where(
+    *(getattr(Association, one) == bindparam(one) for one in ("listener", "caller", "opened_at"))
+)
+_IS_OPEN = select(Association.closed_at.is_(None)).where(Association.id == bindparam("number"))
 _KNOWN = select(Instance.path, Instance.digest).where(Instance.sop_uid == bindparam("sop_uid"))
 _LAST_ROUND = (
     select(Case.id, Case.study_uid, Case.round, Case.state)
@@ -66,6 +71,7 @@ class Coming:
     caller: str
     called: str
     address: str
+    opened_at: datetime = field(default_factory=by_the_clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +83,39 @@ class Going:
 
 
 def write_visits(
-    ledger: Ledger, visits: Sequence[tuple[Coming, int | None, Going | None]]
+    ledger: Ledger,
+    visits: Sequence[tuple[Coming, int | None, Going | None]],
+    *,
+    in_doubt: bool = False,
 ) -> list[int]:
-    """Write down in one transaction who came, if they have no row yet, and who went; name rows."""
+    """Write down in one transaction who came, if they have no row yet, and who went; name rows.
+
+    `in_doubt`: they may stand there already, where the answer to a commit was lost.
+    """
     with within(SENDER_SECONDS), ledger.writing() as session:
-        return [_visit(ledger, session, *visit) for visit in visits]
+        return [_visit(ledger, session, *visit, in_doubt=in_doubt) for visit in visits]
 
 
 def _visit(
-    ledger: Ledger, session: Session, coming: Coming, number: int | None, going: Going | None
+    ledger: Ledger,
+    session: Session,
+    coming: Coming,
+    number: int | None,
+    going: Going | None,
+    *,
+    in_doubt: bool,
 ) -> int:
-    who = coming.caller, coming.address
+    who, connection = (coming.caller, coming.address), session.connection()
+    row = {one.name: getattr(coming, one.name) for one in fields(coming)}
+    if number is None and in_doubt:
+        number = connection.scalar(_WRITTEN, row)
     if number is None:
-        row = {one.name: getattr(coming, one.name) for one in fields(coming)}
-        row["opened_at"] = by_the_clock()
-        key = session.connection().execute(_OPEN, row).inserted_primary_key
+        key = connection.execute(_OPEN, row).inserted_primary_key
         assert key is not None
         number = int(key[0])
         ledger.note(session, "association accepted", details=_named(number, who))
-    if going is not None:
+    is_written = in_doubt and connection.scalar(_IS_OPEN, {"number": number}) is False
+    if going is not None and not is_written:
         _close(ledger, session, number, who, going)
     return number
 

@@ -52,6 +52,7 @@ class Visits:
         self._is_waited_for = False
         self._at_once = MOST_AT_ONCE
         self._others_were_written = False
+        self._is_in_doubt = False  # whether the last ones stand in the ledger after all
         self._thread = threading.Thread(target=self._write, name="visits", daemon=True)
         self._thread.start()
 
@@ -106,12 +107,14 @@ class Visits:
                 for one, ended in some
             ]
             try:
-                rows = write_visits(self._ledger, visits)
+                rows = write_visits(self._ledger, visits, in_doubt=self._is_in_doubt)
             except AWAY:
+                self._is_in_doubt = True
                 self._put_off()
             except Exception as fault:  # noqa: BLE001 - whatever it is, the others are not to wait
                 self._single_out([one for one, _ in some], fault)
             else:
+                self._is_in_doubt = False
                 self._done(some, rows)
 
     def _next(self) -> list[tuple[Visit, Ended | None]]:

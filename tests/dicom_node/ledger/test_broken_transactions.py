@@ -20,13 +20,13 @@ from dicom_node.auditing.verify import verify
 from dicom_node.errors import NotYourTurn
 from dicom_node.ledger import patience
 from dicom_node.ledger.accounts import books
-from dicom_node.ledger.arrivals import known_image
+from dicom_node.ledger.arrivals import Coming, Going, known_image, write_visits
 from dicom_node.ledger.chain import LOCK
 from dicom_node.ledger.engine import open_engine
 from dicom_node.ledger.ledger import Ledger, Turn
 from dicom_node.ledger.outbox import record_receipt
 from dicom_node.ledger.patience import AWAY
-from dicom_node.ledger.tables import Base, Delivery, ModelRun, Product
+from dicom_node.ledger.tables import Association, Base, Delivery, ModelRun, Product
 from dicom_node.ledger.tellings import telling
 from dicom_node.life import ANALYZE, DELIVER, REPORT, State, Verb
 from dicom_node.wiring import Node
@@ -108,14 +108,15 @@ class Breaker:
                 outside.execute("BEGIN")
                 outside.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
                 holds.set()
-                outside.execute("LOCK TABLE cases IN ACCESS EXCLUSIVE MODE")
+                outside.execute("LOCK TABLE cases, associations IN ACCESS EXCLUSIVE MODE")
                 outside.execute("ROLLBACK")
 
         threading.Thread(target=other, daemon=True).start()
         assert holds.wait(20)
         with self._outside() as looking:
-            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            waits, until = "SELECT count(*) FROM pg_locks WHERE NOT granted", time.monotonic() + 30
             while looking.execute(waits).fetchone() == (0,):
+                assert time.monotonic() < until, "we hold nothing that it could wait for"
                 time.sleep(0.01)
 
     @contextmanager
@@ -225,6 +226,26 @@ def test_a_notice_is_kept_whose_turn_ends_in_a_broken_transaction(
     assert case is not None
     assert (case.state, case.notice_written, case.attempts) == (State.FAILED, True, 0)
     assert (book.count(Product), book.count(Delivery)) == (1, 1)
+
+
+def test_who_came_and_went_is_written_once_whatever_becomes_of_the_answer(
+    breaking: tuple[Book, Breaker],
+) -> None:
+    book, breaker = breaking
+    coming = Coming("here", "MG1", "FOURVIEWS", "10.0.0.9")
+    visits = [(coming, None, None)]
+    assert isinstance(breaker.hear(lambda: write_visits(book.ledger, visits)), AWAY)
+    (row,) = write_visits(book.ledger, visits, in_doubt=True)
+    gone = [(coming, row, Going("released")), (Coming("here", "MG2", "", "10.0.0.8"), None, None)]
+    assert isinstance(breaker.hear(lambda: write_visits(book.ledger, gone)), AWAY)
+    write_visits(book.ledger, gone, in_doubt=True)
+    told = [(one.what, one.details["caller"]) for one in book.questions.events()]
+    assert told == [
+        ("association accepted", "MG1"),
+        ("association released", "MG1"),
+        ("association accepted", "MG2"),
+    ]
+    assert book.count(Association) == 2
 
 
 def test_what_a_turn_leaves_takes_new_numbers_when_others_took_its_own_meanwhile(

@@ -152,10 +152,10 @@ def test_who_cannot_be_written_down_while_the_ledger_is_away_is_told_to_come_bac
 ) -> None:
     write, away = visits.write_visits, [True]
 
-    def maybe(*given: object) -> list[int]:
+    def maybe(*given: object, in_doubt: bool) -> list[int]:
         if away:
             raise OperationalError("", {}, Exception())
-        return write(*given)  # type: ignore[arg-type]
+        return write(*given, in_doubt=in_doubt)  # type: ignore[arg-type]
 
     monkeypatch.setattr(visits, "write_visits", maybe)
     monkeypatch.setattr(visits, "RETRY_SECONDS", 0.05)

@@ -69,10 +69,12 @@ def test_a_row_that_can_never_be_written_holds_up_no_other(
 ) -> None:
     write = visits.write_visits
 
-    def unless_it_is_among_them(ledger: Ledger, some: Sequence[Any]) -> list[int]:
+    def unless_it_is_among_them(
+        ledger: Ledger, some: Sequence[Any], *, in_doubt: bool
+    ) -> list[int]:
         if any(coming.caller == "NEVER" for coming, _, _ in some):
             raise fault
-        return write(ledger, some)
+        return write(ledger, some, in_doubt=in_doubt)
 
     monkeypatch.setattr(visits, "write_visits", unless_it_is_among_them)
     monkeypatch.setattr(visits, "RETRY_SECONDS", 0.05)
@@ -96,10 +98,10 @@ def test_what_happened_while_the_ledger_was_away_is_written_when_it_is_back(
     away = threading.Event()
     away.set()
 
-    def maybe(*given: object) -> list[int]:
+    def maybe(*given: object, in_doubt: bool) -> list[int]:
         if away.is_set():
             raise OperationalError("", {}, Exception())
-        return write(*given)  # type: ignore[arg-type]
+        return write(*given, in_doubt=in_doubt)  # type: ignore[arg-type]
 
     monkeypatch.setattr(visits, "write_visits", maybe)
     monkeypatch.setattr(visits, "RETRY_SECONDS", 0.05)
