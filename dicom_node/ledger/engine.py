@@ -4,6 +4,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from dicom_node.logs import log
 LOCK_SECONDS = 20.0  # who writes next to whom; a sender waits less, see `patience`
 LONG_LOCK_SECONDS = 1.5  # no writer of the node takes so long
 TELL_SECONDS = 10.0
-GONE = "the ledger's file was taken away or replaced: put it back, or stop the node and restore it"
+GONE = (
+    "a file of the ledger was taken away or replaced: put it back; or stop every process of the "
+    "node, remove ledger.sqlite-shm where it is left over, and restore the ledger or start again"
+)
 QUEUE = "queue"
 
 logger = log("ledger")
@@ -97,21 +101,29 @@ class _OneFile:
     """The ledger's file, and its logs, by what they are and not by their names.
 
     SQLite goes on in files that were removed or replaced, and says nothing: what it commits there
-    is lost. Here whoever begins or commits looks whether all are still in their place. With a log
-    gone the ledger goes on by itself; with its file gone, once that is back.
+    is lost. Here whoever begins or commits looks whether all are still in their place. With its
+    file gone the ledger goes on once that is back. With a log gone nothing is written any more:
+    whoever opened another one beside those who have the old one would spoil the file.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._logs = [path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm")]
         self._first: _Identity = None
+        self._log_is_gone = False
         self._told_at = -TELL_SECONDS
 
     def is_expected(self) -> None:
         """Open no other file than the first time; SQLite would make one where there is none."""
-        if self._first is not None and _identity(self._path) != self._first:
+        is_another = self._first is not None and _identity(self._path) != self._first
+        if is_another or self._log_is_gone or self._has_lost_its_log():
             self._tell()
             raise sqlite3.OperationalError(GONE)
+
+    def _has_lost_its_log(self) -> bool:
+        """See an index without a log; the log is made before it and removed after it."""
+        log, index = self._logs
+        return all(index.exists() and not log.exists() for _ in range(2))  # not while one closes
 
     def remember(self, connection: sqlite3.Connection, record: Any) -> None:  # noqa: ANN401
         """Take note of what a new connection works in; a first look opens the logs."""
@@ -119,36 +131,29 @@ class _OneFile:
         self._first = self._first or _identity(self._path)
         record.info["files"] = self._files()
 
+    def is_still_there(self, connection: Connection) -> None:
+        """Refuse to work in a file that has lost its name; bring what a lost log holds to it."""
+        now, then = self._files(), connection.info["files"]
+        if now == then:
+            return
+        self._tell()
+        if now[0] == then[0]:
+            self._log_is_gone = True
+            raw = connection.connection.dbapi_connection
+            assert isinstance(raw, sqlite3.Connection)
+            with suppress(sqlite3.Error):  # whoever is next tries again
+                raw.rollback()
+                raw.execute("PRAGMA wal_checkpoint(FULL)").close()
+        raise OperationalError("BEGIN", (), sqlite3.OperationalError(GONE))
+
+    def _files(self) -> list[_Identity]:
+        return [_identity(path) for path in (self._path, *self._logs)]
+
     def _tell(self) -> None:
         """Say it loudly, and not each second."""
         if time.monotonic() - self._told_at > TELL_SECONDS:
             self._told_at = time.monotonic()
             logger.error("the ledger was touched", why=GONE)
-
-    def _files(self) -> list[_Identity]:
-        return [_identity(path) for path in (self._path, *self._logs)]
-
-    def is_still_there(self, connection: Connection) -> None:
-        """Refuse to work in a file that has lost its name."""
-        now, then = self._files(), connection.info["files"]
-        if now == then:
-            return
-        self._tell()
-        if now[0] != then[0] or _emptied(connection):
-            connection.invalidate()
-        raise OperationalError("BEGIN", (), sqlite3.OperationalError(GONE))
-
-
-def _emptied(connection: Connection) -> bool:
-    """Bring what a log without a name still holds to the ledger; say whether that could be done."""
-    raw = connection.connection.dbapi_connection
-    assert isinstance(raw, sqlite3.Connection)
-    raw.rollback()
-    try:
-        (is_busy, *_) = raw.execute("PRAGMA wal_checkpoint(FULL)").fetchone()
-    except sqlite3.Error:
-        return False
-    return not is_busy
 
 
 def _identity(path: Path) -> _Identity:
