@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from came_in import came_in
 from sqlalchemy import update
 
-from dicom_node.ledger.arrivals import Arrival, keep_row
 from dicom_node.ledger.tables import ModelRun
 from dicom_node.life import ANALYZE, REPORT, State
-from dicom_node.receiving.header import view_of
 from dicom_node.settings.file import load_settings
 from dicom_node.spool import data_set_digest
 from dicom_node.wiring import Node, migrate
@@ -39,23 +38,9 @@ def reported(node: Node, seed: int, folder: Path) -> int:
     images = datasets(study(seed))
     case_id = 0
     for path, image in zip(write(images, folder / str(seed)), images, strict=True):
-        name = node.spool.image_name(str(image.SOPInstanceUID), data_set_digest(path))
-        node.spool.write(name, path.read_bytes())
-        arrival = Arrival(
-            association_id=None,
-            caller="MODALITY",
-            address="127.0.0.1",
-            study_uid=str(image.StudyInstanceUID),
-            series_uid=str(image.SeriesInstanceUID),
-            sop_uid=str(image.SOPInstanceUID),
-            sop_class_uid=str(image.SOPClassUID),
-            transfer_syntax_uid=str(image.file_meta.TransferSyntaxUID),
-            view=view_of(image),
-            size_bytes=path.stat().st_size,
-            digest=data_set_digest(path),
-        )
-        with node.ledger.writing() as session:
-            case_id = keep_row(node.ledger, session, arrival, name).id
+        digest = data_set_digest(path)
+        name = node.spool.image_name(str(image.SOPInstanceUID), digest)
+        case_id = came_in(node, image, path.read_bytes(), name, digest)
     node.ledger.move(case_id, State.RECEIVING, State.RECEIVED)
     work = turns(node)
     work[ANALYZE](case_id)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from io import BytesIO
 
+from came_in import came_in
 from pydicom import Dataset, dcmread, dcmwrite
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
@@ -11,7 +12,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dicom_node.analyzing.analyze import _rows
-from dicom_node.ledger.arrivals import Arrival, keep_row
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.tables import Delivery, ModelRun, Product
 from dicom_node.life import ANALYZE, State
@@ -31,23 +31,8 @@ def kept(node: Node, headers: Sequence[Dataset]) -> int:
     case_id = 0
     for number, header in enumerate(headers):
         content = _file(header)
-        arrival = Arrival(
-            association_id=None,
-            caller="MODALITY",
-            address="127.0.0.1",
-            study_uid=str(header.StudyInstanceUID),
-            series_uid=str(header.SeriesInstanceUID),
-            sop_uid=str(header.SOPInstanceUID),
-            sop_class_uid=str(header.SOPClassUID),
-            transfer_syntax_uid=str(ExplicitVRLittleEndian),
-            view=f"{header.ImageLaterality}{_projection(header)}",
-            size_bytes=len(content),
-            digest=hashlib.sha256(content).hexdigest(),
-        )
-        path = f"images/{number}-{header.SOPInstanceUID}.dcm"
-        node.spool.write(path, content)
-        with node.ledger.writing() as session:
-            case_id = keep_row(node.ledger, session, arrival, path).id
+        name = f"images/{number}-{header.SOPInstanceUID}.dcm"
+        case_id = came_in(node, header, content, name, hashlib.sha256(content).hexdigest())
     node.ledger.move(case_id, State.RECEIVING, State.RECEIVED)
     return case_id
 
@@ -101,10 +86,6 @@ def owed(node: Node, destination: str, kind: str = "cad_sr") -> list[Dataset]:
             .order_by(Product.id)
         ).all()
     return [dcmread(node.spool.path(product.path)) for product in products]
-
-
-def _projection(header: Dataset) -> str:
-    return {"399162004": "CC", "399368009": "MLO"}[header.ViewCodeSequence[0].CodeValue]
 
 
 def _file(header: Dataset) -> bytes:
