@@ -1,5 +1,6 @@
 """The steady care of a node: settle studies, sweep, and ring for what is due."""
 
+import os
 import signal
 import threading
 import time
@@ -30,6 +31,7 @@ from dicom_node.wiring import CODE_VERSION, Node
 
 SETTLE_SECONDS = 1.0
 LEAVE_SECONDS = 2.0  # for a sweep under way when the node stops
+STOPPING = frozenset({signal.SIGTERM, signal.SIGINT})
 LONG_QUEUE = 1000
 CARE_SECONDS = 5.0  # for the sweep that is under way when the node stops
 
@@ -191,6 +193,20 @@ def _peers(node: Node, debts: Sequence[Debt]) -> set[str]:
 
 
 def stop_on_signals(stop: threading.Event) -> None:
-    """Let SIGTERM and Ctrl-C set the event."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    """Let SIGTERM and Ctrl-C set the event.
+
+    A handler in Python would have to wait for the main thread, which sleeps on where the kernel
+    gives the signal to another one. So each signal is a byte in a pipe, which a thread reads.
+    """
+    hears, tells = os.pipe()
+    os.set_blocking(tells, False)
+    signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
+    for number in STOPPING:
+        signal.signal(number, lambda *_: None)
+
+    def wait_for_one() -> None:
+        while not STOPPING.intersection(os.read(hears, 1)):
+            pass
+        stop.set()
+
+    threading.Thread(target=wait_for_one, name="signals", daemon=True).start()

@@ -1,5 +1,8 @@
 """The sweep rings for what is due, and no more than helps."""
 
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -122,3 +125,20 @@ def test_R14_what_an_evicting_redis_drops_is_rung_for_again_and_it_is_named(
     assert again == bell.waiting(ANALYZE) == CASES
     private_redis.flush()
     figure(f"allkeys-lru dropped {CASES} of {CASES} rings, {again} rung for again, 0 lost")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_whichever_thread_it_comes_to(number: signal.Signals) -> None:
+    """Of a process, Linux signals any thread, and the main thread sleeps on if it is another."""
+    script = f"""
+import signal, sys, threading, time
+from dicom_node.tending import stop_on_signals
+stop = threading.Event()
+stop_on_signals(stop)
+other = threading.Thread(target=time.sleep, args=(60,), daemon=True)
+other.start()
+threading.Timer(0.5, signal.pthread_kill, (other.ident, {int(number)})).start()
+sys.exit(0 if stop.wait(20) else "it sleeps on")
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
