@@ -47,12 +47,16 @@ def read(image: Dataset | Opened) -> Mammogram:
     side, projection = side_of(dataset), projection_of(dataset)
     spacing_mm = _spacing_mm(dataset)
     pixels = _pixels(image)
+    grey = grey_scale(dataset, pixels)
+    shown = grey.table[int(pixels.min()) - grey.first : int(pixels.max()) - grey.first + 1]
+    if shown.max() - shown.min() < _LEAST_CONTRAST:
+        raise Unreadable("its header shows every pixel in one grey: there is no picture")
     return Mammogram(
         sop_instance_uid=str(dataset.get("SOPInstanceUID") or ""),
         side=side,
         projection=projection,
         pixels=pixels,
-        grey=grey_scale(dataset, pixels),
+        grey=grey,
         spacing_mm=spacing_mm,
     )
 
@@ -95,9 +99,6 @@ def grey_scale(dataset: Dataset, pixels: NDArray[np.integer]) -> GreyScale:
         grey = 1.0 - grey
     if not np.isfinite(grey).all():
         raise Unreadable("the window gives grey values that are no numbers")
-    shown = grey[int(pixels.min()) - first : int(pixels.max()) - first + 1]
-    if shown.max() - shown.min() < _LEAST_CONTRAST:
-        raise Unreadable("its header shows every pixel in one grey: there is no picture")
     return GreyScale(first, grey.astype(np.float32), assumed)
 
 
