@@ -201,7 +201,7 @@ class Connection(Association):
         self.fragments.abandon()
         self.is_established = False
         try:
-            if self.wire.socket is not None and ended.how != "lost":
+            if self.wire.can_speak and ended.how != "lost":
                 if isinstance(ended, CutOff):
                     self.dul.send_abort(ended.reason)
                 if ended.how != "refused" or self.requestor.primitive is not None:

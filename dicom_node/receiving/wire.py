@@ -69,6 +69,7 @@ class Wire(AssociationSocket):
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.plug = connection
+        self.can_speak = True
         self.bytes_read = 0
         self.stop = stop
         self._deadline = 0.0
@@ -200,6 +201,7 @@ class Wire(AssociationSocket):
             self.plug, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=True
         )
         self.socket = self.plug = secure
+        self.can_speak = False  # a word to who stalls here would wait for the same handshake
         while True:
             try:
                 secure.do_handshake()
@@ -212,6 +214,7 @@ class Wire(AssociationSocket):
             except OSError as trouble:
                 raise Lost(_said(trouble)) from trouble
             else:
+                self.can_speak = True
                 return
 
     def linger(self) -> None:
@@ -230,7 +233,7 @@ class Wire(AssociationSocket):
 
     def close(self) -> None:
         """Close the connection."""
-        self.socket, self._is_connected = None, False
+        self.socket, self._is_connected, self.can_speak = None, False, False
         with suppress(OSError):  # the other side was first
             self.plug.shutdown(socket.SHUT_RDWR)
         self.plug.close()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import time
 import uuid
 from collections.abc import Callable
@@ -242,9 +243,7 @@ def spoil(messages: Path, how: str) -> None:
                 (messages / f"{number}_x.{queue}.msg").write_bytes(content)
         (messages / "0_folder.analyze.msg").mkdir()
         return
-    for path in messages.iterdir():
-        path.unlink()
-    messages.rmdir()
+    shutil.rmtree(messages)
     if how == "no folder":
         messages.write_bytes(b"a file")
 
