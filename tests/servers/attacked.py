@@ -4,6 +4,7 @@ import hashlib
 import re
 import ssl
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -97,8 +98,10 @@ class Attacked:
 
 
 def header(path: Path) -> Dataset:
-    """Read what a kept file says of itself, as a stranger would."""
-    return dcmread(path, stop_before_pixels=True)
+    """Read what a kept file says of itself, as a stranger would who wonders at nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return dcmread(path, stop_before_pixels=True)
 
 
 @contextmanager
