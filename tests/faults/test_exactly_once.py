@@ -1,12 +1,10 @@
 """Studies under everything that goes wrong at once: one result each, and one content a UID."""
 
 import random
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,24 +39,15 @@ class Mischief:
         self.node, self.wire, self.pacs = node, wire, pacs
         self.done: Counter[str] = Counter()
         self._dice = random.Random(11)  # noqa: S311 - a test that is the same each time
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._go, daemon=True)
 
-    @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Go on for the length of the block, and mend everything at its end."""
-        self._thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            self._thread.join()
-            self.wire.heal()
-            self.pacs.heal()
+    def go_on(self, is_enough: Callable[[], bool]) -> None:
+        """Go on until it is enough; all is mended then.
 
-    def _go(self) -> None:
+        In the main thread: what a thread starts with `--pdeathsig` ends with that thread.
+        """
         turn = 0
-        while not self._stop.wait(0.5):
+        while not is_enough():
+            time.sleep(0.5)
             turn += 1
             if turn % 4 == 0:
                 self._kill(self._dice.choice(PROCESSES))
@@ -75,7 +64,7 @@ class Mischief:
     def _spoil(self, one: FaultProxy | FaultyPacs, fault: str, value: object) -> None:
         self.done[fault] += 1
         setattr(one, fault, value)
-        self._stop.wait(1.0)
+        time.sleep(1.0)
         one.heal()
 
 
@@ -144,10 +133,13 @@ def test_R11_each_study_has_one_result_whatever_goes_wrong(
                 send_until_taken(node, write(images, tmp_path / str(number)))
 
             mischief = Mischief(node, wire, witness)
-            with mischief.at_work():
-                with ThreadPoolExecutor(2) as senders:
-                    list(senders.map(send, range(count)))
-                time.sleep(at_length(2, 20))
+            with ThreadPoolExecutor(2) as senders:
+                sending = [senders.submit(send, number) for number in range(count)]
+                mischief.go_on(lambda: all(one.done() for one in sending))
+            for one in sending:
+                one.result()
+            until = time.monotonic() + at_length(2, 20)
+            mischief.go_on(lambda: time.monotonic() > until)
             all_at_their_end(node, count)
             without, twice = 0, 0
             for study_uid in sent:
