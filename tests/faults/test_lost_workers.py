@@ -27,7 +27,8 @@ pytestmark = pytest.mark.journey
 
 AGAIN_SECONDS = 30.0
 SLOW = "deeplima_phantom"
-WORKERS = (("work",), ("work", "--only", "analyze"))
+EVERY_STEP = ("--only", "analyze", "--only", "report", "--only", "deliver")
+WORKERS = (("work",), ("work", *EVERY_STEP))  # either can bring a study to its end alone
 DEFAULTS = {
     "sweep_seconds = 1.0": "sweep_seconds = 5.0",
     "lease_seconds = 3.0": "lease_seconds = 20.0",
