@@ -70,6 +70,14 @@ class Cable(AssociationSocket):
         self._is_connected = self.opened = True
         evt.trigger(self.assoc, evt.EVT_CONN_OPEN, {"address": primitive.address_info.as_tuple})
 
+    def close(self) -> None:
+        """Close; that the peer was reached stays true.
+
+        It may have said no and hung up before the caller's thread comes to look whether it was.
+        """
+        super().close()
+        self._is_connected = self.opened
+
     def pull(self) -> None:
         """End the connection, whoever waits for what."""
         self.pulled, wire = True, self.socket

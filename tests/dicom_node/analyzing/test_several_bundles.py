@@ -239,7 +239,7 @@ def test_trace_and_status_show_who_read(three: tuple[Node, int]) -> None:
     page = printed(story_page, told)
     assert "read by 3 bundles 1.0.0+1.0.1+0.0.1 (agreement), weights " in page
     assert "\n  Tiny 0.0.1 (all_conv), weights " in page
-    told = standing(node.questions, 5)
+    told = standing(node.questions, 5) | {"bell": ""}
     who = "shared_trunk 1.0.0, shared_trunk 1.0.1, all_conv 0.0.1"
     assert told["newest"][0]["read_by"] == who
     assert who in printed(status_page, told)

@@ -2,10 +2,12 @@
 
 import socket
 import threading
+import time
 import zlib
 from collections.abc import Callable
 from io import BytesIO, StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from destinations import Destination
@@ -26,6 +28,8 @@ from pydicom.uid import (
 from rich.console import Console
 from small_images import file_of, mammogram
 
+from dicom_node.delivering import sender
+from dicom_node.delivering.cable import Cable
 from dicom_node.delivering.posting import post
 from dicom_node.delivering.sender import NO_CONTEXT, Parcel, Peer, connected, echo
 from dicom_node.errors import Busy
@@ -153,6 +157,22 @@ def test_who_accepts_the_connection_and_no_association_is_not_called_out_of_reac
         with pytest.raises(Busy, match="accepts the connection, and ends it at the association"):
             echo(Peer("CURT", "127.0.0.1", port, "FOURVIEWS", PATIENCE_SECONDS))
         hanging_up.join()
+
+
+def test_a_refusal_is_heard_though_the_caller_looks_late(
+    orthanc: OrthancServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The peer has said no and hung up by then, as happens on a busy machine."""
+
+    class Late(Cable):
+        def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401
+            super().__init__(*given, **named)
+            wait = self._ready.wait
+            monkeypatch.setattr(self._ready, "wait", lambda: (wait(), time.sleep(1)))
+
+    monkeypatch.setattr(sender, "Cable", Late)
+    with pytest.raises(Busy, match=r"not called WRONG"):
+        echo(Peer("WRONG", orthanc.host, orthanc.dicom_port, "FOURVIEWS", 30.0))
 
 
 def told(pacs: Destination, *files: Path) -> tuple[int, str]:

@@ -44,8 +44,8 @@ def test_what_was_written_before_the_disk_was_full_gives_its_room_back(tmp_path:
     assert incoming.path.stat().st_size == 0
 
 
-def test_a_folder_that_is_gone_is_remembered_too(tmp_path: Path) -> None:
-    incoming = IncomingFile(tmp_path / "gone" / "image.dcm")
+def test_a_disk_that_is_gone_is_remembered_too(tmp_path: Path) -> None:
+    incoming = IncomingFile(tmp_path / "gone" / "incoming" / "image.dcm")
     incoming.write(memoryview(b"12"))
     incoming.discard()
     assert incoming.trouble == "No such file or directory"
