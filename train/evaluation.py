@@ -51,7 +51,7 @@ class SeenView:
 class SeenPatient:
     """What a system said of one patient, and what was there."""
 
-    seed: int
+    patient: str
     score: float | None
     views: tuple[SeenView, ...]
     weight: float = 1.0  # how many patients of the population it stands for
@@ -100,7 +100,7 @@ def seen(system: ViewByView, patient: Case, exam: Exam | None = None) -> SeenPat
     """Let a system read one patient, and compare with the truth."""
     score, views = system.read_exam(exam or patient.exam, 0.0)
     return SeenPatient(
-        seed=patient.seed,
+        patient=str(patient.seed),
         score=score,
         views=tuple(
             compared(

@@ -16,11 +16,6 @@ from inference.bundle import Calibration, Card, Measurement, OperatingPoint, Tra
 from train.data.splits import Seeds, named_in
 from train.metrics.froc import Marked, threshold_at
 
-INTENDED_USE = (
-    "Research and testing on synthetic data only. Not a medical device, not for clinical use: "
-    "the model never saw a real mammogram, and its figures say nothing about real ones."
-)
-
 
 class Naming(BaseModel):
     """What a recipe calls the bundle it makes."""
@@ -64,6 +59,7 @@ def export(  # noqa: PLR0913 - a card has many sources
     *,
     naming: Naming,
     described: Described,
+    intended_use: str,
     training: Training,
     calibration: Calibration | None,
     points: dict[str, OperatingPoint],
@@ -76,7 +72,7 @@ def export(  # noqa: PLR0913 - a card has many sources
         name=naming.name,
         version=naming.version,
         license=naming.license,
-        intended_use=INTENDED_USE,
+        intended_use=intended_use,
         created=datetime.now(UTC),
         weights_sha256="0" * 64,  # known once the weights are written
         default_operating_point=DEFAULT_POINT,

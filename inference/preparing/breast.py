@@ -44,11 +44,11 @@ def breast_area(view: Mammogram) -> BreastArea:
         top=max(0, (down.start - 1) * step),
         right=min(columns, (across.stop + 1) * step),
         bottom=min(rows, (down.stop + 1) * step),
-        chest_wall_right=_heavier_right(breast.sum(axis=0), view.side),
+        chest_wall_right=heavier_right(breast.sum(axis=0), view.side),
     )
 
 
-def _heavier_right(profile: np.ndarray[tuple[int], np.dtype[np.int_]], side: Side) -> bool:
+def heavier_right(profile: np.ndarray[tuple[int], np.dtype[np.int_]], side: Side) -> bool:
     """Tell where the chest wall is: by where the tissue really is, in doubt by the header."""
     middle = (len(profile) - 1) / 2
     lean = float(((np.arange(len(profile)) - middle) * profile).sum() / profile.sum())

@@ -1,5 +1,6 @@
 """From a mammogram to the picture that a network sees; training and service share it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -11,14 +12,19 @@ from inference.mammogram import Mammogram
 from inference.preparing.artefacts import breast_alone, cleaned
 from inference.preparing.breast import breast_area
 from inference.preparing.placement import Placement
+from inference.preparing.tissue import BreastTissue, breast_tissue
+from inference.preparing.tones import local, ranked, stretched
 
-Channel = Literal["mean", "max"]
+Grey = NDArray[np.float32]
+Channel = Literal["mean", "max", "stretched", "ranked", "local"]
 
 
 class Preparation(BaseModel):
     """How big the picture is, how fine, and what each channel holds.
 
-    A calcification is smaller than a picture pixel: its mean drowns, its maximum stays.
+    A calcification is smaller than a picture pixel: its mean drowns, its maximum stays. The toned
+    channels, "stretched", "ranked" and "local", show the breast alone, in greys that depend less
+    on film, detector and processing.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
@@ -28,6 +34,11 @@ class Preparation(BaseModel):
     pitch_mm: float = Field(gt=0)  # of a picture pixel; coarser where the breast would not fit
     channels: Annotated[tuple[Channel, ...], Field(strict=False, min_length=1)]
     mend_columns: bool = False  # black all but the breast, and mend a detector's broken columns
+
+    @property
+    def toned(self) -> bool:
+        """Tell whether any channel needs to know where the breast is, pixel by pixel."""
+        return any(name not in _REDUCTIONS for name in self.channels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +51,8 @@ class PreparedView:
 
 def prepare(view: Mammogram, how: Preparation) -> PreparedView:
     """Crop to the breast, make grey, turn the chest wall to the left, reduce."""
-    area = breast_area(view)
+    tissue = breast_tissue(view) if how.toned else None
+    area = breast_area(view) if tissue is None else tissue.area
     height, width = area.bottom - area.top, area.right - area.left
     pitch_mm = max(
         how.pitch_mm,
@@ -57,7 +69,11 @@ def prepare(view: Mammogram, how: Preparation) -> PreparedView:
         columns=_shown(width, view.spacing_mm[1] / pitch_mm, how.width_px),
     )
     picture = np.zeros((len(how.channels), how.height_px, how.width_px), dtype=np.float32)
-    picture[:, : placement.rows, : placement.columns] = _reduced(view, placement, how)
+    if tissue is None:
+        parts = _reduced(view, placement, how.channels, mended=how.mend_columns)
+    else:
+        parts = _in_tones(view, placement, how, tissue, pitch_mm)
+    picture[:, : placement.rows, : placement.columns] = parts
     return PreparedView(picture, placement)
 
 
@@ -66,19 +82,48 @@ def _shown(length: int, scale: float, most: int) -> int:
     return max(1, min(round(length * scale), length, most))
 
 
-def _reduced(view: Mammogram, placement: Placement, how: Preparation) -> NDArray[np.float32]:
+def _in_tones(
+    view: Mammogram, placement: Placement, how: Preparation, tissue: BreastTissue, pitch_mm: float
+) -> Grey:
+    """Make the channels of which some need to know where the breast is."""
+    plain: list[Channel] = ["mean", *(name for name in how.channels if name == "max")]
+    reduced = dict(
+        zip(plain, _reduced(view, placement, plain, mended=how.mend_columns), strict=True)
+    )
+    breast = _on_picture(tissue, placement)
+    grey = reduced["mean"]
+    made = {
+        "stretched": lambda: stretched(grey, breast),
+        "ranked": lambda: ranked(grey, breast),
+        "local": lambda: local(grey, breast, pitch_mm),
+    }
+    return np.stack([reduced[name] if name in reduced else made[name]() for name in how.channels])
+
+
+def _on_picture(tissue: BreastTissue, placement: Placement) -> NDArray[np.bool_]:
+    """Return which of the shown picture pixels have their middle in the breast."""
+    down, across = placement.row_edges, placement.column_edges
+    middles = (across[:-1] + across[1:]) // 2
+    columns = placement.right - 1 - middles if placement.flipped else placement.left + middles
+    breast = tissue.at(placement.top + (down[:-1] + down[1:]) // 2, columns)
+    return breast if breast.any() else np.ones_like(breast)
+
+
+def _reduced(
+    view: Mammogram, placement: Placement, channels: Sequence[Channel], *, mended: bool
+) -> Grey:
     """Make each picture pixel the mean or the maximum of the grey that it stands for.
 
     One picture row at a time: its source pixels stay in the processor's cache, and numpy reduces
     whole rows far faster than it does in `reduceat` along the first axis.
     """
     crop = view.pixels[placement.top : placement.bottom, placement.left : placement.right]
-    down, across, channels = placement.row_edges, placement.column_edges, how.channels
-    mended = cleaned(breast_alone(view.grey.of(crop))).picture if how.mend_columns else None
+    down, across = placement.row_edges, placement.column_edges
+    whole = cleaned(breast_alone(view.grey.of(crop))).picture if mended else None
     rows = np.empty((len(channels), placement.rows, crop.shape[1]), dtype=np.float32)
     for number in range(placement.rows):
         here = slice(down[number], down[number + 1])
-        grey = view.grey.of(crop[here]) if mended is None else mended[here]
+        grey = view.grey.of(crop[here]) if whole is None else whole[here]
         for channel, name in zip(rows, channels, strict=True):
             _REDUCTIONS[name].reduce(grey, axis=0, out=channel[number])
     if placement.flipped:
@@ -96,4 +141,4 @@ def _reduced(view: Mammogram, placement: Placement, how: Preparation) -> NDArray
     )
 
 
-_REDUCTIONS: dict[Channel, np.ufunc] = {"mean": np.add, "max": np.maximum}
+_REDUCTIONS: dict[str, np.ufunc] = {"mean": np.add, "max": np.maximum}

@@ -10,7 +10,7 @@ from inference.preparing.prepare import PreparedView
 from inference.systems.all_conv import AllConv
 from inference.systems.views import sigmoid
 from train.data.augment import pool
-from train.data.phantom import Lesson
+from train.data.lesson import Lesson
 from train.engine import Run
 from train.metrics.auc import auc
 from train.recipes.all_conv import Recipe

@@ -17,7 +17,8 @@ from inference.errors import BadBundle
 from inference.findings import Box
 from inference.networks.all_conv import AllConvNet, PatchNet, VggBlock
 from inference.preparing.prepare import Preparation
-from train.data.phantom import Lesson, case
+from train.data.lesson import Lesson
+from train.data.phantom import case
 from train.data.splits import Seeds
 from train.engine import WEIGHTS, Run
 from train.errors import Refused, Unfinished

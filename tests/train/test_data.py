@@ -14,7 +14,8 @@ from inference.reading import exam as read_exam
 from phantom.dicom import datasets
 from phantom.study import study
 from train.data.augment import Augmentation, Draw, drawn, pool, unchanged
-from train.data.phantom import Lesson, case, lessons
+from train.data.lesson import Lesson
+from train.data.phantom import case, lessons
 from train.data.splits import Seeds, overlapping
 
 HOW = Preparation(height_px=160, width_px=80, pitch_mm=1.6, channels=("mean", "max"))

@@ -13,7 +13,8 @@ from inference.systems.deeplima import Decision, Deeplima, DeeplimaNet
 from inference.systems.views import BOTH
 from train.data.augment import pool
 from train.data.calcium_tiles import calcium_view
-from train.data.phantom import Lesson, lessons
+from train.data.lesson import Lesson
+from train.data.phantom import lessons
 from train.engine import Run, fit
 from train.evaluation import compared
 from train.metrics.froc import sensitivity_at

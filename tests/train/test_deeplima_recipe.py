@@ -17,7 +17,7 @@ from inference.preparing.placement import Placement
 from inference.systems.deeplima import Deeplima, Network
 from inference.systems.views import BOTH, Seen, sigmoid
 from train.data.calcium_tiles import CalciumView, calcium_view, drawn_tiles
-from train.data.phantom import Lesson
+from train.data.lesson import Lesson
 from train.data.splits import Seeds
 from train.engine import WEIGHTS, Run
 from train.errors import Refused

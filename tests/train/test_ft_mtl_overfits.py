@@ -11,7 +11,8 @@ from inference.findings import Finding
 from inference.preparing.prepare import PreparedView
 from inference.systems.ft_mtl import FtMtl
 from train.data.augment import pool
-from train.data.phantom import Lesson, lessons
+from train.data.lesson import Lesson
+from train.data.phantom import lessons
 from train.engine import Run, fit
 from train.metrics.auc import auc
 from train.metrics.froc import marked, overlapping, sensitivity_at

@@ -18,7 +18,7 @@ from inference.networks.ft_mtl import STEPS, FtMtlNet
 from inference.networks.trunks import Trunk
 from inference.systems.ft_mtl import FtMtl
 from train.data.augment import Draw, drawn, pool
-from train.data.phantom import Lesson
+from train.data.lesson import Lesson
 from train.engine import METRICS, WEIGHTS, Run
 from train.recipes import ft_mtl
 from train.recipes.by_name import read_recipe

@@ -20,7 +20,7 @@ from train.baselines.heatmap_forest import (
     grown,
     heatmap,
 )
-from train.data.phantom import Lesson
+from train.data.lesson import Lesson
 
 
 def seen(*areas: tuple[int, slice, slice, float]) -> np.ndarray:

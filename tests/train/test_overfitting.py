@@ -15,7 +15,8 @@ from inference.systems.shared_trunk import SharedTrunk
 from inference.systems.views import Reader
 from train import losses
 from train.data.augment import pool
-from train.data.phantom import Lesson, lessons
+from train.data.lesson import Lesson
+from train.data.phantom import lessons
 from train.engine import Options, Run, fit
 from train.evaluation import SeenView, compared
 from train.metrics.auc import auc

@@ -9,6 +9,7 @@ import torch
 from inference.findings import Box, Kind
 from inference.mammogram import Side
 from inference.preparing.placement import Placement
+from train.data.lesson import Lesson
 from train.data.patches import (
     LEAST_OVERLAP,
     MOST_BACKGROUND,
@@ -22,7 +23,6 @@ from train.data.patches import (
     overlaps,
     sampled,
 )
-from train.data.phantom import Lesson
 
 STILL = Change(0, 0, 0, flip=False, mirror=False, shear_rad=0, shift=0)
 ROWS, COLUMNS = 300, 200

@@ -14,8 +14,8 @@ from scipy import ndimage
 
 from inference.networks.all_conv import PatchNet
 from inference.networks.trunks import channels_last
+from train.data.lesson import Lesson
 from train.data.patches import BACKGROUND
-from train.data.phantom import Lesson
 
 CUTOFFS = (0.3, 0.5, 0.7, 0.9)
 TREES, DEPTH, LEAST_SPLIT = 500, 9, 300

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from inference.networks.trunks import channels_last
-from train.data.phantom import Lesson
+from train.data.lesson import Lesson
 
 _LEAST_SHOWN = 0.25  # of a lesion's area; less of it teaches nothing
 
@@ -39,7 +39,8 @@ class Batch:
     diseased: Tensor  # B, 0 or 1: whether the whole view has any lesion, also one that was cut off
     lesions: tuple[Shown, ...]
     sizes: tuple[tuple[int, int], ...]  # rows and columns of each picture that are no padding
-    seeds: tuple[int, ...]  # of the patients
+    patients: tuple[str, ...]
+    outlined: tuple[bool, ...]  # whether all lesions of a picture are marked
 
     def to(self, device: str) -> "Batch":
         """Bring the batch to where the network is."""
@@ -50,7 +51,8 @@ class Batch:
             self.diseased.to(device),
             tuple(lesions.to(device) for lesions in self.lesions),
             self.sizes,
-            self.seeds,
+            self.patients,
+            self.outlined,
         )
 
 
@@ -108,7 +110,8 @@ def drawn(lessons: Pool, draw: Draw, change: Augmentation, rng: np.random.Genera
         diseased=torch.tensor([float(bool(lesson.boxes)) for lesson in chosen]),
         lesions=tuple(part.lesions for part in parts),
         sizes=tuple(part.size for part in parts),
-        seeds=tuple(lesson.seed for lesson in chosen),
+        patients=tuple(lesson.patient for lesson in chosen),
+        outlined=tuple(lesson.outlined for lesson in chosen),
     )
 
 
@@ -127,7 +130,8 @@ def unchanged(lessons: Sequence[Lesson]) -> Batch:
             for lesson in lessons
         ),
         sizes=tuple((lesson.placement.rows, lesson.placement.columns) for lesson in lessons),
-        seeds=tuple(lesson.seed for lesson in lessons),
+        patients=tuple(lesson.patient for lesson in lessons),
+        outlined=tuple(lesson.outlined for lesson in lessons),
     )
 
 

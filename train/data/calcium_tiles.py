@@ -11,7 +11,7 @@ from torch import Tensor
 from inference.findings import Kind
 from inference.preparing.tiles import Tile
 from train.data.calcium_labels import LEAST_MM2, dilated
-from train.data.phantom import Lesson
+from train.data.lesson import Lesson
 
 _ATTEMPTS = 20  # to find a tile without calcifications
 _INNER = 0.4  # of a tile's side: so far from its middle a calcification may lie

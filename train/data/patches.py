@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from inference.networks.trunks import channels_last
 from train.data.augment import Augmentation, numbered
-from train.data.phantom import Lesson
+from train.data.lesson import Lesson
 
 BACKGROUND = 0  # the other classes are those of `Lesson.labels`
 LEAST_OVERLAP, MOST_BACKGROUND = 0.9, 0.35  # the paper's; its code's

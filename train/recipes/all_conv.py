@@ -22,8 +22,8 @@ from inference.networks.trunks import channels_last
 from inference.preparing.prepare import Preparation
 from inference.systems.all_conv import NAME, AllConv, Decision, Network, WholeNet
 from inference.systems.views import loaded
+from train.data.lesson import Lesson
 from train.data.patches import Change, Patch, changed, cut, sampled
-from train.data.phantom import Lesson
 from train.engine import RECIPE, Run, Stage, fit
 from train.export import Described
 from train.recipes.all_conv_learning import (

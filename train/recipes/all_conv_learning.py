@@ -11,8 +11,8 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from inference.networks.all_conv import PatchNet, Reading
 from inference.networks.trunks import channels_last
+from train.data.lesson import Lesson
 from train.data.patches import Change, Patch, cut
-from train.data.phantom import Lesson
 from train.errors import Refused
 from train.metrics.auc import auc
 

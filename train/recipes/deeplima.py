@@ -37,7 +37,7 @@ from inference.systems.views import BOTH, Seen, logit_of
 from train import losses
 from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
 from train.data.calcium_tiles import CalciumView, Tiles, calcium_view, drawn_tiles
-from train.data.phantom import Lesson
+from train.data.lesson import Lesson
 from train.engine import WEIGHTS, Run, Stage, fit
 from train.errors import Refused
 from train.export import Described

@@ -25,7 +25,7 @@ from inference.preparing.prepare import Preparation
 from inference.systems.ft_mtl import NAME, Decision, FtMtl, Network, look, seen
 from inference.systems.views import Seen
 from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
-from train.data.phantom import Lesson, label_of
+from train.data.lesson import Lesson, label_of
 from train.engine import WEIGHTS, Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc

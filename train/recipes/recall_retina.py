@@ -16,7 +16,8 @@ from inference.networks.recall_retina import Marks, RecallRetinaNet, Truth
 from inference.preparing.prepare import Preparation
 from inference.systems.recall_retina import NAME, Decision, Network, RecallRetina, findings
 from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
-from train.data.phantom import Lesson
+from train.data.divided import chance
+from train.data.lesson import Lesson
 from train.engine import WEIGHTS, Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
@@ -125,9 +126,9 @@ def weights(
     return [occurs[stratum] / is_drawn[stratum] if is_drawn[stratum] else 0.0 for stratum in strata]
 
 
-def outlined(seed: int, part: float) -> bool:
+def outlined(patient: str, part: float) -> bool:
     """Tell whether a patient's lesions count as outlined; the same patients in every run."""
-    return float(np.random.default_rng([seed, 7]).random()) < part
+    return chance(patient, "outlined") < part
 
 
 def _stage(course: Detecting, recipe: Recipe, lot: Pool, device: str) -> Stage[Batch]:
@@ -164,9 +165,11 @@ def _truth(lesson: Batch, recipe: Recipe, course: Detecting) -> Truth:
         weight=torch.tensor(weight, device=lesson.cancer.device),
         marks=[
             Marks(lesions.boxes, lesions.classes - _LABEL_OF_FIRST_CLASS)
-            if outlined(seed, recipe.outlined)
+            if known and outlined(patient, recipe.outlined)
             else None
-            for lesions, seed in zip(lesson.lesions, lesson.seeds, strict=True)
+            for lesions, patient, known in zip(
+                lesson.lesions, lesson.patients, lesson.outlined, strict=True
+            )
         ],
     )
 

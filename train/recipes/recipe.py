@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, model_validator
 from rich.console import Console
 from rich.progress import track
 from torch import nn
@@ -19,8 +19,8 @@ from inference.networks.trunks import parameters_in
 from inference.preparing.prepare import Preparation, PreparedView
 from inference.systems.views import Reader, Seen, exam_score
 from train.data.augment import Augmentation
-from train.data.phantom import Lesson, lessons
-from train.data.splits import PITCHES_MM, Seeds, named_in, overlapping
+from train.data.lesson import Lesson
+from train.data.splits import named_in, overlapping
 from train.engine import OptimizerKind, Options, Run, Schedule
 from train.errors import Refused
 from train.evaluation import Lesion, SeenPatient, compared
@@ -36,26 +36,8 @@ from train.export import (
 from train.figures import marks, measured, unmeasured
 from train.metrics.platt import platt
 from train.parallel import first_alone
-
-
-class Table(BaseModel):
-    """A table of a recipe: a key that it does not know is a mistake."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
-
-
-class Data(Table):
-    """Which phantoms teach and which steer."""
-
-    pitch_mm: float = Field(ge=PITCHES_MM[0], le=PITCHES_MM[1])
-    training: Seeds
-    validation: Seeds
-
-    @model_validator(mode="after")
-    def _apart(self) -> Self:
-        if overlapping([self.training, self.validation]):
-            raise ValueError("training and validation share patients: move a first_seed")
-        return self
+from train.recipes.patients import Data, Part, Split
+from train.recipes.table import Table
 
 
 class Changes(Table):
@@ -139,10 +121,12 @@ class Begin(Table):
                 f"the trunk of {self.bundle} does not fit the recipe's: {fault}"
             ) from fault
 
-    def taught(self, patients: Seeds) -> bool:
+    def taught(self, patients: Split) -> bool:
         """Tell whether any of these patients taught the bundle; to have steered it is no harm."""
-        taught = named_in(load_card(self.bundle).training.data)
-        return any(overlapping([patients, one]) for one in taught)
+        told = load_card(self.bundle).training.data
+        if isinstance(patients, Part):
+            return str(patients) in told
+        return any(overlapping([patients, one]) for one in named_in(told))
 
     def __str__(self) -> str:
         """Name the bundle, and whom it saw, as a card does."""
@@ -176,7 +160,7 @@ class Common(Table, ABC):
         """Return the digest of each lot of lessons that was asked for, by its name."""
         return dict(self._read)
 
-    def lessons(self, split: Seeds, how: Preparation, cache: Path, workers: int) -> list[Lesson]:
+    def lessons(self, split: Split, how: Preparation, cache: Path, workers: int) -> list[Lesson]:
         """Return the lessons of a split's patients."""
         if split == self.data.validation and self.begin and self.begin.taught(split):
             raise Refused(
@@ -184,7 +168,7 @@ class Common(Table, ABC):
                 "training: what is chosen on them would flatter; move data.validation"
             )
         with first_alone():
-            found = lessons(split.seeds, self.data.pitch_mm, how, cache, workers=workers)
+            found = self.data.lessons(split, how, cache, workers=workers)
         name = f"{split}, {how.height_px} x {how.width_px} at {how.pitch_mm:g} mm"
         self._read[name] = _digest(found)
         return found
@@ -224,7 +208,7 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
 ) -> Card:
     """Calibrate on the validation patients, choose operating points, write the bundle."""
     scope, split = reader.scope, recipe.data.validation
-    patients = [_patient(list(of_one), reader) for _, of_one in groupby(views, key=_seed)]
+    patients = [_patient(list(of_one), reader) for _, of_one in groupby(views, key=_of)]
     calibration = None
     if scope.judges:
         truth = [
@@ -246,11 +230,12 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
         network.state_dict(),
         naming=recipe.bundle,
         described=described,
+        intended_use=recipe.data.intended_use,
         training=Training(
             recipe=f"{recipe.system}: {', '.join(course.name for course in courses)}",
             recipe_sha256=run.recipe_sha256,
-            data=f"{recipe.data.training}, synthetic, at {recipe.data.pitch_mm:g} mm",
-            studies=recipe.data.training.studies,
+            data=recipe.data.told,
+            studies=recipe.data.patients,
             seed=recipe.seed,
             steps=sum(course.steps for course in courses),
             parameters=parameters_in(network),
@@ -291,7 +276,7 @@ def _digest(lessons_: Sequence[Lesson]) -> str:
     """Return the digest of all that a network is taught."""
     digest = hashlib.sha256()
     for lesson in lessons_:
-        truths = (lesson.seed, lesson.side, lesson.placement, lesson.boxes, lesson.kinds)
+        truths = (lesson.patient, lesson.side, lesson.placement, lesson.boxes, lesson.kinds)
         digest.update(repr((truths, lesson.malignant, lesson.picture.shape)).encode())
         digest.update(np.ascontiguousarray(lesson.picture).data)
         digest.update(np.ascontiguousarray(lesson.labels).data)
@@ -302,8 +287,8 @@ def _prepared(lesson: Lesson) -> PreparedView:
     return PreparedView(lesson.picture.astype(np.float32) / np.float32(255), lesson.placement)
 
 
-def _seed(view: View) -> int:
-    return view[0][0].seed
+def _of(view: View) -> str:
+    return view[0][0].patient
 
 
 def _patient(views: Sequence[View], reader: Reader) -> SeenPatient:
@@ -312,7 +297,7 @@ def _patient(views: Sequence[View], reader: Reader) -> SeenPatient:
         [lessons_[0].side for lessons_, _ in views], [seen.cancer for _, seen in views]
     )
     return SeenPatient(
-        seed=_seed(views[0]),
+        patient=_of(views[0]),
         score=score,
         views=tuple(
             compared(seen.cancer, seen.findings, lesions_of(lessons_[0]), reader.scope)

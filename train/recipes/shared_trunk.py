@@ -17,7 +17,7 @@ from inference.preparing.prepare import Preparation
 from inference.systems.shared_trunk import NAME, Decision, Network, SharedTrunk
 from train import losses
 from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
-from train.data.phantom import Lesson
+from train.data.lesson import Lesson
 from train.engine import WEIGHTS, Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc

@@ -1,0 +1,107 @@
+"""Images of a data set as lessons: opened once, prepared as the node prepares them, and kept."""
+
+import hashlib
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from rich.progress import track
+
+from inference.preparing.prepare import Preparation
+from train.data.lesson import Known, Lesson, Truth, code_of, keep, kept
+from train.data.pixels import mammogram
+from train.data.sample import Region, Sample
+from train.data.truths import marked
+
+
+def lessons(
+    samples: Sequence[Sample],
+    how: Preparation,
+    cache: Path,
+    *,
+    workers: int,
+    spacing_mm: tuple[float, float] | None = None,
+) -> list[Lesson]:
+    """Return a lesson of each sample, made now where the cache has none.
+
+    The spacing is for images of which nobody knows it; where somebody does, it counts for nothing.
+    """
+    folder = cache / _fingerprint(how)
+    folder.mkdir(parents=True, exist_ok=True)
+    told = [replace(sample, spacing_mm=sample.spacing_mm or spacing_mm) for sample in samples]
+    paths = [folder / f"{_name(sample)}.npz" for sample in told]
+    missing = [(one, path) for one, path in zip(told, paths, strict=True) if not path.exists()]
+    if missing:
+        # Forking a process that already runs torch's threads may hang; spawning does not.
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            made = pool.map(partial(_make, how=how), missing, chunksize=4)
+            for _ in track(made, "Preparing images", total=len(missing)):
+                pass
+    return [
+        lesson
+        for sample, path in zip(told, paths, strict=True)
+        for lesson in kept(path, sample.patient)
+    ]
+
+
+def teachable(samples: Iterable[Sample]) -> tuple[list[Sample], dict[str, int]]:
+    """Return the samples that a lesson can be made of, and why others cannot."""
+    fit: list[Sample] = []
+    left: dict[str, int] = {}
+    for sample in samples:
+        if why := _unfit(sample):
+            left[why] = left.get(why, 0) + 1
+        else:
+            fit.append(sample)
+    return fit, left
+
+
+def _unfit(sample: Sample) -> str:
+    if sample.projection is None:
+        return "neither CC nor MLO"
+    if sample.cancer is None and not sample.complete:
+        return "nobody says what it shows"
+    if sample.cancer is None and any(region.malignant is None for region in sample.regions):
+        return "nobody says whether its lesions are malignant"
+    return ""
+
+
+def _make(one: tuple[Sample, Path], how: Preparation) -> None:
+    sample, path = one
+    view = mammogram(sample)
+    rows, columns = view.pixels.shape
+    truths = [
+        truth
+        for region in sample.regions
+        if (truth := _truth(region, sample, rows, columns)) is not None
+    ]
+    keep(path, [Known(view, tuple(truths), told=sample.cancer, outlined=sample.complete)], how)
+
+
+def _truth(region: Region, sample: Sample, rows: int, columns: int) -> Truth | None:
+    """Return a region as a lesion; None where it is of no kind that a network is taught.
+
+    Of whom nobody says whether it is malignant, it is as the whole image is.
+    """
+    place = marked(region.outline, rows, columns)
+    if region.kind is None or place is None:
+        return None
+    malignant = bool(sample.cancer) if region.malignant is None else region.malignant
+    return Truth(place.box, place.mask, region.kind, malignant)
+
+
+def _name(sample: Sample) -> str:
+    """Name a sample's file by all that its lesson depends on; a changed image is another one."""
+    there = sample.image.stat()
+    told = replace(sample, image=Path(sample.image.name))
+    text = f"{told!r} {there.st_size} {there.st_mtime_ns}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _fingerprint(how: Preparation) -> str:
+    digest = hashlib.sha256(how.model_dump_json().encode())
+    digest.update(code_of("lesson", "real", "pixels", "truths", "sample"))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,172 @@
+"""Who teaches and who steers: the `[data]` table of a recipe, of phantoms or of a data set."""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
+from rich.console import Console
+
+from inference.preparing.prepare import Preparation
+from train.data import phantom, real
+from train.data.divided import Division, read_division
+from train.data.leaks import require_apart
+from train.data.lesson import Lesson
+from train.data.readers.by_name import samples
+from train.data.splits import PITCHES_MM, Seeds, overlapping
+from train.errors import Refused
+from train.recipes.table import Table
+
+PHANTOMS_ONLY = (
+    "Research and testing on synthetic data only. Not a medical device, not for clinical use: "
+    "the model never saw a real mammogram, and its figures say nothing about real ones."
+)
+RESEARCH_ONLY = (
+    "Research only. Not a medical device, not for clinical use. The model learned from {data_set} "
+    "alone; its figures hold for images like those, and were not confirmed by anybody else."
+)
+
+
+class Phantoms(Table):
+    """Which phantoms teach and which steer."""
+
+    pitch_mm: float = Field(ge=PITCHES_MM[0], le=PITCHES_MM[1])
+    training: Seeds
+    validation: Seeds
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if overlapping([self.training, self.validation]):
+            raise ValueError("training and validation share patients: move a first_seed")
+        return self
+
+    @property
+    def told(self) -> str:
+        """Say what a card says of it."""
+        return f"{self.training}, synthetic, at {self.pitch_mm:g} mm"
+
+    @property
+    def patients(self) -> int:
+        """Count who teaches."""
+        return self.training.studies
+
+    @property
+    def intended_use(self) -> str:
+        """Say what a bundle that learned from them is for."""
+        return PHANTOMS_ONLY
+
+    def lessons(
+        self, split: "Split", how: Preparation, cache: Path, *, workers: int
+    ) -> list[Lesson]:
+        """Return the lessons of a split's patients."""
+        assert isinstance(split, Seeds)
+        return phantom.lessons(split.seeds, self.pitch_mm, how, cache, workers=workers)
+
+
+class Part(Table):
+    """A part of a data set, as its split divides it."""
+
+    data_set: str
+    name: str
+    digest: str
+
+    def __str__(self) -> str:
+        """Name it as a card does."""
+        return f"{self.data_set}, part {self.name} of split {self.digest[:12]}"
+
+
+class DataSet(Table):
+    """Which part of a data set teaches, and which steers."""
+
+    set: str  # the reader's name
+    split: Path = Field(strict=False)
+    train_on: str = "training"
+    validate_on: str = "validation"
+    # Of images of which nobody knows it: rows, columns.
+    spacing_mm: tuple[float, float] | None = Field(default=None, strict=False)
+
+    _folder: Path | None = PrivateAttr(default=None)
+    _read: dict[tuple[str, str], list[Lesson]] = PrivateAttr(default_factory=dict)
+
+    def lie_in(self, folder: Path) -> None:
+        """Say where the data set lies; a recipe does not know the machine."""
+        self._folder = folder
+
+    @property
+    def training(self) -> Part:
+        """Name the part that teaches."""
+        return self._part(self.train_on)
+
+    @property
+    def validation(self) -> Part:
+        """Name the part that steers."""
+        return self._part(self.validate_on)
+
+    @property
+    def told(self) -> str:
+        """Say what a card says of it."""
+        return str(self.training)
+
+    @property
+    def patients(self) -> int:
+        """Count who teaches."""
+        return len(self._division().of(self.train_on))
+
+    @property
+    def intended_use(self) -> str:
+        """Say what a bundle that learned from them is for."""
+        return RESEARCH_ONLY.format(data_set=self._division().data_set)
+
+    def lessons(
+        self, split: "Split", how: Preparation, cache: Path, *, workers: int
+    ) -> list[Lesson]:
+        """Return the lessons of a part, once it is sure that nobody is in the other part too."""
+        assert isinstance(split, Part)
+        both = {
+            part.name: self._lessons(part, how, cache, workers)
+            for part in (self.training, self.validation)
+        }
+        require_apart(both)
+        return both[split.name]
+
+    def _lessons(self, part: Part, how: Preparation, cache: Path, workers: int) -> list[Lesson]:
+        key = part.name, how.model_dump_json()
+        if key not in self._read:
+            wanted = self._division().of(part.name)
+            found = [one for one in self._samples() if one.patient in wanted]
+            fit, left = real.teachable(found)
+            for why, count in left.items():
+                Console().print(f"{count} images of {part} teach nothing: {why}.", highlight=False)
+            if not fit:
+                raise Refused(f"no image of {part} is in {self._folder}: is it the whole data set?")
+            self._read[key] = real.lessons(
+                fit, how, cache, workers=workers, spacing_mm=self.spacing_mm
+            )
+        return self._read[key]
+
+    def _samples(self) -> "list[real.Sample]":
+        if self._folder is None:
+            raise Refused(
+                f"this recipe learns from {self.set}: say where it lies, with --data FOLDER"
+            )
+        return samples(self.set, self._folder)
+
+    def _part(self, name: str) -> Part:
+        division = self._division()
+        division.of(name)
+        return Part(data_set=division.data_set, name=name, digest=division.digest)
+
+    def _division(self) -> Division:
+        return read_division(self.split)
+
+
+Split = Seeds | Part
+
+
+def _which(value: Any) -> str:  # noqa: ANN401 - whatever the recipe's file holds
+    return "data set" if isinstance(value, DataSet) or "set" in value else "phantoms"
+
+
+Data = Annotated[
+    Annotated[Phantoms, Tag("phantoms")] | Annotated[DataSet, Tag("data set")],
+    Discriminator(_which),
+]
