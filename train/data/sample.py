@@ -4,6 +4,7 @@ A sample holds no pixels. Readers read what people wrote down; pixels, and masks
 themselves, are opened when a lesson is made of the sample.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,16 @@ class MaskImage:
     path: Path
 
 
-Outline = Box | Polygon | Circle | MaskImage
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Pixels of the whole image, counted down its columns: outside, inside, outside, and so on."""
+
+    rows: int
+    columns: int
+    counts: tuple[int, ...]
+
+
+Outline = Box | Polygon | Circle | MaskImage | Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +76,11 @@ class Sample:
     spacing_mm: tuple[float, float] | None = None  # (row, column), where the file has none
     inverted: bool = False  # dark is dense, and the file does not say so itself
     facts: Mapping[str, str] = field(default_factory=dict)  # as density, birads, age, device
+
+
+class Samples(list[Sample]):
+    """All images of a folder that can be used, and what could not: why, and how often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped: Counter[str] = Counter()
