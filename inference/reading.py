@@ -45,8 +45,8 @@ def read(image: Dataset | Opened) -> Mammogram:
     if str(dataset.get("PhotometricInterpretation") or "") not in {"MONOCHROME1", "MONOCHROME2"}:
         raise Unreadable("PhotometricInterpretation is neither MONOCHROME1 nor MONOCHROME2")
     side, projection = side_of(dataset), projection_of(dataset)
-    spacing_mm = _spacing_mm(dataset)
-    pixels = _pixels(image)
+    spacing_mm = spacing_of(dataset)
+    pixels = stored_pixels(image)
     grey = grey_scale(dataset, pixels)
     shown = grey.table[int(pixels.min()) - grey.first : int(pixels.max()) - grey.first + 1]
     if shown.max() - shown.min() < _LEAST_CONTRAST:
@@ -111,7 +111,7 @@ def _stored_range(dataset: Dataset) -> tuple[int, int]:
     return 0, (1 << bits) - 1
 
 
-def _pixels(image: Dataset | Opened) -> NDArray[np.integer]:
+def stored_pixels(image: Dataset | Opened) -> NDArray[np.integer]:
     """Decode the pixels, and make sure that the grey scale's table covers them."""
     dataset = image.header if isinstance(image, Opened) else image
     first, last = _stored_range(dataset)
@@ -265,7 +265,8 @@ def projection_of(dataset: Dataset) -> Projection:
     raise Unreadable("there is no ViewCodeSequence, and ViewPosition is neither CC nor MLO")
 
 
-def _spacing_mm(dataset: Dataset) -> tuple[float, float]:
+def spacing_of(dataset: Dataset) -> tuple[float, float]:
+    """Return how far apart the middles of pixels are, down and across, in millimeters."""
     for keyword in ("ImagerPixelSpacing", "PixelSpacing"):
         value = dataset.get(keyword)
         if value is not None and not isinstance(value, str) and len(value) == 2:  # noqa: PLR2004
