@@ -36,8 +36,8 @@ def require_apart(parts: dict[str, Sequence[Lesson]]) -> None:
             if pairs:
                 told = "; ".join(f"{here} and {there}" for here, there in pairs[:_SHOWN])
                 raise Refused(
-                    f"{len(pairs)} pictures of {one} are in {other} too, under other names: {told}. "
-                    "Leave these patients out, or give them one name"
+                    f"{len(pairs)} pictures of {one} are in {other} too, under other names: "
+                    f"{told}. Leave these patients out, or give them one name"
                 )
 
 

@@ -39,19 +39,7 @@ class MaskImage:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    instead: Path | None = None  # what is the mask where `path` turns out to be the picture of it
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
     """Pixels of the whole image, counted down its columns: outside, inside, outside, and so on."""
-
-    rows: int
-    columns: int
-    counts: tuple[int, ...]
-
-
-Outline = Box | Polygon | Circle | MaskImage | Runs
 
     rows: int
     columns: int
