@@ -209,9 +209,14 @@ def save_card(folder: Path, card: Card) -> None:
 def faults(where: str, error: ValidationError) -> list[str]:
     """Say everything that is wrong, one line each: file: key.path: what."""
     return [
-        f"{where}: {'.'.join(map(str, fault['loc'])) or 'as a whole'}: {fault['msg']}"
+        f"{where}: {_path(fault['loc']) or 'as a whole'}: {fault['msg']}"
         for fault in error.errors()
     ]
+
+
+def _path(places: tuple[int | str, ...]) -> str:
+    """Name a key as the file has it: which form of a table was meant, in parentheses, is no key."""
+    return ".".join(str(place) for place in places if not str(place).startswith("("))
 
 
 def _toml(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:

@@ -16,6 +16,8 @@ from train.data.splits import PITCHES_MM, Seeds, overlapping
 from train.errors import HOW_TO_INSTALL, Refused
 
 if TYPE_CHECKING:
+    from inference.analyzer import Analyzer
+    from train.evaluation import SeenPatient
     from train.recipes.recipe import Common
 
 app = typer.Typer(
@@ -26,6 +28,10 @@ Workers = Annotated[int, typer.Option(min=1, help="Processes that image patients
 Threads = Annotated[int, typer.Option(min=1, help="Threads of the network's arithmetic.")]
 Cache = Annotated[Path, typer.Option(help="Where prepared pictures are kept.")]
 
+DataFolder = Annotated[
+    Path | None,
+    typer.Option("--data", exists=True, file_okay=False, help="Where the data set lies."),
+]
 RunFolder = Annotated[
     Path, typer.Argument(exists=True, file_okay=False, help="A run's folder, runs/NAME.")
 ]
@@ -35,7 +41,7 @@ _EX_CONFIG = 78  # sysexits.h: something is misconfigured
 
 
 @app.command("run")
-def run_recipe(
+def run_recipe(  # noqa: PLR0913 - what one may ask for, each by its name
     recipe: Annotated[
         Path,
         typer.Argument(exists=True, dir_okay=False, help="A recipe, config/recipes/*.toml."),
@@ -49,6 +55,7 @@ def run_recipe(
     device: Annotated[str, typer.Option(help="As torch names it: cpu, cuda, cuda:1.")] = "cpu",
     workers: Workers = 2,
     threads: Threads = 2,
+    data: DataFolder = None,
 ) -> None:
     """Train a recipe into a run folder, or go on where it stopped.
 
@@ -64,7 +71,7 @@ def run_recipe(
 
     torch.set_num_threads(threads)
     text = recipe.read_text(encoding="utf-8")
-    course = _recipe(text, str(recipe))
+    course = _recipe(text, str(recipe), data)
     with parallel.together(device) as own:
         run = Run(folder or Path("runs") / recipe.stem, text)
         course.train(run, cache, device=own, workers=workers)
@@ -95,6 +102,7 @@ def export_run(
     cache: Cache = _CACHE,
     workers: Workers = 2,
     threads: Threads = 2,
+    data: DataFolder = None,
 ) -> None:
     """Calibrate a finished run, choose its operating points and write the bundle."""
     import torch
@@ -106,11 +114,53 @@ def export_run(
     if not kept.exists():
         raise Refused(f"{run} is no run folder: it has no {RECIPE}")
     text = kept.read_text(encoding="utf-8")
-    course = _recipe(text, str(kept))
+    course = _recipe(text, str(kept), data)
     require_finished(run)
     card = course.export(Run(run, text), cache, folder, workers=workers)
     _print(card.metrics, {}, f"on {card.metrics[0].on}" if card.metrics else "")
     typer.echo(f"exported: {folder}; next: train evaluate {folder} --write")
+
+
+@app.command("split")
+def split_(
+    reader: Annotated[str, typer.Argument(help="The data set's name, as cbis_ddsm.")],
+    folder: Annotated[Path, typer.Argument(help="Where it lies.")],
+    file: Annotated[Path, typer.Argument(help="The split to write, config/splits/*.json.")],
+    *,
+    share: Annotated[
+        list[str] | None, typer.Option(help="A part and its share; default 0.8 and 0.2.")
+    ] = None,
+    salt: Annotated[str, typer.Option(help="Another word draws another split.")] = "1",
+    of: Annotated[
+        str, typer.Option(help="Divide this part of the data set's own split; default: all.")
+    ] = "",
+) -> None:
+    """Draw which patients of a data set teach and which steer, and keep that in a file."""
+    from train.data.divided import divided, write_division
+    from train.data.readers.by_name import samples
+
+    if file.exists():
+        raise Refused(f"{file} is there already, and runs may rest on it: choose another name")
+    found = [one for one in samples(reader, folder) if not of or one.split == of]
+    if not found:
+        raise Refused(f"{folder} has no image of the part {of!r}")
+    shares = dict(map(_share, share or ["training=0.8", "validation=0.2"]))
+    division = divided(found, shares, salt)
+    write_division(division, file)
+    table = Table("part", "patients", "images", "cancers", title=f"{file}, {division.digest[:12]}")
+    for part, names in division.parts.items():
+        images = [one for one in found if one.patient in set(names)]
+        cancers = sum(bool(one.cancer) for one in images)
+        table.add_row(part, str(len(names)), str(len(images)), str(cancers))
+    Console().print(table)
+
+
+def _share(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        return name, float(number)
+    except ValueError as fault:
+        raise Refused(f"{text!r} is no share: write it like training=0.8") from fault
 
 
 @app.command()
@@ -138,31 +188,48 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
     write: Annotated[bool, typer.Option("--write", help="Put the figures in the card.")] = False,
     workers: Workers = 2,
     threads: Threads = 2,
+    data: DataFolder = None,
+    data_set: Annotated[
+        str, typer.Option("--set", help="Its name, as cbis_ddsm, in place of phantoms.")
+    ] = "",
+    split: Annotated[
+        Path | None, typer.Option(help="A split; without it, all images are read.")
+    ] = None,
+    part: Annotated[str, typer.Option(help="Which part of the split is read.")] = "validation",
+    spacing_mm: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Rows and columns of images of which nobody knows it."),
+    ] = None,
 ) -> None:
-    """Measure a bundle on phantoms that it never saw."""
+    """Measure a bundle on phantoms that it never saw, or on images of a data set."""
     import torch
 
     from inference.analyzer import open_bundle
     from inference.bundle import save_card
     from train.evaluation import as_in, examined
-    from train.figures import measured, unmeasured
+    from train.figures import PUBLISHED, USUAL, measured, unmeasured
     from train.plots import plot_curves, require_matplotlib
 
     torch.set_num_threads(threads)
     if plots is not None:
         require_matplotlib()
     analyzer = open_bundle(bundle)
-    split = Seeds(first_seed=first_seed, studies=studies)
-    on = f"{split} at {pitch_mm:g} mm, {_acquaintance(analyzer.card, split, allowed=seen)}"
     scope = analyzer.system.reader.scope
     points = {name: point.finding_score for name, point in analyzer.card.operating_points.items()}
     population = _population(cancers, benign)
-    patients = examined(analyzer.system, split.seeds, pitch_mm, workers=workers)
+    if data is None:
+        seeds = Seeds(first_seed=first_seed, studies=studies)
+        on = f"{seeds} at {pitch_mm:g} mm, {_acquaintance(analyzer.card, seeds, allowed=seen)}"
+        patients = examined(analyzer.system, seeds.seeds, pitch_mm, workers=workers)
+        counting = USUAL
+    else:
+        patients, on = _on_data(analyzer, data, data_set, split, part, spacing_mm, allowed=seen)
+        counting = PUBLISHED
     if population is not None:
         patients = as_in(patients, cancers=population[0], benign=population[1])
         on += f", weighed as {population[0]:g} cancers and {population[1]:g} benign lesions only"
-    metrics = measured(patients, points, on, scope)
-    _print(metrics, unmeasured(patients, points, scope), f"on {on}")
+    metrics = measured(patients, points, on, scope, counting)
+    _print(metrics, unmeasured(patients, points, scope, counting), f"on {on}")
     if plots is not None:
         for path in plot_curves(patients, scope, on, plots):
             typer.echo(f"drawn: {path}")
@@ -195,6 +262,46 @@ def _acquaintance(card: Card, split: Seeds, *, allowed: bool) -> str:
     return "seen in training"
 
 
+def _on_data(  # noqa: PLR0913 - what `evaluate` was asked for
+    analyzer: "Analyzer",
+    folder: Path,
+    name: str,
+    split: Path | None,
+    part: str,
+    spacing_mm: tuple[float, float] | None,
+    *,
+    allowed: bool,
+) -> "tuple[list[SeenPatient], str]":
+    """Read images of a data set, and say which they were, and whether the bundle knows them."""
+    from train.data.divided import read_division
+    from train.data.readers.by_name import samples
+    from train.data.real import teachable
+    from train.evaluation import examined_samples
+    from train.metrics.froc import overlaps
+
+    found, left = teachable(samples(name, folder))
+    for why, count in left.items():
+        typer.echo(f"{count} images are left out: {why}.")
+    on = f"all of {found[0].data_set}" if found else "nothing"
+    if split is not None:
+        division = read_division(split)
+        wanted = division.of(part)
+        found = [one for one in found if one.patient in wanted]
+        on = f"{division.data_set}, part {part} of split {division.digest[:12]}"
+    if not found:
+        raise Refused(f"{folder} has no image to measure on: {on}")
+    card = analyzer.card
+    if on in card.training.data and not allowed:
+        raise Refused(f"{card.name} {card.version} was trained on {on}: choose another --part")
+    told = [card.training.data, *(point.chosen_for for point in card.operating_points.values())]
+    if on in told[0]:
+        on += ", which taught it"
+    elif any(on in text for text in told[1:]):
+        on += ", which steered the training"
+    system = analyzer.system
+    return examined_samples(system, found, spacing_mm, overlaps), on
+
+
 def _population(cancers: float | None, benign: float | None) -> tuple[float, float] | None:
     """Take the parts of a population: both, or none."""
     if cancers is None and benign is None:
@@ -206,15 +313,22 @@ def _population(cancers: float | None, benign: float | None) -> tuple[float, flo
     return cancers, benign
 
 
-def _recipe(text: str, where: str) -> "Common":
+def _recipe(text: str, where: str, data: Path | None) -> "Common":
     from train.recipes.by_name import read_recipe
+    from train.recipes.patients import DataSet
 
     try:
-        return read_recipe(text)
+        course = read_recipe(text)
     except tomllib.TOMLDecodeError as fault:
         typer.echo(f"{where} is not TOML: {fault}", err=True)
     except ValidationError as error:
         typer.echo("\n".join(faults(where, error)), err=True)
+    else:
+        if data is not None:
+            if not isinstance(course.data, DataSet):
+                raise Refused(f"{where} learns from phantoms: leave out --data")
+            course.data.lie_in(data)
+        return course
     raise typer.Exit(_EX_CONFIG)
 
 

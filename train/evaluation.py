@@ -1,7 +1,7 @@
 """Measure an opened bundle on patients it never saw, as the node would meet them."""
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,8 +10,11 @@ from rich.progress import track
 
 from inference.findings import Box, Finding, Kind, Mask
 from inference.mammogram import Exam
-from inference.systems.views import Scope, ViewByView
+from inference.systems.views import BOTH, Scope, ViewByView
+from train.data.lesson import Known, Truth
 from train.data.phantom import Case, case
+from train.data.real import opened
+from train.data.sample import Sample
 from train.errors import Refused
 from train.metrics.dice import mask_dice
 from train.metrics.froc import Marked, finds, marked
@@ -40,6 +43,11 @@ class SeenView:
     cancers: tuple[Kind, ...]  # kinds of all malignant lesions, marked or not
     lesions: int  # of any kind
     overlaps: tuple[float, ...] = ()  # Dice of each found lesion whose mark has a mask
+    told: bool | None = None  # whether it shows a cancer, where that is known without lesions
+
+    def shows_cancer(self, kinds: Sequence[Kind] = BOTH) -> bool:
+        """Tell whether the view shows a cancer of these kinds; of which kind may be unknown."""
+        return any(kind in kinds for kind in self.cancers) if self.told is None else self.told
 
     @property
     def surest(self) -> float:
@@ -59,12 +67,12 @@ class SeenPatient:
     @property
     def cancer(self) -> bool:
         """Tell whether any view shows a cancer, marked or not."""
-        return any(view.cancers for view in self.views)
+        return any(view.shows_cancer() for view in self.views)
 
     @property
     def healthy(self) -> bool:
         """Tell whether no view shows any lesion."""
-        return not any(view.lesions for view in self.views)
+        return not self.cancer and not any(view.lesions for view in self.views)
 
 
 def as_in(patients: Sequence[SeenPatient], *, cancers: float, benign: float) -> list[SeenPatient]:
@@ -106,7 +114,7 @@ def seen(system: ViewByView, patient: Case, exam: Exam | None = None) -> SeenPat
             compared(
                 view.cancer_score,
                 view.findings,
-                [Lesion(truth.box, truth.kind, truth.malignant, truth.mask) for truth in truths],
+                [lesion_of(truth) for truth in truths],
                 system.reader.scope,
             )
             for view, truths in zip(views, patient.truths, strict=True)
@@ -115,7 +123,13 @@ def seen(system: ViewByView, patient: Case, exam: Exam | None = None) -> SeenPat
 
 
 def compared(
-    score: float | None, findings: Sequence[Finding], lesions: Sequence[Lesion], scope: Scope
+    score: float | None,
+    findings: Sequence[Finding],
+    lesions: Sequence[Lesion],
+    scope: Scope,
+    *,
+    found_by: Callable[[Box, Box], bool] = finds,
+    told: bool | None = None,
 ) -> SeenView:
     """Compare what was said of a view with what is there."""
     asked = [lesion for lesion in lesions if lesion.kind in scope.marks]
@@ -124,13 +138,58 @@ def compared(
         marked=marked(
             [(finding.box, finding.score) for finding in findings],
             [lesion.box for lesion in asked],
+            found_by=found_by,
         ),
         kinds=tuple(lesion.kind for lesion in asked),
         malignant=tuple(lesion.malignant for lesion in asked),
         cancers=tuple(lesion.kind for lesion in lesions if lesion.malignant),
         lesions=len(lesions),
         overlaps=tuple(_overlaps(findings, asked)),
+        told=told,
     )
+
+
+def examined_samples(
+    system: ViewByView,
+    samples: Sequence[Sample],
+    spacing_mm: tuple[float, float] | None,
+    found_by: Callable[[Box, Box], bool],
+) -> list[SeenPatient]:
+    """Let a system read images of a data set, a patient at a time, as the node would."""
+    patients: dict[str, list[Sample]] = {}
+    for sample in samples:
+        patients.setdefault(sample.patient, []).append(sample)
+    return [
+        _seen_of(system, name, [opened(one, spacing_mm) for one in images], found_by)
+        for name, images in track(patients.items(), "Reading patients")
+    ]
+
+
+def _seen_of(
+    system: ViewByView, patient: str, known: Sequence[Known], found_by: Callable[[Box, Box], bool]
+) -> SeenPatient:
+    exam = Exam(patient, tuple(one.view for one in known))
+    score, views = system.read_exam(exam, 0.0)
+    return SeenPatient(
+        patient=patient,
+        score=score,
+        views=tuple(
+            compared(
+                view.cancer_score,
+                view.findings,
+                [lesion_of(truth) for truth in one.truths],
+                system.reader.scope,
+                found_by=found_by,
+                told=one.told,
+            )
+            for view, one in zip(views, known, strict=True)
+        ),
+    )
+
+
+def lesion_of(truth: Truth) -> Lesion:
+    """Return a lesion to be found."""
+    return Lesion(truth.box, truth.kind, truth.malignant, truth.mask)
 
 
 def _overlaps(findings: Sequence[Finding], lesions: Sequence[Lesion]) -> Iterator[float]:

@@ -11,9 +11,7 @@ from inference.systems.views import BOTH, Scope
 from train.evaluation import SeenPatient, SeenView
 from train.metrics.auc import auc
 from train.metrics.bootstrap import interval
-from train.metrics.froc import RULE, Marked, at_threshold, sensitivity_at
-
-FALSE_MARKS = (0.25, 0.5, 1.0)  # per image, where the FROC is read
+from train.metrics.froc import OVERLAP_RULE, RULE, Marked, at_threshold, sensitivity_at
 
 Patients = Sequence[SeenPatient]
 Measure = Callable[[Patients], float]
@@ -32,6 +30,19 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
+class Counting:
+    """By which rule marks were compared with lesions, and where the FROC is read."""
+
+    rule: str = RULE
+    false_marks: tuple[float, ...] = (0.25, 0.5, 1.0)  # per image
+
+
+USUAL = Counting()
+# As data sets are measured in publications.
+PUBLISHED = Counting(OVERLAP_RULE, (0.25, 0.5, 1.0, 2.0, 4.0))
+
+
+@dataclass(frozen=True, slots=True)
 class _Figure:
     name: str
     rule: str
@@ -40,7 +51,11 @@ class _Figure:
 
 
 def measured(
-    patients: Patients, points: Mapping[str, float], on: str, scope: Scope
+    patients: Patients,
+    points: Mapping[str, float],
+    on: str,
+    scope: Scope,
+    counting: Counting = USUAL,
 ) -> list[Measurement]:
     """Return every number that a card states, with intervals over patients.
 
@@ -48,7 +63,7 @@ def measured(
     """
     images = sum(len(patient.views) for patient in patients)
     found = []
-    for figure in _figures(points, scope):
+    for figure in _figures(points, scope, counting):
         value = figure.measure(patients)
         if math.isnan(value):
             continue
@@ -68,11 +83,16 @@ def measured(
     return found
 
 
-def unmeasured(patients: Patients, points: Mapping[str, float], scope: Scope) -> dict[str, str]:
+def unmeasured(
+    patients: Patients,
+    points: Mapping[str, float],
+    scope: Scope,
+    counting: Counting = USUAL,
+) -> dict[str, str]:
     """Return the figures without a value on these patients, each with what it would need."""
     return {
         figure.name: figure.needs
-        for figure in _figures(points, scope)
+        for figure in _figures(points, scope, counting)
         if math.isnan(figure.measure(patients))
     }
 
@@ -133,21 +153,21 @@ def marks(patients: Patients, kind: Kind | None = None) -> list[Marked]:
     ]
 
 
-def _figures(points: Mapping[str, float], scope: Scope) -> Iterator[_Figure]:
+def _figures(points: Mapping[str, float], scope: Scope, counting: Counting) -> Iterator[_Figure]:
     for ranking in rankings(scope):
         area = partial(_area, cases=ranking.cases)
         yield _Figure(ranking.name, ranking.rule, ranking.needs, area)
     if not scope.marks:
         return
     lesion = f"a {' or '.join(scope.marks)}"
-    for rate in FALSE_MARKS:
+    for rate in counting.false_marks:
         name = f"sensitivity_at_{rate:g}_false_marks_per_image"
-        yield _Figure(name, RULE, lesion, partial(_sensitivity, rate=rate))
+        yield _Figure(name, counting.rule, lesion, partial(_sensitivity, rate=rate))
     if len(scope.marks) > 1:
         for kind in scope.marks:
             yield _Figure(
                 f"{kind}_sensitivity_at_1_false_marks_per_image",
-                f"of each {kind}, all false marks counted: {RULE}",
+                f"of each {kind}, all false marks counted: {counting.rule}",
                 f"a {kind}",
                 partial(_sensitivity, rate=1.0, kind=kind),
             )
@@ -159,13 +179,13 @@ def _figures(points: Mapping[str, float], scope: Scope) -> Iterator[_Figure]:
         _mask_dice,
     )
     for point, threshold in points.items():
-        yield from _at_point(point, threshold, lesion)
+        yield from _at_point(point, threshold, lesion, counting.rule)
 
 
-def _at_point(point: str, threshold: float, lesion: str) -> Iterator[_Figure]:
+def _at_point(point: str, threshold: float, lesion: str, rule: str) -> Iterator[_Figure]:
     where = f"at operating point {point}: "
     yield _Figure(
-        f"sensitivity_{point}", where + RULE, lesion, partial(_found, threshold=threshold)
+        f"sensitivity_{point}", where + rule, lesion, partial(_found, threshold=threshold)
     )
     yield _Figure(
         f"cancer_sensitivity_{point}",
@@ -175,7 +195,7 @@ def _at_point(point: str, threshold: float, lesion: str) -> Iterator[_Figure]:
     )
     yield _Figure(
         f"false_marks_per_image_{point}",
-        where + RULE,
+        where + rule,
         "a view",
         partial(_false, threshold=threshold),
     )
@@ -231,7 +251,7 @@ def _views(patients: Patients) -> list[tuple[SeenView, float]]:
 
 
 def _cancer(view: SeenView, kinds: Sequence[Kind]) -> bool:
-    return any(kind in kinds for kind in view.cancers)
+    return view.shows_cancer(kinds)
 
 
 def _known(score: float | None) -> float:

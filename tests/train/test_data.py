@@ -34,7 +34,7 @@ def square(row: int, column: int, *, cancer: bool = True) -> Lesson:
     picture[:, row : row + 10, column : column + 10] = 200
     labels[row : row + 10, column : column + 10] = 2
     return Lesson(
-        seed=1,
+        patient="1",
         side=Side.LEFT,
         picture=picture,
         labels=labels,
@@ -56,10 +56,10 @@ def test_a_phantom_takes_the_way_of_a_patient() -> None:
 
 
 def test_lessons_hold_what_the_patient_shows(kept: list[Lesson]) -> None:
-    assert [lesson.seed for lesson in kept] == [1] * 4 + [2] * 4
+    assert [lesson.patient for lesson in kept] == ["1"] * 4 + ["2"] * 4
     for seed in (1, 2):
         patient = case(seed, 0.8)
-        views = [lesson for lesson in kept if lesson.seed == seed]
+        views = [lesson for lesson in kept if lesson.patient == str(seed)]
         for lesson, view, truths in zip(views, patient.exam.views, patient.truths, strict=True):
             assert lesson.side is view.side
             assert lesson.boxes == tuple(truth.box for truth in truths)
@@ -139,7 +139,7 @@ def test_a_flip_keeps_the_breast_in_the_picture() -> None:
     short = Lesson(
         **{
             name: getattr(lesson, name)
-            for name in ("seed", "side", "picture", "labels", "boxes", "kinds", "malignant")
+            for name in ("patient", "side", "picture", "labels", "boxes", "kinds", "malignant")
         },
         placement=Placement(0, 0, 64, 48, flipped=False, rows=48, columns=64),
     )
@@ -158,7 +158,7 @@ def test_windows_are_centered_near_a_lesion() -> None:
 
 def test_a_batch_is_made_of_what_is_asked_for() -> None:
     healthy = Lesson(
-        1,
+        "1",
         Side.LEFT,
         np.zeros((2, 96, 64), np.uint8),
         np.zeros((96, 64), np.uint8),

@@ -229,7 +229,7 @@ def lesson(*there: tuple[Box, Kind, bool], height: int = 80, width: int = 60) ->
         labels[here] = (1 if kind is Kind.MASS else 3) + malignant
         picture[here] = 200
     return Lesson(
-        seed=1,
+        patient="1",
         side=Side.LEFT,
         picture=picture[None],
         labels=labels,

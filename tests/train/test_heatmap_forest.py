@@ -66,7 +66,7 @@ def test_a_heatmap_is_the_patch_networks_own_word_at_each_place() -> None:
     network = PatchNet(trunk="resnet18", in_channels=1, width=8, norm="group", patch_px=64).eval()
     picture = np.random.default_rng(1).integers(0, 255, (1, 96, 64), dtype=np.uint8)
     lesson = Lesson(
-        seed=1,
+        patient="1",
         side=Side.LEFT,
         picture=picture,
         labels=np.zeros((96, 64), np.uint8),

@@ -47,7 +47,7 @@ def lesson(*lesions: tuple[int, int, int, int, Kind, bool], breast: int = COLUMN
         labels[top : top + height, left : left + width] = label
         picture[:, top : top + height, left : left + width] = 100 + 30 * label
     return Lesson(
-        seed=1,
+        patient="1",
         side=Side.LEFT,
         picture=picture,
         labels=labels,

@@ -41,7 +41,7 @@ def _patient(number: int, rng: np.random.Generator) -> SeenPatient:
                 float(rng.normal(sick)), Marked(found, false), kinds, (True,) * sick, kinds, sick
             )
         )
-    return SeenPatient(number, max(view.score or 0.0 for view in views), tuple(views))
+    return SeenPatient(str(number), max(view.score or 0.0 for view in views), tuple(views))
 
 
 @pytest.mark.parametrize("drawn", [partial(roc, ranking=EXAMS), partial(roc, ranking=VIEWS), froc])

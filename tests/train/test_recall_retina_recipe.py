@@ -132,10 +132,10 @@ def test_parts_of_a_population_are_no_more_than_all() -> None:
 
 def test_patients_without_outlines_teach_recall_alone(recipe: Recipe, cache: Path) -> None:
     lessons = recipe.lessons(recipe.data.training, recipe.preparation, cache, 1)
-    draw = Draw(8, 160, 80, cancers=0.5, benign=0.3, centered=False)
+    draw = Draw(16, 160, 80, cancers=0.5, benign=0.3, centered=False)
     batch = drawn(pool(lessons), draw, recipe.changes.augmentation(), np.random.default_rng(1))
     truth = _truth(batch, recipe, recipe.stages[1])
-    known = [outlined(seed, recipe.outlined) for seed in batch.seeds]
+    known = [outlined(name, recipe.outlined) for name in batch.patients]
     assert [marks is not None for marks in truth.marks] == known
     assert set(known) == {True, False}
     nobody = recipe.model_copy(update={"outlined": 0.0})
@@ -147,11 +147,11 @@ def test_patients_without_outlines_teach_recall_alone(recipe: Recipe, cache: Pat
 
 
 def test_the_same_patients_are_outlined_in_every_run_and_about_as_many_as_asked() -> None:
-    first = [outlined(seed, 0.3) for seed in range(2000)]
-    assert first == [outlined(seed, 0.3) for seed in range(2000)]
+    first = [outlined(str(name), 0.3) for name in range(2000)]
+    assert first == [outlined(str(name), 0.3) for name in range(2000)]
     assert sum(first) / 2000 == pytest.approx(0.3, abs=0.03)
-    assert not any(outlined(seed, 0.0) for seed in range(50))
-    assert all(outlined(seed, 1.0) for seed in range(50))
+    assert not any(outlined(str(name), 0.0) for name in range(50))
+    assert all(outlined(str(name), 1.0) for name in range(50))
 
 
 def test_weights_give_each_view_the_part_it_has_in_screening() -> None:

@@ -153,15 +153,15 @@ def test_the_shipped_recipe_is_a_recipe() -> None:
 
 def patients() -> list[SeenPatient]:
     sick = SeenPatient(
-        1,
+        "1",
         0.9,
         (
             SeenView(0.8, Marked((0.9, 0.3), (0.2,)), BOTH, (True, False), (Kind.MASS,), 2),
             SeenView(0.1, Marked((), ()), (), (), (), 0),
         ),
     )
-    noisy = SeenPatient(2, 0.3, (SeenView(0.2, Marked((), (0.7,)), (), (), (), 0),))
-    quiet = SeenPatient(3, 0.1, (SeenView(0.1, Marked((), ()), (), (), (), 0),))
+    noisy = SeenPatient("2", 0.3, (SeenView(0.2, Marked((), (0.7,)), (), (), (), 0),))
+    quiet = SeenPatient("3", 0.1, (SeenView(0.1, Marked((), ()), (), (), (), 0),))
     return [sick, noisy, quiet]
 
 
@@ -202,9 +202,9 @@ def test_a_system_is_measured_by_what_it_can_be_asked_for() -> None:
     assert masses_only.marked == Marked((float("-inf"),), ())
     assert masses_only.malignant == (False,)
     assert masses_only.cancers == (Kind.CALCIFICATION,)
-    one = SeenPatient(1, 0.3, (masses_only,))
+    one = SeenPatient("1", 0.3, (masses_only,))
     other = SeenPatient(
-        2, 0.5, (compared(0.5, (), [Lesion(box, Kind.MASS, True)], Scope((), BOTH)),)
+        "2", 0.5, (compared(0.5, (), [Lesion(box, Kind.MASS, True)], Scope((), BOTH)),)
     )
 
     def names(scope: Scope) -> set[str]:
@@ -234,7 +234,10 @@ def test_outlines_are_compared_where_a_mark_finds_a_lesion() -> None:
     assert compared(0.1, [mark(10, 0.5)], [lesion], both).overlaps == (1.0,)
     assert compared(0.1, [mark(10, 0.5, outlined=False)], [lesion], both).overlaps == ()
     assert compared(0.1, [mark(60, 0.9)], [lesion], both).overlaps == ()
-    patients_ = [SeenPatient(1, 0.1, (half,)), SeenPatient(2, 0.0, (compared(0, (), (), both),))]
+    patients_ = [
+        SeenPatient("1", 0.1, (half,)),
+        SeenPatient("2", 0.0, (compared(0, (), (), both),)),
+    ]
     figures = {one.name: one.value for one in measured(patients_, {}, "tests", both)}
     assert figures["mask_dice"] == 0.5
 

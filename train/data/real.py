@@ -71,14 +71,16 @@ def _unfit(sample: Sample) -> str:
 
 def _make(one: tuple[Sample, Path], how: Preparation) -> None:
     sample, path = one
-    view = mammogram(sample)
+    keep(path, [opened(sample)], how)
+
+
+def opened(sample: Sample, spacing_mm: tuple[float, float] | None = None) -> Known:
+    """Open a sample's image, and lay on it what was marked."""
+    view = mammogram(replace(sample, spacing_mm=sample.spacing_mm or spacing_mm))
     rows, columns = view.pixels.shape
-    truths = [
-        truth
-        for region in sample.regions
-        if (truth := _truth(region, sample, rows, columns)) is not None
-    ]
-    keep(path, [Known(view, tuple(truths), told=sample.cancer, outlined=sample.complete)], how)
+    truths = (_truth(region, sample, rows, columns) for region in sample.regions)
+    there = tuple(truth for truth in truths if truth is not None)
+    return Known(view, there, told=sample.cancer, outlined=sample.complete)
 
 
 def _truth(region: Region, sample: Sample, rows: int, columns: int) -> Truth | None:

@@ -16,6 +16,10 @@ RULE = (
     "neither way"
 )
 _IOU = 0.2
+OVERLAP_RULE = (
+    "a mark finds a lesion when the IoU of their boxes exceeds 0.2; a mark that finds none is "
+    "false; further marks on a found lesion count neither way"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,11 @@ def finds(mark: Box, lesion: Box) -> bool:
 def overlapping(iou_above: float) -> Callable[[Box, Box], bool]:
     """Return the rule of overlap alone: Gao counts above 0.2, others above 0.5."""
     return lambda mark, lesion: iou(mark, lesion) > iou_above
+
+
+def overlaps(mark: Box, lesion: Box) -> bool:
+    """Tell whether a mark finds a lesion by `OVERLAP_RULE`, as published figures have it."""
+    return iou(mark, lesion) > _IOU
 
 
 def iou(one: Box, other: Box) -> float:

@@ -163,10 +163,10 @@ Split = Seeds | Part
 
 
 def _which(value: Any) -> str:  # noqa: ANN401 - whatever the recipe's file holds
-    return "data set" if isinstance(value, DataSet) or "set" in value else "phantoms"
+    return "(data set)" if isinstance(value, DataSet) or "set" in value else "(phantoms)"
 
 
 Data = Annotated[
-    Annotated[Phantoms, Tag("phantoms")] | Annotated[DataSet, Tag("data set")],
+    Annotated[Phantoms, Tag("(phantoms)")] | Annotated[DataSet, Tag("(data set)")],
     Discriminator(_which),
 ]

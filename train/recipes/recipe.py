@@ -211,11 +211,7 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
     patients = [_patient(list(of_one), reader) for _, of_one in groupby(views, key=_of)]
     calibration = None
     if scope.judges:
-        truth = [
-            any(kind in scope.judges for kind in view.cancers)
-            for patient in patients
-            for view in patient.views
-        ]
+        truth = [view.shows_cancer(scope.judges) for patient in patients for view in patient.views]
         try:
             slope, intercept = platt([_logit(seen) for _, seen in views], truth)
         except ValueError as fault:
@@ -300,7 +296,13 @@ def _patient(views: Sequence[View], reader: Reader) -> SeenPatient:
         patient=_of(views[0]),
         score=score,
         views=tuple(
-            compared(seen.cancer, seen.findings, lesions_of(lessons_[0]), reader.scope)
+            compared(
+                seen.cancer,
+                seen.findings,
+                lesions_of(lessons_[0]),
+                reader.scope,
+                told=lessons_[0].told,
+            )
             for lessons_, seen in views
         ),
     )
