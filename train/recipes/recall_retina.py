@@ -128,7 +128,7 @@ def weights(
 
 def outlined(patient: str, part: float) -> bool:
     """Tell whether a patient's lesions count as outlined; the same patients in every run."""
-    return chance(patient, "marked") < part
+    return chance(patient, "outlined") < part
 
 
 def _stage(course: Detecting, recipe: Recipe, lot: Pool, device: str) -> Stage[Batch]:

@@ -1,0 +1,243 @@
+"""A data set goes the whole way: divided, learned from, exported, measured; and nobody twice."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from readers.small_cbis import write_resized
+from scipy import ndimage
+from typer.testing import CliRunner
+
+from inference.bundle import load_card
+from inference.findings import Box, Kind
+from inference.mammogram import Projection, Side
+from train.cli import app, main
+from train.data.divided import divided, read_division, write_division
+from train.data.leaks import require_apart, twins
+from train.data.readers.by_name import samples
+from train.data.real import lessons, teachable
+from train.data.sample import Region, Sample
+from train.errors import Refused
+from train.recipes.recall_retina import Recipe
+
+NAMES = [f"{number:05}" for number in range(1, 11)]
+RECIPE = """
+system = "recall_retina"
+seed = 1
+bundle = {{ name = "Tiny", version = "0.0.1", license = "CC-BY-4.0" }}
+changes = {{ turn_deg = 5.0, zoom = 0.1, contrast = 0.1, flip = true }}
+optimizer = {{ weight_decay = 0.01, clip_norm = 5.0, amp = false, validate_every = 2 }}
+decision = {{ least_score = 0.01, most_overlap = 0.3, same_lesion = 0.3 }}
+[data]
+set = "cbis_ddsm"
+split = "{split}"
+spacing_mm = [1.5, 1.0]
+[preparation]
+height_px = 96
+width_px = 64
+pitch_mm = 1.6
+channels = ["stretched", "local"]
+[network]
+trunk = "resnet18"
+in_channels = 2
+width = 8
+channels = 16
+norm = "group"
+attach = "c5"
+smallest_anchor_px = 8.0
+[[stages]]
+name = "joint"
+steps = 2
+learning_rate = 1e-3
+recall_weight = 1.0
+batch = 4
+height_px = 96
+width_px = 64
+centered = false
+cancers = 0.5
+benign = 0.5
+"""
+
+
+def drawn(number: int) -> Image.Image:
+    """Draw a half disc with a mass, and tissue of its own."""
+    rng = np.random.default_rng(number)
+    rows, columns = np.mgrid[0:160, 0:160]
+    breast = np.hypot((rows - 80) / 70, columns / (80 + 6 * number)) < 1
+    coarse = ndimage.zoom(rng.uniform(40, 200, (16, 16)), 10, order=1)
+    pixels = np.where(breast, coarse, 2)
+    pixels[60:90, 30:60] = 230
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write ten patients, every second one with a cancer."""
+    place = tmp_path_factory.mktemp("cbis") / "set"
+    mass = [30.0, 60.0, 30.0, 30.0]
+    write_resized(
+        place,
+        {
+            f"{name}_LEFT_CC.jpg": [("MALIGNANT" if number % 2 else "BENIGN", mass)]
+            for number, name in enumerate(NAMES)
+        },
+    )
+    coco = place / "train" / "_annotations.coco.json"
+    coco.write_text(
+        coco.read_text().replace('"width": 80, "height": 80', '"width": 160, "height": 160')
+    )
+    for number, name in enumerate(NAMES):
+        drawn(number).save(place / "train" / f"{name}_LEFT_CC.jpg", quality=95)
+    return place
+
+
+@pytest.fixture(scope="module")
+def split(folder: Path) -> Path:
+    """Divide them by the command."""
+    file = folder.parent / "split.json"
+    shares = ("--share", "training=0.6", "--share", "validation=0.4")
+    result = CliRunner().invoke(app, ["split", "cbis_ddsm", str(folder), str(file), *shares])
+    assert result.exit_code == 0, result.output
+    return file
+
+
+def refusal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *said: object
+) -> str:
+    monkeypatch.setattr("sys.argv", ["train", *map(str, said)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 78
+    return capsys.readouterr().err
+
+
+def test_a_data_set_goes_the_whole_way(
+    folder: Path,
+    split: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recipe, run, bundle = (tmp_path / name for name in ("tiny.toml", "run", "bundle"))
+    recipe.write_text(RECIPE.format(split=split))
+    usual = ["--cache", str(tmp_path / "cache"), "--workers", "1", "--threads", "1"]
+    assert "with --data FOLDER" in refusal(
+        monkeypatch, capsys, "run", recipe, "--run", tmp_path / "none", *usual
+    )
+    here = ["--data", str(folder)]
+    of = ["--set", "cbis_ddsm", "--split", str(split), "--spacing-mm", "1.5", "1.0"]
+    for command in (
+        ["run", str(recipe), "--run", str(run), *usual, *here],
+        ["export", str(run), str(bundle), *usual, *here],
+        ["evaluate", str(bundle), "--write", "--threads", "1", *here, *of],
+    ):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, result.output
+    card = load_card(bundle)
+    assert card.training.data.startswith("CBIS-DDSM, part training of split ")
+    assert card.training.studies == 6
+    assert "CBIS-DDSM" in card.intended_use
+    assert "synthetic" not in card.intended_use
+    assert {metric.images for metric in card.metrics} == {4}
+    assert all(metric.on.endswith("which steered the training") for metric in card.metrics)
+    named = {metric.name: metric for metric in card.metrics}
+    assert "exceeds 0.2; a mark" in named["sensitivity_at_4_false_marks_per_image"].rule
+    assert "image_auc" in named
+    trained = [*here, *of, "--part", "training"]
+    assert "was trained on CBIS-DDSM" in refusal(monkeypatch, capsys, "evaluate", bundle, *trained)
+    assert "a part 'elsewhere'" in refusal(
+        monkeypatch, capsys, "evaluate", bundle, *here, *of, "--part", "elsewhere"
+    ).replace("no part", "a part")
+
+
+def test_a_split_keeps_its_shares_of_every_kind_and_is_drawn_alike_each_time(
+    folder: Path, split: Path
+) -> None:
+    division = read_division(split)
+    assert {name: len(patients) for name, patients in division.parts.items()} == {
+        "training": 6,
+        "validation": 4,
+    }
+    for patients in division.parts.values():
+        cancers = [name for name in patients if int(name.removeprefix("P_")) % 2 == 0]
+        assert len(cancers) * 2 == len(patients)
+    again = divided(samples("cbis_ddsm", folder), {"training": 0.6, "validation": 0.4}, "1")
+    assert again == division
+    other = divided(samples("cbis_ddsm", folder), {"training": 0.6, "validation": 0.4}, "2")
+    assert other.digest != division.digest
+
+
+def test_a_split_that_was_changed_or_has_somebody_twice_is_refused(
+    split: Path, tmp_path: Path
+) -> None:
+    changed = tmp_path / "changed.json"
+    kept = json.loads(split.read_text())
+    kept["parts"]["validation"].append(kept["parts"]["training"].pop())
+    changed.write_text(json.dumps(kept))
+    with pytest.raises(Refused, match="was changed after it was written"):
+        read_division(changed)
+    division = read_division(split)
+    division.parts["validation"].append(division.parts["training"][0])
+    write_division(division, changed)
+    with pytest.raises(Refused, match="in two parts"):
+        read_division(changed)
+    changed.write_text("{}")
+    with pytest.raises(Refused, match="is no split"):
+        read_division(changed)
+    with pytest.raises(Refused, match="has no part 'test': it has training, validation"):
+        read_division(split).of("test")
+
+
+def test_a_picture_in_two_parts_stops_the_training(
+    folder: Path, split: Path, tmp_path: Path
+) -> None:
+    recipe = Recipe.model_validate(_tables(RECIPE.format(split=split)))
+    fit, left = teachable(samples("cbis_ddsm", folder))
+    assert (len(fit), left) == (10, {})
+    made = lessons(fit, recipe.preparation, tmp_path, workers=1, spacing_mm=(1.5, 1.0))
+    assert [lesson.patient for lesson in made] == [f"P_{name}" for name in NAMES]
+    require_apart({"training": made[:6], "validation": made[6:]})
+    # The same film, scanned again a little brighter, under another name.
+    twin = folder.parent / "twin.png"
+    Image.open(fit[0].image).point(lambda grey: min(255, grey * 1.05)).save(twin)
+    other = Sample(
+        "CBIS-DDSM", "P_99999", twin, Side.LEFT, Projection.CC, False, spacing_mm=(1.5, 1.0)
+    )
+    (again,) = lessons([other], recipe.preparation, tmp_path, workers=1)
+    assert twins([again], made) == [("P_99999", "P_00001")]
+    with pytest.raises(Refused, match="under other names: P_00001 and P_99999"):
+        require_apart({"training": made, "validation": [again]})
+    with pytest.raises(Refused, match="1 patients are in training and in validation"):
+        require_apart({"training": made, "validation": made[:1]})
+
+
+def test_what_nobody_knows_teaches_nothing(folder: Path) -> None:
+    (one, *_) = samples("cbis_ddsm", folder)
+
+    def other(**changed: object) -> Sample:
+        facts = {name: getattr(one, name) for name in one.__slots__}
+        return Sample(**(facts | changed))
+
+    unsure = Region(Box(1, 2, 3, 4), Kind.MASS, None)
+    fit, left = teachable(
+        [
+            one,
+            other(projection=None),
+            other(cancer=None, complete=False),
+            other(cancer=None, regions=(unsure,)),
+        ]
+    )
+    assert fit == [one]
+    assert left == {
+        "neither CC nor MLO": 1,
+        "nobody says what it shows": 1,
+        "nobody says whether its lesions are malignant": 1,
+    }
+
+
+def _tables(text: str) -> dict[str, object]:
+    import tomllib
+
+    return tomllib.loads(text)
