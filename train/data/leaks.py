@@ -4,7 +4,7 @@ Names can be wrong: one woman under two names, one film scanned twice. So pictur
 each as the pattern of what is brighter than its neighbor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ _SHOWN = 3  # pairs that are named
 Pattern = NDArray[np.bool_]
 
 
-def require_apart(parts: dict[str, Sequence[Lesson]]) -> None:
+def require_apart(parts: Mapping[str, Sequence[Lesson]]) -> None:
     """Refuse parts that share a patient, or a picture."""
     names = list(parts)
     for at, one in enumerate(names):

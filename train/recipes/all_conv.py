@@ -38,7 +38,8 @@ from train.recipes.all_conv_learning import (
     picture_figures,
     picture_losses,
 )
-from train.recipes.recipe import Begin, Changes, Common, Course, Table, finished, read_validation
+from train.recipes.recipe import Begin, Changes, Common, Course, finished, read_validation
+from train.recipes.table import Table
 
 _MOST_VALIDATED = 1000  # patches
 

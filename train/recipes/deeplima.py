@@ -97,9 +97,7 @@ class Recipe(Common):
     def train(self, run: Run, cache: Path, *, device: str, workers: int) -> None:
         """Train, or go on training, into a run folder."""
         torch.manual_seed(self.seed)
-        few = self.data.training.model_copy(
-            update={"studies": min(self.calcification_studies, self.data.training.studies)}
-        )
+        few = self.data.some(self.calcification_studies)
         preparation, steer = self.preparation, self.data.validation
         coarse = self.lessons(self.data.training, preparation.mass, cache, workers)
         fine = self.lessons(few, preparation.calcification, cache, workers)

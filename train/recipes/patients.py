@@ -13,6 +13,7 @@ from train.data.leaks import require_apart
 from train.data.lesson import Lesson
 from train.data.readers.by_name import samples
 from train.data.splits import PITCHES_MM, Seeds, overlapping
+from train.data.sample import Sample
 from train.errors import Refused
 from train.recipes.table import Table
 
@@ -53,6 +54,10 @@ class Phantoms(Table):
     def intended_use(self) -> str:
         """Say what a bundle that learned from them is for."""
         return PHANTOMS_ONLY
+
+    def some(self, studies: int) -> Seeds:
+        """Return the first so many of those who teach."""
+        return self.training.model_copy(update={"studies": min(studies, self.training.studies)})
 
     def lessons(
         self, split: "Split", how: Preparation, cache: Path, *, workers: int
@@ -116,6 +121,11 @@ class DataSet(Table):
         """Say what a bundle that learned from them is for."""
         return RESEARCH_ONLY.format(data_set=self._division().data_set)
 
+    def some(self, studies: int) -> Part:
+        """Return those who teach; a data set is small enough for all of them."""
+        assert studies
+        return self.training
+
     def lessons(
         self, split: "Split", how: Preparation, cache: Path, *, workers: int
     ) -> list[Lesson]:
@@ -143,7 +153,7 @@ class DataSet(Table):
             )
         return self._read[key]
 
-    def _samples(self) -> "list[real.Sample]":
+    def _samples(self) -> list[Sample]:
         if self._folder is None:
             raise Refused(
                 f"this recipe learns from {self.set}: say where it lies, with --data FOLDER"

@@ -22,7 +22,8 @@ from train.engine import WEIGHTS, Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.froc import marked, sensitivity_at
-from train.recipes.recipe import Common, Course, Table, at_most_all, finished, read_validation
+from train.recipes.recipe import Common, Course, at_most_all, finished, read_validation
+from train.recipes.table import Table
 
 _VALIDATION_BATCH = 8
 _LABEL_OF_FIRST_CLASS = 1  # of the lessons; RetinaNet counts its classes from 0
