@@ -12,8 +12,8 @@ from train.data.divided import Division, read_division
 from train.data.leaks import require_apart
 from train.data.lesson import Lesson
 from train.data.readers.by_name import samples
-from train.data.splits import PITCHES_MM, Seeds, overlapping
 from train.data.sample import Sample
+from train.data.splits import PITCHES_MM, Seeds, overlapping
 from train.errors import Refused
 from train.recipes.table import Table
 
