@@ -39,7 +39,7 @@ class MaskImage:
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Pixels of the whole image, counted down its columns: outside, inside, outside, and so on."""
+    """Pixels of the whole image, counted down its columns: first those outside."""
 
     rows: int
     columns: int
