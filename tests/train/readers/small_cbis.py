@@ -5,7 +5,14 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from phantom.dicom import uid_for
 
 LABELS = [
     "split",
@@ -98,3 +105,57 @@ def write_resized(folder: Path, images: Mapping[str, Iterable[tuple[str, list[fl
         "annotations": annotations,
     }
     (folder / "train" / "_annotations.coco.json").write_text(json.dumps(coco), encoding="utf-8")
+
+
+def write_film(path: Path, pixels: NDArray[np.uint16]) -> None:
+    """Write a film, a crop or a mask as the archive's DICOM files: 16 bits and no window."""
+    image = Dataset()
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = uid_for("cbis", path)
+    image.PatientID, image.Modality = path.parent.name, "MG"
+    image.Rows, image.Columns = pixels.shape
+    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+    image.BitsAllocated, image.BitsStored, image.HighBit = 16, 16, 15
+    image.PixelRepresentation = 0
+    image.PixelData = pixels.astype("<u2").tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save_as(path, enforce_file_format=True)
+
+
+def write_archive(
+    folder: Path,
+    lines: Iterable[Mapping[str, str]],
+    *,
+    renamed: bool = False,
+    swapped: bool = False,
+) -> list[dict[str, str]]:
+    """Write the folders of some abnormalities, and say the paths that their table would name.
+
+    Newer downloads have other folders and files than the table says; in many lines crop and mask
+    are taken for each other.
+    """
+    told = []
+    for line in lines:
+        kind = "Mass" if line["abnormality type"] == "mass" else "Calc"
+        view = f"{line['patient_id']}_{line['left or right breast']}_{line['image view']}"
+        film = f"{kind}-{line.get('split', 'Training')}_{view}"
+        lesion = f"{film}_{line['abnormality id']}"
+        rows, columns = map(int, line.get("size", "60 40").split())
+        picture = np.arange(rows * columns, dtype=np.uint16).reshape(rows, columns)
+        mask = np.zeros((rows - 1, columns), dtype=np.uint16)  # they differ by some pixels
+        mask[20:30, 10:25] = 65535
+        first, second = (mask, picture[20:30, 10:25]) if swapped else (picture[20:30, 10:25], mask)
+        names = ("1-1.dcm", "1-2.dcm") if renamed else ("000000.dcm", "000001.dcm")
+        below = "07-20-2016-DDSM-1/1.0-ROI mask images-2" if renamed else "1.3.6.1.1/1.3.6.1.2"
+        write_film(folder / film / below / names[0], picture)
+        write_film(folder / lesion / below / names[0], first)
+        write_film(folder / lesion / below / names[1], second)
+        paths = {
+            "image file path": f"{film}/1.3.6.1.1/1.3.6.1.2/000000.dcm",
+            "cropped image file path": f"{lesion}/1.3.6.1.1/1.3.6.1.2/000000.dcm\n",
+            "ROI mask file path": f"{lesion}/1.3.6.1.1/1.3.6.1.2/000001.dcm\n",
+        }
+        told.append({k: v for k, v in line.items() if k not in {"split", "size"}} | paths)
+    return told
