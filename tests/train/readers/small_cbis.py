@@ -1,6 +1,5 @@
 """CBIS-DDSM in miniature, in both its forms, with what is broken in them."""
 
-import csv
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from small_tables import write_table
 
 from phantom.dicom import uid_for
 
@@ -43,15 +43,6 @@ CALCIFICATIONS = (
     .replace("{} margins", "calc distribution")
     .split(",")
 )
-
-
-def write_table(path: Path, columns: Iterable[str], lines: Iterable[Mapping[str, str]]) -> None:
-    """Write a table; what a line does not say is left empty."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(columns), restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
 
 
 def abnormality(patient: str, side: str, view: str, pathology: str, **more: str) -> dict[str, str]:

@@ -6,8 +6,8 @@ from small_cbis import (
     MASSES,
     abnormality,
     write_archive,
-    write_table,
 )
+from small_tables import write_table
 
 from inference.findings import Kind
 from inference.mammogram import Projection, Side

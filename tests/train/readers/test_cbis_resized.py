@@ -1,7 +1,8 @@
 from pathlib import Path
 
 import pytest
-from small_cbis import CALCIFICATIONS, abnormality, write_resized, write_table
+from small_cbis import CALCIFICATIONS, abnormality, write_resized
+from small_tables import write_table
 
 from inference.findings import Box, Kind
 from inference.mammogram import Projection, Side

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from train.data.readers import cbis_ddsm
+from train.data.readers import cbis_ddsm, rsna_2022, vindr_mammo
 from train.data.sample import Samples
 from train.errors import Refused
 
 READERS: dict[str, Callable[[Path], Samples]] = {
     "cbis_ddsm": cbis_ddsm.samples,
+    "rsna_2022": rsna_2022.samples,
+    "vindr_mammo": vindr_mammo.samples,
 }
 
 

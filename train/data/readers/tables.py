@@ -9,7 +9,7 @@ from typing import TypeVar
 from inference.mammogram import Projection, Side
 from train.errors import Refused
 
-_SIDES = {"L": Side.LEFT, "LEFT": Side.LEFT, "R": Side.RIGHT, "RIGHT": Side.RIGHT}
+SIDES = {"L": Side.LEFT, "LEFT": Side.LEFT, "R": Side.RIGHT, "RIGHT": Side.RIGHT}
 _YES = {"1", "1.0", "TRUE", "T", "YES", "Y"}
 _NO = {"0", "0.0", "FALSE", "F", "NO", "N"}
 _NOTHING = {"", "NA", "N/A", "NAN", "NONE", "NULL"}
@@ -34,7 +34,7 @@ class Row:
 
     def side(self, column: str) -> Side:
         """Read which breast."""
-        return self.one_of(column, _SIDES)
+        return self.one_of(column, SIDES)
 
     def one_of(self, column: str, known: Mapping[str, T]) -> T:
         """Read a value that has to be one of some words, in whatever letters."""

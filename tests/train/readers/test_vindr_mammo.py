@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+from small_tables import vindr_image, write_vindr
+
+from inference.findings import Box, Kind
+from inference.mammogram import Projection, Side
+from train.data.readers.by_name import samples
+from train.errors import Refused
+
+
+def finding(image: str, categories: list[str], edges: str, birads: str = "4") -> dict[str, str]:
+    names = ("xmin", "ymin", "xmax", "ymax")
+    box = dict(zip(names, edges.split(), strict=True))
+    said = {"finding_categories": str(categories), "finding_birads": f"BI-RADS {birads}"}
+    return {"image_id": image, **said, **box}
+
+
+def test_boxes_are_cut_at_the_edges_and_nothing_is_called_malignant(tmp_path: Path) -> None:
+    image = vindr_image("s1", "a", laterality="R", view_position="MLO", split="test")
+    write_vindr(tmp_path, [image], [finding("a", ["Mass"], "-3.5 10 20.25 120", birads="5")])
+    (sample,) = samples("vindr_mammo", tmp_path)
+    assert (sample.patient, sample.side, sample.projection) == ("s1", Side.RIGHT, Projection.MLO)
+    assert sample.image == tmp_path / "images" / "s1" / "a.dicom"
+    assert (sample.cancer, sample.complete, sample.split) == (None, True, "test")
+    assert sample.facts == {"birads": "4", "density": "C"}
+    (mass,) = sample.regions
+    assert mass.outline == Box(0, 10, 20.25, 100)
+    assert (mass.kind, mass.malignant) == (Kind.MASS, None)
+    assert mass.facts == {"finding": "Mass", "birads": "5"}
+
+
+def test_a_box_may_hold_two_kinds_or_none_of_ours(tmp_path: Path) -> None:
+    both = finding("a", ["Mass", "Suspicious Calcification", "Skin Thickening"], "1 2 3 4")
+    neither = finding("a", ["Architectural Distortion"], "5 6 7 8")
+    write_vindr(tmp_path, [vindr_image("s1", "a")], [both, neither])
+    regions = samples("vindr_mammo", tmp_path)[0].regions
+    assert [region.kind for region in regions] == [Kind.MASS, Kind.CALCIFICATION, None]
+    assert regions[2].facts["finding"] == "Architectural Distortion"
+
+
+def test_no_finding_is_no_region_and_benign_ones_are_not_marked(tmp_path: Path) -> None:
+    images = [
+        vindr_image("s1", "a", breast_birads="BI-RADS 1"),
+        vindr_image("s2", "b", breast_birads="BI-RADS 2"),
+    ]
+    nothing = [finding(one["image_id"], ["No Finding"], "nan nan nan nan") for one in images]
+    write_vindr(tmp_path, images, nothing)
+    found = samples("vindr_mammo", tmp_path)
+    assert [sample.regions for sample in found] == [(), ()]
+    assert [sample.complete for sample in found] == [True, False]
+    assert found.dropped == {}
+
+
+def test_what_has_no_place_in_its_image_is_counted(tmp_path: Path) -> None:
+    lost = [finding("a", ["Mass"], "90 10 95 20"), finding("a", ["Mass"], "nan nan nan nan")]
+    write_vindr(tmp_path, [vindr_image("s1", "a")], lost)
+    found = samples("vindr_mammo", tmp_path)
+    assert (found[0].regions, found[0].complete) == ((), False)
+    assert found.dropped == {
+        "boxes with nothing of their image in them": 1,
+        "findings without a box": 1,
+    }
+
+
+def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    images = [vindr_image("s1", "a")]
+    write_vindr(tmp_path, images, [finding("z", ["Mass"], "1 2 3 4")])
+    with pytest.raises(Refused, match=r"line 2: z is not in breast-level_annotations\.csv"):
+        samples("vindr_mammo", tmp_path)
+    write_vindr(tmp_path, images, [{**finding("a", [], "1 2 3 4"), "finding_categories": "Mass"}])
+    with pytest.raises(Refused, match="line 2: finding_categories is 'Mass', and no list"):
+        samples("vindr_mammo", tmp_path)
+    (tmp_path / "images" / "s1" / "a.dicom").unlink()
+    with pytest.raises(Refused, match=r"line 2: .*a\.dicom is missing"):
+        samples("vindr_mammo", tmp_path)

@@ -1,0 +1,84 @@
+"""Whose image it is, and which breast and view it shows: by a table, a name or its own header."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
+from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
+
+from inference.decoding.files import open_file
+from inference.errors import Unreadable
+from inference.mammogram import Projection, Side
+from inference.reading import projection_of, side_of
+from train.data.readers import tables
+from train.errors import Refused
+
+GROUPS = ("patient", "side", "view")
+_PREAMBLE, _DICM = 128, b"DICM"  # PS3.10, 7.1
+
+
+def _pattern(text: str) -> str:
+    """Keep a pattern that names at least one of the groups."""
+    if not set(re.compile(text).groupindex) & set(GROUPS):
+        raise ValueError(f"it names none of the groups {', '.join(GROUPS)}, as (?P<patient>[0-9]+)")
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_pattern)]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose, and what of her."""
+
+    patient: str
+    side: Side
+    projection: Projection | None
+
+
+def identified(image: Path, said: Mapping[str, str], pattern: str, where: str) -> Identity:
+    """Take each fact from what was said, else from the file's name, else from its header."""
+    known = {name: word for name, word in said.items() if tables.says_something(word)}
+    if pattern:
+        match = re.search(pattern, image.as_posix())
+        known = {**({} if match is None else match.groupdict(default="")), **known}
+    if set(GROUPS) - known.keys():
+        known = {**_of_header(image), **known}
+    missing = [name for name in ("patient", "side") if not known.get(name)]
+    if missing:
+        raise Refused(
+            f"{where}: nothing says the {' and the '.join(missing)} of {image}: "
+            "name a column, a pattern of file names, or use DICOM files that say it"
+        )
+    if known["side"].upper() not in tables.SIDES:
+        raise Refused(f"{where}: the side of {image} is {known['side']!r}, neither left nor right")
+    side = tables.SIDES[known["side"].upper()]
+    return Identity(known["patient"], side, tables.projection_of(known.get("view", "")))
+
+
+def header_of(image: Path) -> Dataset | None:
+    """Return the header of a DICOM file; None for other pictures."""
+    with image.open("rb") as file:
+        if file.read(_PREAMBLE + len(_DICM))[_PREAMBLE:] != _DICM:
+            return None
+    try:
+        return open_file(image).header
+    except (InvalidDicomError, Unreadable) as fault:
+        raise Refused(f"{image} cannot be read: {fault}") from fault
+
+
+def _of_header(image: Path) -> dict[str, str]:
+    header = header_of(image)
+    if header is None:
+        return {}
+    known = {"patient": str(header.get("PatientID") or "")}
+    try:
+        known["side"] = str(side_of(header))
+        known["view"] = str(projection_of(header))
+    except Unreadable:  # who needs it will say so
+        pass
+    return known
