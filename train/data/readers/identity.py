@@ -23,7 +23,11 @@ _PREAMBLE, _DICM = 128, b"DICM"  # PS3.10, 7.1
 
 def _pattern(text: str) -> str:
     """Keep a pattern that names at least one of the groups."""
-    if not set(re.compile(text).groupindex) & set(GROUPS):
+    try:
+        groups = set(re.compile(text).groupindex)
+    except re.error as fault:
+        raise ValueError(f"it is no pattern: {fault}") from fault
+    if not groups & set(GROUPS):
         raise ValueError(f"it names none of the groups {', '.join(GROUPS)}, as (?P<patient>[0-9]+)")
     return text
 

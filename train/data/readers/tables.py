@@ -24,13 +24,19 @@ class Row:
     table: Path
     line: int
     values: Mapping[str, str]
+    unit: str = "line"
 
     def __getitem__(self, column: str) -> str:
         return self.values[column]
 
     def refused(self, what: str) -> Refused:
         """Say what is wrong, and where."""
-        return Refused(f"{self.table}, line {self.line}: {what}")
+        return Refused(f"{self.place}: {what}")
+
+    @property
+    def place(self) -> str:
+        """Say where it stands."""
+        return f"{self.table}, {self.unit} {self.line}"
 
     def side(self, column: str) -> Side:
         """Read which breast."""

@@ -77,7 +77,7 @@ def _regions(row: Row, image: Row, found: Samples) -> list[Region]:
         found.dropped[_BOXLESS if None in edges else _EMPTY] += 1
         return []
     facts = {"finding": ", ".join(categories), "birads": _last_word(row["finding_birads"])}
-    kinds = [_KINDS[one] for one in categories if one in _KINDS]
+    kinds: list[Kind | None] = [_KINDS[one] for one in categories if one in _KINDS]
     return [Region(box, kind, None, facts) for kind in kinds or [None]]
 
 
