@@ -237,6 +237,27 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
         save_card(bundle, analyzer.card.model_copy(update={"metrics": metrics}))
 
 
+@app.command("data")
+def data_set(
+    name: Annotated[str, typer.Argument(help="Which form it has, as cbis_ddsm or coco.")],
+    folder: Annotated[Path, typer.Argument(help="Where it lies.")],
+    *,
+    described: Annotated[
+        Path | None, typer.Option(help="What its words mean; default: dataset.toml in the folder.")
+    ] = None,
+) -> None:
+    """Read a data set, and say what is in it and what was dropped."""
+    from train.data.readers.by_name import samples
+    from train.data.readers.counted import counted
+
+    table = Table("what", "which", "how many", title=f"{name} in {folder}")
+    last = ""
+    for what, which, times in counted(samples(name, folder, described)):
+        table.add_row("" if what == last else what, which, str(times))
+        last = what
+    Console().print(table)
+
+
 def main() -> None:
     """Run the workshop's command line; what the user can put right needs no traceback."""
     try:

@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -38,7 +38,7 @@ class Description(Table):
     complete: bool  # every lesion is marked; an image without a mark shows none
     spacing_mm: tuple[Millimeters, Millimeters] | None = None  # row, column; where no header has it
     inverted: bool = False
-    file_name: Pattern | Literal[""] = ""  # a pattern with the groups patient, side and view
+    file_name: Pattern = ""  # a pattern with the groups patient, side and view
 
 
 class Meaning(Table):

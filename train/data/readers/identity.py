@@ -22,12 +22,12 @@ _PREAMBLE, _DICM = 128, b"DICM"  # PS3.10, 7.1
 
 
 def _pattern(text: str) -> str:
-    """Keep a pattern that names at least one of the groups."""
+    """Keep a pattern that names at least one of the groups; none is none."""
     try:
         groups = set(re.compile(text).groupindex)
     except re.error as fault:
         raise ValueError(f"it is no pattern: {fault}") from fault
-    if not groups & set(GROUPS):
+    if text and not groups & set(GROUPS):
         raise ValueError(f"it names none of the groups {', '.join(GROUPS)}, as (?P<patient>[0-9]+)")
     return text
 
