@@ -1,6 +1,7 @@
 """Any data set with files as COCO has them, once a description says what its words mean."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -42,17 +43,18 @@ def samples(folder: Path, description: Path) -> Samples:
             entry = Row(path, number, _entry(image), "image")
             of_image = [(one, told.categories[names[one.category_id]]) for one in marked[image.id]]
             regions = list(_regions(of_image, image, found))
-            found.append(_sample(place / image.file_name, entry, regions, told, split))
+            sample = _sample(place / image.file_name, folder, entry, regions, told)
+            found.append(replace(sample, split=split))
     return found
 
 
 def _sample(
-    image: Path, entry: Row, regions: list[Region | None], told: CocoDescription, split: str
+    image: Path, folder: Path, entry: Row, regions: list[Region | None], told: CocoDescription
 ) -> Sample:
     if not image.is_file():
         raise entry.refused(f"{image} is missing")
     said: dict[str, str] = {name: entry.values.get(key, "") for name, key in told.keys.items()}
-    who = identity.identified(image, said, told.file_name, entry.place)
+    who = identity.identified(image, folder, said, told.file_name, entry.place)
     kept = tuple(region for region in regions if region is not None)
     complete = told.complete and None not in regions
     return Sample(
@@ -66,7 +68,6 @@ def _sample(
         else described.shows_cancer([region.malignant for region in kept], complete=complete),
         regions=kept,
         complete=complete,
-        split=split,
         spacing_mm=told.spacing_mm,
         inverted=told.inverted,
         facts=entry.facts(**told.facts),

@@ -44,11 +44,15 @@ class Identity:
     projection: Projection | None
 
 
-def identified(image: Path, said: Mapping[str, str], pattern: str, where: str) -> Identity:
+def identified(
+    image: Path, folder: Path, said: Mapping[str, str], pattern: str, where: str
+) -> Identity:
     """Take each fact from what was said, else from the file's name, else from its header."""
     known = {name: word for name, word in said.items() if tables.says_something(word)}
     if pattern:
-        match = re.search(pattern, image.as_posix())
+        # Not where the data set happens to lie.
+        name = image.relative_to(folder) if image.is_relative_to(folder) else image
+        match = re.search(pattern, name.as_posix())
         known = {**({} if match is None else match.groupdict(default="")), **known}
     if set(GROUPS) - known.keys():
         known = {**_of_header(image), **known}

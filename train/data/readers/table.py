@@ -45,7 +45,7 @@ def samples(folder: Path, description: Path) -> Samples:
         if not images:
             found.dropped[_NO_IMAGE] += 1
         for image in images:
-            who = _who(row, image, told)
+            who = _who(row, image, folder, told)
             if who is None:
                 passed.add(image)
             else:
@@ -104,15 +104,15 @@ def _images(row: Row, folder: Path, told: TableDescription) -> Iterator[Path]:
         yield image
 
 
-def _who(row: Row, image: Path, told: TableDescription) -> Identity | None:
+def _who(row: Row, image: Path, folder: Path, told: TableDescription) -> Identity | None:
     """Say whose image it is; None where a line is about the other breast."""
     said: dict[str, str] = {name: row[column] for name, column in told.columns.items()}
     if "*" not in told.image:
-        return identified(image, said, told.file_name, row.place)
+        return identified(image, folder, said, told.file_name, row.place)
     # A line that has several images says of none of them which one it is.
     side = row.side(told.columns["side"]) if "side" in said else None
     own = {"patient": said.get("patient", "")}
-    who = identified(image, own, told.file_name, row.place)
+    who = identified(image, folder, own, told.file_name, row.place)
     return who if side in {None, who.side} else None
 
 
