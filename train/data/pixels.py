@@ -59,6 +59,18 @@ def stored(path: Path) -> NDArray[np.integer]:
         raise Refused(f"{path} cannot be read: {fault}") from fault
 
 
+def size_px(path: Path) -> tuple[int, int]:
+    """Return rows and columns of an image, by its header."""
+    if is_dicom(path):
+        header = open_dicom(path).header
+        return int(header.get("Rows") or 0), int(header.get("Columns") or 0)
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except OSError as fault:
+        raise Refused(f"{path} is neither DICOM nor a picture that Pillow knows") from fault
+
+
 def open_dicom(path: Path) -> Opened:
     """Open a DICOM file of a data set."""
     try:
