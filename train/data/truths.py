@@ -37,8 +37,10 @@ def marked(outline: Outline, rows: int, columns: int) -> Marked | None:
     if isinstance(outline, Circle):
         mask = _within(_in_circle(outline), rows, columns)
         return None if mask is None else Marked(_around(mask), mask, drawn=False)
-    whole = mask_of(outline, rows, columns) if isinstance(outline, MaskImage) else _run(outline)
-    mask = _cut(0, 0, _resized(whole, rows, columns))
+    if isinstance(outline, MaskImage):
+        mask = _cut(0, 0, mask_of(outline, rows, columns))
+    else:
+        mask = _cut(0, 0, _fitted(_run(outline), rows, columns, "a mask in runs"))
     return None if mask is None else Marked(_around(mask), mask, drawn=True)
 
 
@@ -47,23 +49,16 @@ def mask_of(outline: MaskImage, rows: int, columns: int) -> Pixels:
 
     CBIS-DDSM has taken many masks for the crops beside them, so what has two values is the mask.
     """
-    shape, bright = (0, 0), None
+    bright = None
     for path in (outline.path, outline.instead):
         if path is None:
             continue
-        pixels = stored(path)
-        shape, bright = pixels.shape, _two_values(pixels)
+        bright = _two_values(stored(path))
         if bright is not None:
             break
     if bright is None:
         raise Refused(f"{_told(outline)}: no mask, which has two values; it is a picture")
-    aspect = (shape[0] / shape[1]) / (rows / columns)
-    if not 1 / _SAME_SHAPE <= aspect <= _SAME_SHAPE:
-        raise Refused(
-            f"{_told(outline)}: a mask of {shape[0]} x {shape[1]} pixels does not belong to "
-            f"an image of {rows} x {columns}"
-        )
-    return _resized(bright, rows, columns)
+    return _fitted(bright, rows, columns, _told(outline))
 
 
 def _run(runs: Runs) -> Pixels:
@@ -94,10 +89,16 @@ def _two_values(pixels: NDArray[np.integer]) -> Pixels | None:
     return np.asarray(pixels > (low + high) / 2)
 
 
-def _resized(bright: Pixels, rows: int, columns: int) -> Pixels:
-    """Take for each pixel the one that lies nearest to its middle."""
+def _fitted(bright: Pixels, rows: int, columns: int, whose: str) -> Pixels:
+    """Take for each pixel of an image the one of its mask that lies nearest to its middle."""
     if bright.shape == (rows, columns):
         return bright
+    aspect = (bright.shape[0] / bright.shape[1]) / (rows / columns)
+    if not 1 / _SAME_SHAPE <= aspect <= _SAME_SHAPE:
+        raise Refused(
+            f"{whose}: a mask of {bright.shape[0]} x {bright.shape[1]} pixels does not belong to "
+            f"an image of {rows} x {columns}"
+        )
     down, across = (
         ((np.arange(wanted) + 0.5) * had / wanted).astype(np.intp)
         for wanted, had in zip((rows, columns), bright.shape, strict=True)
@@ -150,6 +151,9 @@ def _in_polygon(points: tuple[tuple[float, float], ...]) -> Mask:
         for crossed in _crossings(near, number):
             for start, end in zip(crossed[::2], crossed[1::2], strict=True):
                 row[math.ceil(start) : math.floor(end) + 1] = True
+    # Where an outline runs back along itself, rows are crossed twice.
+    on_middles = near[(near == near.round()).all(axis=1)].astype(int)
+    pixels[on_middles[:, 1], on_middles[:, 0]] = True
     if len(points) < 3 or not pixels.any():  # noqa: PLR2004 - points of a surface
         _draw(near, pixels)
     return Mask(int(left), int(top), pixels)
