@@ -29,15 +29,9 @@ _WHITE_IS_ZERO = 0  # of TIFF's PhotometricInterpretation
 _MOST = 65535
 
 
-def mammogram(sample: Sample, long_side_mm: float | None = None) -> Mammogram:
-    """Open a sample's image, with what its data set says where the file does not.
-
-    An image that nobody measured is taken for one whose long side is `long_side_mm`, where that is
-    given; without it, it is refused.
-    """
-    if is_dicom(sample.image):
-        return _of_dicom(sample, long_side_mm)
-    return _of_picture(sample, long_side_mm)
+def mammogram(sample: Sample) -> Mammogram:
+    """Open a sample's image, with what its data set says where the file does not."""
+    return _of_dicom(sample) if is_dicom(sample.image) else _of_picture(sample)
 
 
 def is_dicom(path: Path) -> bool:
@@ -79,7 +73,7 @@ def open_dicom(path: Path) -> Opened:
         raise Refused(f"{path} cannot be read: {fault}") from fault
 
 
-def _of_dicom(sample: Sample, long_side_mm: float | None) -> Mammogram:
+def _of_dicom(sample: Sample) -> Mammogram:
     opened = open_dicom(sample.image)
     header = opened.header
     header.ImageLaterality = str(sample.side)
@@ -95,15 +89,14 @@ def _of_dicom(sample: Sample, long_side_mm: float | None) -> Mammogram:
     try:
         spacing_of(header)
     except Unreadable:
-        size = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
-        header.ImagerPixelSpacing = list(_spacing_mm(sample, size, long_side_mm))
+        header.ImagerPixelSpacing = list(_spacing_mm(sample))
     try:
         return read(opened)
     except Unreadable as fault:
         raise Refused(f"{sample.image} cannot be read: {fault}") from fault
 
 
-def _of_picture(sample: Sample, long_side_mm: float | None) -> Mammogram:
+def _of_picture(sample: Sample) -> Mammogram:
     if sample.projection is None:
         raise Refused(_no_view(sample))
     pixels, bits, white_is_zero = _picture(sample.image)
@@ -121,7 +114,7 @@ def _of_picture(sample: Sample, long_side_mm: float | None) -> Mammogram:
         projection=sample.projection,
         pixels=pixels,
         grey=grey_scale(header, pixels),
-        spacing_mm=_spacing_mm(sample, pixels.shape, long_side_mm),
+        spacing_mm=_spacing_mm(sample),
     )
 
 
@@ -161,17 +154,13 @@ def _greys(path: Path, image: Image.Image) -> tuple[NDArray[np.integer], int]:
     return pixels.astype(np.uint16), 16
 
 
-def _spacing_mm(
-    sample: Sample, size: tuple[int, ...], long_side_mm: float | None
-) -> tuple[float, float]:
-    if sample.spacing_mm is not None:
-        return sample.spacing_mm
-    if long_side_mm is not None and max(size) > 0:
-        return long_side_mm / max(size), long_side_mm / max(size)
-    raise Refused(
-        f"neither {sample.image} nor {sample.data_set} says how large a pixel is: "
-        "say how long the long side of such images is, in millimeters"
-    )
+def _spacing_mm(sample: Sample) -> tuple[float, float]:
+    if sample.spacing_mm is None:
+        raise Refused(
+            f"neither {sample.image} nor {sample.data_set} says how large a pixel is: "
+            "say it in the recipe, as well as anybody knows"
+        )
+    return sample.spacing_mm
 
 
 def _no_view(sample: Sample) -> str:

@@ -57,7 +57,7 @@ def mask_of(outline: MaskImage, rows: int, columns: int) -> Pixels:
         if bright is not None:
             break
     if bright is None:
-        raise Refused(f"{_told(outline)}: no mask, which has two values; it is a picture")
+        raise Refused(f"{_told(outline)}: no mask, for a mask has two values; get it anew")
     return _fitted(bright, rows, columns, _told(outline))
 
 

@@ -15,7 +15,7 @@ from train.data.readers.tables import Row, rows
 from train.data.sample import Polygon, Region, Sample, Samples
 from train.errors import Refused
 
-NAME = "bcdr"
+NAME = "BCDR"
 _DIGITAL_MM = 0.07  # as far as parts of digital mammograms go; nobody says it of the films
 _IMAGES = ("patient_id", "study_id", "image_filename", "image_type_id")
 _OUTLINES = (

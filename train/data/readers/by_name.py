@@ -3,14 +3,30 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from train.data.readers import cbis_ddsm, coco, rsna_2022, table, vindr_mammo
+from train.data.readers import (
+    bcdr,
+    cbis_ddsm,
+    coco,
+    ddsm,
+    inbreast,
+    mini_mias,
+    node_results,
+    rsna_2022,
+    table,
+    vindr_mammo,
+)
 from train.data.readers.described import DESCRIPTION
 from train.data.sample import Samples
 from train.errors import Refused
 
 # These have one form, wherever they lie.
 READERS: dict[str, Callable[[Path], Samples]] = {
+    "bcdr": bcdr.samples,
     "cbis_ddsm": cbis_ddsm.samples,
+    "ddsm": ddsm.samples,
+    "inbreast": inbreast.samples,
+    "mini_mias": mini_mias.samples,
+    "node_results": node_results.samples,
     "rsna_2022": rsna_2022.samples,
     "vindr_mammo": vindr_mammo.samples,
 }

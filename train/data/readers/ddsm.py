@@ -19,7 +19,7 @@ from train.data.readers.pictures import pictures
 from train.data.sample import Polygon, Region, Sample, Samples
 from train.errors import Refused
 
-NAME = "ddsm"
+NAME = "DDSM"
 _VIEWS = {
     "LEFT_CC": (Side.LEFT, Projection.CC),
     "LEFT_MLO": (Side.LEFT, Projection.MLO),

@@ -8,17 +8,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 from pydicom import Dataset
-from pydicom.errors import InvalidDicomError
 
-from inference.decoding.files import open_file
 from inference.errors import Unreadable
 from inference.mammogram import Projection, Side
 from inference.reading import projection_of, side_of
+from train.data.pixels import is_dicom, open_dicom
 from train.data.readers import tables
 from train.errors import Refused
 
 GROUPS = ("patient", "side", "view")
-_PREAMBLE, _DICM = 128, b"DICM"  # PS3.10, 7.1
 
 
 def _pattern(text: str) -> str:
@@ -70,13 +68,7 @@ def identified(
 
 def header_of(image: Path) -> Dataset | None:
     """Return the header of a DICOM file; None for other pictures."""
-    with image.open("rb") as file:
-        if file.read(_PREAMBLE + len(_DICM))[_PREAMBLE:] != _DICM:
-            return None
-    try:
-        return open_file(image).header
-    except (InvalidDicomError, Unreadable) as fault:
-        raise Refused(f"{image} cannot be read: {fault}") from fault
+    return open_dicom(image).header if is_dicom(image) else None
 
 
 def _of_header(image: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from train.data.readers.tables import Row, projection_of, rows, says_something
 from train.data.sample import Polygon, Region, Sample, Samples
 from train.errors import Refused
 
-NAME = "inbreast"
+NAME = "INbreast"
 PITCH_MM = 0.07
 _COLUMNS = ("Laterality", "View", "File Name", "Bi-Rads")
 _CANCER = {"1": False, "2": False, "3": None, "4": True, "5": True, "6": True}

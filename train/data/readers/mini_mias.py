@@ -16,7 +16,7 @@ from train.data.readers.pictures import pictures, the_one, wanted
 from train.data.sample import Circle, Region, Sample, Samples
 from train.errors import Refused
 
-NAME = "mini_mias"
+NAME = "mini-MIAS"
 PITCH_MM = 0.2
 _SIDE_PX = 1024
 _FILMS = 322

@@ -33,7 +33,7 @@ from train.data.readers.tables import rows
 from train.data.readers.told import Told
 from train.data.sample import Region, Sample, Samples
 
-NAME = "node_results"
+NAME = "results of the node"
 OUTCOMES = "outcomes.csv"
 CORRECTED, UNSEEN = "a person", "nobody"  # by whom the result was gone over
 _REPORTS = {ComprehensiveSRStorage, EnhancedSRStorage, Comprehensive3DSRStorage}
