@@ -150,6 +150,13 @@ def test_an_abnormality_without_an_outline_is_counted(tmp_path: Path) -> None:
     assert sum(found.dropped.values()) == 1
 
 
+def test_what_is_neither_mass_nor_calcification_is_a_region_of_no_kind(tmp_path: Path) -> None:
+    text = overlay(abnormality(1, "LESION_TYPE OTHER SKIN THICKENING SEEN", "BENIGN"))
+    found = samples(write(tmp_path, {"LEFT_CC": text}))
+    (region,) = view(found, Side.LEFT, Projection.CC).regions
+    assert (region.kind, region.facts["lesion"]) == (None, "other")
+
+
 def test_a_compressed_overlay_and_another_name_of_a_picture_are_found(tmp_path: Path) -> None:
     folder = write(tmp_path, {"LEFT_CC": overlay(abnormality(1))})
     case = folder / "cancer_01" / "case3159"
@@ -158,6 +165,7 @@ def test_a_compressed_overlay_and_another_name_of_a_picture_are_found(tmp_path: 
     plain.unlink()
     png = case / "B_3159_1.LEFT_CC.png"
     png.rename(case / "B_3159_1.LEFT_CC.LJPEG.png")
+    (case / "B_3159_1.LEFT_MLO.png").rename(case / "B-3159-1.LEFT_MLO.png")
     assert len(view(samples(folder), Side.LEFT, Projection.CC).regions) == 1
 
 

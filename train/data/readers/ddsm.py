@@ -62,7 +62,9 @@ def samples(folder: Path) -> Samples:
     cases = sorted(folder.rglob("*.ics"))
     if not cases:
         raise Refused(f"{folder} holds no .ics of DDSM")
-    found, images = Samples(), pictures(folder)
+    found = Samples()
+    # Some tools keep the case's name, A-0002-1, where the archive's files have A_0002_1.
+    images = {name.replace("-", "_"): image for name, image in pictures(folder).items()}
     overlays = {
         path.name.removesuffix(".gz").lower(): path for path in sorted(folder.rglob("*.OVERLAY*"))
     }

@@ -14,6 +14,7 @@ from train.errors import Refused
 # From the last point to the next, in columns and rows: north, then clockwise.
 _STEPS = ((0, -1), (1, -1), (1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1))
 _END = "#"
+_DESCRIBED = {"MASS", "CALCIFICATION"}  # other types are told in words of no order
 _KEYWORDS = {
     *("TOTAL_ABNORMALITIES", "ABNORMALITY", "LESION_TYPE", "ASSESSMENT", "SUBTLETY", "PATHOLOGY"),
     *("TOTAL_OUTLINES", "BOUNDARY", "CORE"),
@@ -76,7 +77,8 @@ def _parts(path: Path, text: str) -> list[tuple[int, str, list[str]]]:
 
 def _add(one: Abnormality, keyword: str, words: list[str]) -> None:
     if keyword == "LESION_TYPE":
-        one.types.append((words[0], _properties(words[1:])))
+        described = words[0] in _DESCRIBED
+        one.types.append((words[0], _properties(words[1:]) if described else {}))
     elif keyword == "PATHOLOGY":
         one.pathology = words[0]
     elif keyword == "BOUNDARY":
