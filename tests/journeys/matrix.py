@@ -90,12 +90,13 @@ def whole() -> list[Cell]:
 
 
 def slice_of() -> list[Cell]:
-    """List a quarter of the cells: of each style and system one outcome, as in a Latin square."""
+    """List an eighth of the cells: of each style, two or three systems, with one outcome each."""
     outcomes = list(Outcome)
     return [
-        Cell(preset, system, outcomes[(row + column) % len(outcomes)])
+        Cell(preset, system, outcomes[(row // 2 + column) % len(outcomes)])
         for row, preset in enumerate(PRESETS)
         for column, system in enumerate(sorted(SYSTEMS))
+        if (row + column) % 2 == 0
     ]
 
 

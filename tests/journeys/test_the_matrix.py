@@ -66,7 +66,7 @@ def test_both_phantoms_are_what_they_are_for(
         assert bool(seen.findings) == (outcome is Outcome.WITH and system in MARKING), system
 
 
-def test_a_quarter_of_the_matrix_has_no_error(
+def test_an_eighth_of_the_matrix_has_no_error(
     them: matrix.Patients,
     readings: dict[tuple[str, Outcome], ExamFindings],
     orthanc: OrthancServer,
@@ -74,10 +74,10 @@ def test_a_quarter_of_the_matrix_has_no_error(
 ) -> None:
     cells = matrix.slice_of()
     for preset in PRESETS:
-        assert {cell.outcome for cell in cells if cell.preset == preset} == set(Outcome)
+        assert len({cell.outcome for cell in cells if cell.preset == preset}) > 1
     for system in SYSTEMS:
         assert {cell.outcome for cell in cells if cell.system == system} == set(Outcome)
-    files, errors = judged("matrix_quarter", cells, them, readings, orthanc, tmp_path)
+    files, errors = judged("matrix_eighth", cells, them, readings, orthanc, tmp_path)
     assert {file.cell for file in files} == set(cells)
     assert {place: said for place, said in errors.items() if said} == {}
 

@@ -146,6 +146,8 @@ def append(connection: Connection, rows: Iterator[tuple[object, ...]]) -> None:
         connection.commit()
         return
     connection.exec_driver_sql("SET timezone = 'UTC'")
+    # A million rows on a busy machine take longer than the node would ever wait.
+    connection.exec_driver_sql("SET statement_timeout = 0")
     with raw.cursor() as cursor, cursor.copy(f"COPY events ({columns}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
