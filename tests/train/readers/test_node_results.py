@@ -1,73 +1,49 @@
 """What the node wrote, and what people made of it in other tools, comes back as lessons."""
 
 import json
-import subprocess
-import sys
-from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import Dataset, config, dcmread
+from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
+from small_results import (
+    FOR_SLICER,
+    MAKER,
+    MASS,
+    SPECKS,
+    by_a_person,
+    code,
+    coordinates,
+    dcmqi,
+    drawn_in_a_viewer,
+    finding,
+    found,
+    groups,
+    keep,
+    later,
+    placed,
+)
 
 from dicom_node.reporting.circumstances import Circumstances
-from dicom_node.reporting.frame import encoded
-from dicom_node.reporting.maker import Maker
-from dicom_node.reporting.profile import Profile
 from dicom_node.reporting.report import KINDS, report
-from inference.findings import Box, ExamFindings, Finding, Kind, Mask, ViewFindings
-from inference.mammogram import Mammogram
-from inference.reading import read
+from inference.findings import Kind
 from phantom.dicom import datasets
 from phantom.study import study
 from train.data.pixels import mammogram
 from train.data.readers.node_results import CORRECTED, OUTCOMES, UNSEEN, samples
+from train.data.real import opened, teachable
 from train.data.sample import Sample
 from train.data.truths import marked
 from train.errors import Refused
-
-MAKER = Maker("Our hospital", "Our node", "1.0", "1", "For research use only.")
-FOR_SLICER = Profile(geometry="full")  # it opens no other segmentation
-MASS = Mask(30, 60, np.hypot(*np.mgrid[-9:10, -9:10]) <= 9)
-SPECKS = Mask(20, 100, np.zeros((12, 14), np.bool_))
-for _row, _column in ((0, 0), (4, 12), (10, 5), (11, 13)):
-    SPECKS.pixels[_row, _column] = True
-
-
-def finding(kind: Kind, mask: Mask) -> Finding:
-    height, width = mask.pixels.shape
-    box = Box(mask.left, mask.top, mask.left + width, mask.top + height)
-    return Finding(kind, box, 0.9, 0.8, mask, ("shared_trunk",))
 
 
 @pytest.fixture(scope="module")
 def images() -> list[Dataset]:
     """Return the four views of a patient."""
     return datasets(study(7, pitch_mm=1.0))
-
-
-def found(images: Sequence[Dataset]) -> ExamFindings:
-    """Return findings in the first view, a mass and a cluster, and none in the others."""
-    views = [view_of(read(image), ()) for image in images]
-    lesions = (finding(Kind.MASS, MASS), finding(Kind.CALCIFICATION, SPECKS))
-    views[0] = replace(views[0], findings=lesions)
-    return ExamFindings(
-        system="shared_trunk",
-        version="1.0",
-        digest="ab" * 32,
-        operating_point="balanced",
-        marks=tuple(Kind),
-        cancer_score=0.8,
-        views=tuple(views),
-    )
-
-
-def view_of(view: Mammogram, findings: tuple[Finding, ...]) -> ViewFindings:
-    return ViewFindings(view.sop_instance_uid, view.side, view.projection, 0.5, findings)
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +65,6 @@ def folder(tmp_path: Path, images: list[Dataset]) -> Path:
     return tmp_path
 
 
-def keep(dataset: Dataset, path: Path) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    with config.disable_value_validation():  # as viewers write it
-        path.write_bytes(encoded(dataset))
-    return path
-
-
 def first_view(folder: Path) -> Sample:
     (one,) = [one for one in samples(folder) if one.image.name == "0.dcm"]
     return one
@@ -105,31 +74,6 @@ def masks(one: Sample) -> list[np.ndarray]:
     rows, columns = mammogram(one).pixels.shape
     laid = [marked(region.outline, rows, columns) for region in one.regions]
     return [each.mask.on(rows, columns) for each in laid if each is not None]
-
-
-def later(dataset: Dataset) -> Dataset:
-    """Make a copy as another tool would save it, an hour later."""
-    copy = deepcopy(dataset)
-    copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    copy.ContentTime = "130000"
-    return copy
-
-
-def by_a_person(dataset: Dataset) -> Dataset:
-    """Verify a report."""
-    corrected = later(dataset)
-    corrected.VerificationFlag = "VERIFIED"
-    return corrected
-
-
-def groups(dataset: Dataset) -> Dataset:
-    """Return the container of the measurement groups."""
-    (held,) = [
-        item
-        for item in dataset.ContentSequence
-        if item.ConceptNameCodeSequence[0].CodeValue == "126010"
-    ]
-    return held
 
 
 def test_the_nodes_own_result_is_read_and_teaches_nothing_by_itself(
@@ -183,53 +127,6 @@ def test_an_image_that_a_person_found_empty_shows_nothing(
     keep(corrected, folder / "corrected.dcm")
     one = first_view(folder)
     assert (one.regions, one.complete) == ((), True)
-
-
-def code(value: str, scheme: str, meaning: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
-    return item
-
-
-def content(kind: str, name: Dataset, below: Sequence[Dataset] = ()) -> Dataset:
-    item = Dataset()
-    item.RelationshipType, item.ValueType = "CONTAINS", kind
-    item.ConceptNameCodeSequence = [name]
-    if below:
-        item.ContentSequence = list(below)
-    return item
-
-
-def coordinates(shape: str, numbers: Sequence[float], image: Dataset) -> Dataset:
-    item = content("SCOORD", code("111030", "DCM", "Image Region"))
-    item.GraphicType, item.GraphicData = shape, list(numbers)
-    selected = Dataset()
-    selected.RelationshipType, selected.ValueType = "SELECTED FROM", "IMAGE"
-    reference = Dataset()
-    reference.ReferencedSOPClassUID = image.SOPClassUID
-    reference.ReferencedSOPInstanceUID = image.SOPInstanceUID
-    selected.ReferencedSOPSequence = [reference]
-    item.ContentSequence = [selected]
-    return item
-
-
-def drawn_in_a_viewer(results: dict[str, Dataset], drawn: Sequence[Dataset]) -> Dataset:
-    """Write a report as OHIF does: a person's, each outline under the number measured with it."""
-    made = later(results["measurement_report"])
-    groups_made = []
-    for outline in drawn:
-        named = content("CODE", code("121071", "DCM", "Finding"))
-        with config.disable_value_validation():
-            named.ConceptCodeSequence = [code("CORNERSTONEFREETEXT", "CORNERSTONEJS", "Mass, left")]
-        number = content("NUM", code("42798000", "SCT", "Area"), [outline])
-        groups_made.append(
-            content("CONTAINER", code("125007", "DCM", "Measurement Group"), [named, number])
-        )
-    observer = content("PNAME", code("121008", "DCM", "Person Observer Name"))
-    observer.PersonName = "unknown^unknown"
-    measured = content("CONTAINER", code("126010", "DCM", "Imaging Measurements"), groups_made)
-    made.ContentSequence = [observer, measured]
-    return made
 
 
 @pytest.mark.parametrize(
@@ -305,22 +202,6 @@ def test_a_segmentation_that_was_saved_by_another_tool_is_a_persons(
     np.testing.assert_array_equal(cluster, SPECKS.on(*mass.shape))
 
 
-def placed(image: Dataset) -> Dataset:
-    """Lay an image in a space, as 3D Slicer does before it saves what was painted on it."""
-    copy = deepcopy(image)
-    copy.FrameOfReferenceUID = generate_uid()
-    copy.ImagePositionPatient, copy.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
-    copy.PixelSpacing, copy.SliceThickness = [1, 1], 1
-    return copy
-
-
-def dcmqi(program: str, *arguments: object) -> None:
-    """Run one of 3D Slicer's converters."""
-    command = [Path(sys.executable).with_name(program), *map(str, arguments)]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-
-
 def test_a_segmentation_by_hand_is_a_persons_and_tells_lesions_apart_by_what_touches(
     folder: Path, results: dict[str, Dataset]
 ) -> None:
@@ -388,6 +269,30 @@ def test_outcomes_say_what_was_cancer(
     table.write_text(text.replace(f"{side},1", "X,1"))
     with pytest.raises(Refused, match=r"outcomes\.csv, line 2: side"):
         samples(folder)
+
+
+def test_a_corrected_result_becomes_a_lesson_and_one_that_nobody_saw_does_not(
+    folder: Path, images: list[Dataset], results: dict[str, Dataset]
+) -> None:
+    keep(results["measurement_report"], folder / "own.dcm")
+    fit, left = teachable(samples(folder))
+    assert not fit
+    assert sum(left.values()) == 1
+    corrected = by_a_person(results["measurement_report"])
+    held = groups(corrected)
+    held.ContentSequence = held.ContentSequence[:1]
+    keep(corrected, folder / "corrected.dcm")
+    (folder / OUTCOMES).write_text(
+        f"study_instance_uid,side,cancer\n{images[0].StudyInstanceUID},,1\n"
+    )
+    fit, left = teachable(samples(folder))
+    (known,) = map(opened, fit)
+    (truth,) = known.truths
+    assert (truth.kind, truth.malignant, known.told, known.outlined) == (
+        *(Kind.MASS, True, True, True),
+    )
+    assert truth.box.overlap(finding(Kind.MASS, MASS).box) > 0.9
+    assert not left
 
 
 def test_a_result_about_an_image_that_is_not_there_is_counted(
