@@ -12,6 +12,7 @@ from inference.bundle import CARD, Card, faults, load_card, load_weights
 from inference.errors import BadBundle, NoDevice
 from inference.findings import ExamFindings, Member, ViewFindings
 from inference.mammogram import Exam
+from inference.scores import exam_logit, told
 from inference.systems import all_conv, deeplima, ft_mtl, recall_retina, shared_trunk
 from inference.systems.views import Reader, ViewByView, surest_first
 
@@ -70,7 +71,8 @@ class Analyzer:
             marks=self.system.reader.scope.marks,
             cancer_score=cancer_score,
         )
-        return ExamFindings(
+        sides, raw = [view.side for view in views], [view.raw for view in views]
+        exam = ExamFindings(
             system=alone.system,
             version=alone.version,
             digest=alone.digest,
@@ -79,7 +81,10 @@ class Analyzer:
             cancer_score=cancer_score,
             views=views,
             members=(alone,),
+            raw=exam_logit(sides, raw, self.card.aggregation.breast),
+            called_from=self.card.operating_points[operating_point].exam_score,
         )
+        return replace(exam, card_score=told(exam))
 
 
 def _at_least(views: Sequence[ViewFindings], threshold: float) -> tuple[ViewFindings, ...]:
@@ -118,6 +123,5 @@ def open_bundle(
         reader = SYSTEMS[card.system](card, weights, torch.device(device))
     except ValidationError as error:
         raise BadBundle("\n".join(faults(str(folder / CARD), error))) from error
-    return Analyzer(
-        card, operating_point or card.default_operating_point, ViewByView(reader, card.calibration)
-    )
+    system = ViewByView(reader, card.calibration, card.finding_calibration, card.aggregation.breast)
+    return Analyzer(card, operating_point or card.default_operating_point, system)

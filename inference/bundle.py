@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from inference import findings
 from inference.errors import BadBundle
+from inference.scores import Breast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,16 +55,32 @@ class Calibration(_Table):
 
     slope: float = Field(gt=0, allow_inf_nan=False)
     intercept: float = Field(allow_inf_nan=False)
+    prevalence: float | None = Field(default=None, gt=0, lt=1)  # of cancer, in the exams it fits
+    fitted_on: str | None = None  # which cases, how many, and how many of them positive
 
     def logit(self, raw: float) -> float:
         """Return the calibrated logit."""
         return self.slope * raw + self.intercept
 
 
+class Aggregation(_Table):
+    """How views make a breast: by the mean of their logits, or the highest. An exam is its worst.
+
+    Whatever a site does to all scores alike commutes with both, so it never changes an order.
+    """
+
+    breast: Breast = "mean"
+
+
 class OperatingPoint(_Table):
-    """A named threshold on the score of a finding, and what it was chosen for."""
+    """A named threshold on the score of a finding, and what it was chosen for.
+
+    Where it was chosen on exams, an exam is called from `exam_score` on; a site's correction moves
+    both the scores and this, so that the same exams are called.
+    """
 
     finding_score: float = Field(ge=0, le=1)
+    exam_score: float | None = Field(default=None, ge=0, le=1)
     chosen_for: str
 
 
@@ -100,6 +117,10 @@ class Card(_Table):
     preparation: Settings
     decision: Settings
     calibration: Calibration | None = None  # None: the system does not judge cancer
+    # From how surely a finding is a malignant lesion to how likely it is a cancer: the scale of
+    # `calibration`. None: the findings' cancer scores are the network's own.
+    finding_calibration: Calibration | None = None
+    aggregation: Aggregation = Aggregation()
     operating_points: dict[str, OperatingPoint]
     metrics: list[Measurement]
 

@@ -76,6 +76,7 @@ class Finding:
     systems: tuple[str, ...]  # who saw it
     scores: tuple[float, ...] = ()  # what each of them gave it; empty where one read alone
     uncertainty: float | None = None  # how far they lie apart; None where one saw it alone
+    raw: float | None = None  # the logit behind `cancer_score`, before any calibration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +90,7 @@ class ViewFindings:
     findings: tuple[Finding, ...]
     uncertainty: float | None = None  # how far those who judge it lie apart; None for one
     nipple: tuple[float, float] | None = None  # (column, row); None where it is not seen
+    raw: float | None = None  # the network's logit; None where several read, or none judges
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,15 @@ class Member:
     operating_point: str
     marks: tuple[Kind, ...]
     cancer_score: float | None  # of the exam
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a site makes of every cancer score of an exam: a line on its logit."""
+
+    slope: float
+    intercept: float
+    why: str  # what it rests on
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +133,10 @@ class ExamFindings:
     views: tuple[ViewFindings, ...]
     members: tuple[Member, ...] = ()  # who read; empty where a transcript of format 1 is silent
     uncertainty: float | None = None
+    raw: float | None = None  # the network's logit of the exam, before any calibration
+    card_score: float | None = None  # what would be told of the exam without the correction
+    called_from: float | None = None  # the score that reaches the operating point, if it says one
+    correction: Correction | None = None  # the site's, which all scores here have gone through
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -3,7 +3,7 @@
 Masks are packed bits in base 64. Floats keep every digit, so what is reported is what was seen.
 
 Format 1 did not say what was looked for, since every system looked for both kinds, nor who read.
-Format 2 did not say where the nipple lies.
+Format 2 did not say where the nipple lies. Format 3 kept no score as it was before calibration.
 """
 
 import base64
@@ -13,10 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from inference.findings import Box, ExamFindings, Finding, Kind, Mask, Member, ViewFindings
+from inference.findings import (
+    Box,
+    Correction,
+    ExamFindings,
+    Finding,
+    Kind,
+    Mask,
+    Member,
+    ViewFindings,
+)
 from inference.mammogram import Projection, Side
 
-FORMAT = 3
+FORMAT = 4
+WITH_NIPPLES = 3
 
 
 def pack(exam: ExamFindings) -> bytes:
@@ -30,6 +40,10 @@ def pack(exam: ExamFindings) -> bytes:
         "marks": list(exam.marks),
         "cancer_score": exam.cancer_score,
         "uncertainty": exam.uncertainty,
+        "raw": exam.raw,
+        "card_score": exam.card_score,
+        "called_from": exam.called_from,
+        "correction": None if exam.correction is None else asdict(exam.correction),
         "members": [asdict(member) for member in exam.members],
         "views": [
             {
@@ -39,6 +53,7 @@ def pack(exam: ExamFindings) -> bytes:
                 "cancer_score": view.cancer_score,
                 "uncertainty": view.uncertainty,
                 "nipple": view.nipple,
+                "raw": view.raw,
                 "findings": [_packed(finding) for finding in view.findings],
             }
             for view in exam.views
@@ -57,6 +72,7 @@ def _packed(finding: Finding) -> dict[str, Any]:
         "systems": list(finding.systems),
         "scores": list(finding.scores),
         "uncertainty": finding.uncertainty,
+        "raw": finding.raw,
         "mask": None
         if mask is None
         else {
@@ -83,6 +99,10 @@ def unpack(content: bytes) -> ExamFindings:
         marks=_kinds(told["marks"]),
         cancer_score=told["cancer_score"],
         uncertainty=told["uncertainty"],
+        raw=told["raw"],
+        card_score=told["card_score"],
+        called_from=told["called_from"],
+        correction=None if told["correction"] is None else Correction(**told["correction"]),
         members=tuple(
             Member(**{**member, "marks": _kinds(member["marks"])}) for member in told["members"]
         ),
@@ -94,6 +114,7 @@ def unpack(content: bytes) -> ExamFindings:
                 cancer_score=view["cancer_score"],
                 uncertainty=view["uncertainty"],
                 nipple=tuple(view["nipple"]) if view["nipple"] else None,
+                raw=view["raw"],
                 findings=tuple(_unpacked(finding) for finding in view["findings"]),
             )
             for view in told["views"]
@@ -103,6 +124,13 @@ def unpack(content: bytes) -> ExamFindings:
 
 def _completed(told: dict[str, Any]) -> None:
     """Say in findings of an older format what it left unsaid."""
+    told |= {"raw": None, "card_score": None, "called_from": None, "correction": None}
+    for view in told["views"]:
+        view["raw"] = None
+        for finding in view["findings"]:
+            finding["raw"] = None
+    if told["format"] >= WITH_NIPPLES:
+        return
     for view in told["views"]:
         view["nipple"] = None
     if told["format"] > 1:
@@ -125,6 +153,7 @@ def _unpacked(told: dict[str, Any]) -> Finding:
         systems=tuple(told["systems"]),
         scores=tuple(told["scores"]),
         uncertainty=told["uncertainty"],
+        raw=told["raw"],
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from dicom_node.reporting.changes import percent
 from dicom_node.reporting.profile import Profile
+from inference import scores
 from inference.findings import ExamFindings, Finding, ViewFindings
 
 SIDES = {"L": "left", "R": "right"}
@@ -36,31 +37,17 @@ def shown(exam: ExamFindings, profile: Profile) -> Shown:
 
 
 def consistent(exam: ExamFindings) -> tuple[ExamFindings, tuple[str, ...]]:
-    """Let no score be less than one below it: of a finding, its view, its breast, the exam.
+    """Let no score be less than one below it, and say each breast's.
 
-    Each is the highest that is said of it or of a part of it; what the bundle itself said of the
-    exam is told with it, since that is the number whose worth was measured.
+    What the bundle itself said of the exam is told with it, since that is the number whose worth
+    was measured.
     """
-    if exam.cancer_score is None:
-        return exam, ()
-    views = tuple(_raised(view) for view in exam.views)
-    breasts: dict[str, float] = {}
-    for view in views:
-        if view.cancer_score is not None:
-            breasts[view.side] = max(breasts.get(view.side, 0.0), view.cancer_score)
-    highest = max((exam.cancer_score, *breasts.values()))
+    raised, breasts = scores.consistent(exam)
     remarks = (
         f"Cancer score of the {SIDES[side]} breast: {percent(breasts[side])}."
         for side in sorted(breasts)
     )
-    return replace(exam, views=views, cancer_score=highest), tuple(remarks)
-
-
-def _raised(view: ViewFindings) -> ViewFindings:
-    if view.cancer_score is None:
-        return view
-    found = [one.cancer_score for one in view.findings if one.cancer_score is not None]
-    return replace(view, cancer_score=max([view.cancer_score, *found]))
+    return raised, tuple(remarks)
 
 
 def _of_the_cut(exam: ExamFindings, count: int) -> str:

@@ -15,8 +15,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inference.findings import Box, ExamFindings, Finding, Kind, Mask, Member, ViewFindings
-from inference.systems.views import logit_of, sigmoid
+from inference.findings import (
+    Box,
+    Correction,
+    ExamFindings,
+    Finding,
+    Kind,
+    Mask,
+    Member,
+    ViewFindings,
+)
+from inference.scores import corrected, logit_of, sigmoid, told
 
 NAME = "agreement"
 OVERLAP = 0.4  # intersection over union above which two boxes hold one lesion
@@ -37,6 +46,7 @@ def agreed(readings: Sequence[ExamFindings]) -> ExamFindings:
     members = named(readings)
     scores = [member.cancer_score for member in members]
     digests = "\n".join(member.digest for member in members)
+    calls = [reading.called_from for reading in readings]
     points = [member.operating_point for member in members]
     return ExamFindings(
         system=NAME,
@@ -51,7 +61,24 @@ def agreed(readings: Sequence[ExamFindings]) -> ExamFindings:
         ),
         members=members,
         uncertainty=apart(scores),
+        called_from=together(calls) if None not in calls else None,
     )
+
+
+def decided(
+    readings: Sequence[ExamFindings],
+    theirs: Sequence[Correction | None],
+    ours: Correction | None,
+) -> ExamFindings:
+    """Return what is told of an exam: the members' scores corrected, agreed, and corrected.
+
+    Kept beside it is the score that would be told without any correction.
+    """
+    plain = agreed(readings)
+    seen = plain
+    if any(one is not None for one in theirs):
+        seen = agreed([corrected(one, its) for one, its in zip(readings, theirs, strict=True)])
+    return corrected(replace(seen, card_score=told(plain)), ours)
 
 
 def named(readings: Sequence[ExamFindings]) -> tuple[Member, ...]:
@@ -90,6 +117,7 @@ def _view(views: Sequence[ViewFindings], members: Sequence[Member]) -> ViewFindi
         views[0],
         cancer_score=together(scores),
         uncertainty=apart(scores),
+        raw=None,
         findings=joined([view.findings for view in views], [member.name for member in members]),
     )
 

@@ -23,7 +23,8 @@ from inference.networks.all_conv import (
 )
 from inference.networks.trunks import Norm, channels_last
 from inference.preparing.prepare import Preparation, PreparedView
-from inference.systems.views import BOTH, Scope, Seen, finite, loaded, logit_of
+from inference.scores import logit_of
+from inference.systems.views import BOTH, Scope, Seen, finite, loaded
 
 NAME = "all_conv"
 

@@ -28,6 +28,7 @@ from inference.preparing.clusters import LEAST_MEMBERS, LINKING_MM, Group, group
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, PreparedView
 from inference.preparing.tiles import Tiling, read_by_tiles
+from inference.scores import logit_of, sigmoid
 from inference.systems.memory import in_parts
 from inference.systems.views import (
     BOTH,
@@ -36,8 +37,6 @@ from inference.systems.views import (
     finite,
     finite_answers,
     loaded,
-    logit_of,
-    sigmoid,
 )
 
 NAME = "deeplima"

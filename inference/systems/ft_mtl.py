@@ -18,7 +18,8 @@ from inference.networks.malignant_veto import Mass, malignant_veto
 from inference.networks.trunks import Norm, TrunkName, channels_last
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, PreparedView
-from inference.systems.views import Scope, Seen, finite_answers, loaded, logit_of
+from inference.scores import logit_of
+from inference.systems.views import Scope, Seen, finite_answers, loaded
 
 NAME = "ft_mtl"
 

@@ -7,7 +7,7 @@ node hands it pictures made from DICOM, training hands it kept ones; nothing els
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from inference.bundle import Calibration
 from inference.errors import BadBundle
 from inference.findings import Finding, Kind, Mask, ViewFindings
-from inference.mammogram import Exam, Mammogram, Side
+from inference.mammogram import Exam, Mammogram
 from inference.preparing.nipple import nipple
 from inference.preparing.prepare import Preparation, PreparedView, prepare
+from inference.scores import Breast, exam_score, finding_logit, sigmoid
 from inference.systems.memory import with_less
 
 BOTH: tuple[Kind, ...] = (Kind.MASS, Kind.CALCIFICATION)
@@ -66,6 +67,8 @@ class ViewByView:
 
     reader: Reader
     calibration: Calibration | None
+    finding_calibration: Calibration | None = None
+    breast: Breast = "mean"  # how views make a breast
 
     def read_exam(
         self, exam: Exam, finding_score: float
@@ -84,11 +87,13 @@ class ViewByView:
                     side=view.side,
                     projection=view.projection,
                     cancer_score=None if logit is None else sigmoid(logit),
-                    findings=surest_first(seen.findings, finding_score),
+                    findings=surest_first(self._judged(seen.findings), finding_score),
                     nipple=nipple(view),
+                    raw=seen.cancer,
                 )
             )
-        return exam_score([view.side for view in exam.views], logits), tuple(views)
+        sides = [view.side for view in exam.views]
+        return exam_score(sides, logits, self.breast), tuple(views)
 
     def calibrated(self, seen: Seen) -> float | None:
         """Return the logit of cancer as the card calibrates it."""
@@ -97,6 +102,18 @@ class ViewByView:
         if self.calibration is None:
             raise BadBundle("the system judges cancer, but its card has no calibration")
         return self.calibration.logit(seen.cancer)
+
+    def _judged(self, findings: Sequence[Finding]) -> list[Finding]:
+        """Bring the findings' cancer scores to the scale of the views', where the card can."""
+        return [judged(finding, self.finding_calibration) for finding in findings]
+
+
+def judged(finding: Finding, line: Calibration | None) -> Finding:
+    """Return a finding with its cancer score as a card calibrates it."""
+    raw = finding_logit(finding)
+    if raw is None or line is None:
+        return finding
+    return replace(finding, cancer_score=sigmoid(line.logit(raw)), raw=raw)
 
 
 def _read(reader: Reader, pictures: Sequence[PreparedView]) -> Seen:
@@ -148,28 +165,6 @@ def surest_first(findings: Sequence[Finding], least_score: float) -> tuple[Findi
     """Return the findings that are sure enough."""
     kept = [finding for finding in findings if finding.score >= least_score]
     return tuple(sorted(kept, key=lambda finding: -finding.score))
-
-
-def exam_score(sides: Sequence[Side], logits: Sequence[float | None]) -> float | None:
-    """Return the worse breast's score; a breast is the mean calibrated logit of its views."""
-    breasts: dict[Side, list[float]] = {}
-    for side, logit in zip(sides, logits, strict=True):
-        if logit is not None:
-            breasts.setdefault(side, []).append(logit)
-    if not breasts:
-        return None
-    return sigmoid(max(sum(views) / len(views) for views in breasts.values()))
-
-
-def sigmoid(logit: float) -> float:
-    """Return the probability of a logit."""
-    return 1 / (1 + math.exp(-max(-700.0, min(700.0, logit))))
-
-
-def logit_of(probability: float) -> float:
-    """Return the logit of a probability; certainty is held within a millionth."""
-    held = min(max(probability, 1e-6), 1 - 1e-6)
-    return math.log(held / (1 - held))
 
 
 def loaded(network: nn.Module, weights: dict[str, Tensor], device: torch.device) -> nn.Module:

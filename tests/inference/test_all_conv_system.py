@@ -16,8 +16,9 @@ from inference.mammogram import Exam, GreyScale, Mammogram, Projection, Side
 from inference.networks.all_conv import Reading, ResNetBlock, VggBlock
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, PreparedView, prepare
+from inference.scores import logit_of, sigmoid
 from inference.systems.all_conv import AllConv, Decision, Layers, Member, Network, top_of
-from inference.systems.views import BOTH, Scope, logit_of, sigmoid
+from inference.systems.views import BOTH, Scope
 
 HOW = Preparation(height_px=160, width_px=128, pitch_mm=0.4, channels=("mean", "max"))
 RESNET = Member(

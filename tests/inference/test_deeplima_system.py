@@ -18,6 +18,7 @@ from inference.networks.deeplima import CalcificationNet, CalcificationReading
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, prepare
 from inference.preparing.tiles import Tiling
+from inference.scores import sigmoid
 from inference.systems.deeplima import (
     CalcificationSettings,
     Decision,
@@ -28,7 +29,7 @@ from inference.systems.deeplima import (
     calcifications,
     masses,
 )
-from inference.systems.views import BOTH, sigmoid
+from inference.systems.views import BOTH
 
 AS_THEY_ARE = Calibration(slope=1.0, intercept=0.0)
 TILING = Tiling(size_px=64, step_px=32)

@@ -16,8 +16,9 @@ from inference.mammogram import Exam, GreyScale, Mammogram, Projection, Side
 from inference.networks.ft_mtl import Reading
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import PreparedView
+from inference.scores import logit_of
 from inference.systems.ft_mtl import Decision, FtMtl, Network, look, pasted, seen
-from inference.systems.views import Seen, logit_of
+from inference.systems.views import Seen
 
 NETWORK = Network(
     trunk="resnet18", in_channels=1, width=8, norm="group", anchors_px=[16, 32], transfer=True

@@ -13,6 +13,7 @@ from inference.findings import Kind
 from inference.mammogram import Exam, GreyScale, Mammogram, Projection, Side
 from inference.networks.shared_trunk import Reading
 from inference.preparing.placement import Placement
+from inference.scores import exam_score
 from inference.systems.shared_trunk import (
     BENIGN_MASS,
     MALIGNANT_CALCIFICATION,
@@ -22,7 +23,7 @@ from inference.systems.shared_trunk import (
     SharedTrunk,
     findings,
 )
-from inference.systems.views import exam_score, surest_first
+from inference.systems.views import surest_first
 
 DECISION = Decision(extent=0.5, least_px=2)
 NETWORK = Network(trunk="resnet18", in_channels=2, width=8, output_stride=16, norm="group")

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from inference.preparing.prepare import PreparedView
+from inference.scores import sigmoid
 from inference.systems.all_conv import AllConv
-from inference.systems.views import sigmoid
 from train.data.augment import pool
 from train.data.lesson import Lesson
 from train.engine import Run

@@ -14,8 +14,9 @@ from inference.bundle import Calibration, Card
 from inference.findings import Box, Finding, Kind
 from inference.mammogram import Side
 from inference.preparing.placement import Placement
+from inference.scores import sigmoid
 from inference.systems.deeplima import Deeplima, Network
-from inference.systems.views import BOTH, Seen, sigmoid
+from inference.systems.views import BOTH, Seen
 from train.data.calcium_tiles import CalciumView, calcium_view, drawn_tiles
 from train.data.lesson import Lesson
 from train.data.splits import Seeds

@@ -9,6 +9,7 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from inference.findings import Box
+from inference.platt import platt
 from train.metrics.auc import auc
 from train.metrics.bootstrap import interval
 from train.metrics.dice import Dice
@@ -22,7 +23,6 @@ from train.metrics.froc import (
     sensitivity_at,
     threshold_at,
 )
-from train.metrics.platt import platt
 
 
 @settings(deadline=None)

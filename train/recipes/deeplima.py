@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from inference.bundle import Calibration, Card
 from inference.findings import Box, Finding, Kind
 from inference.networks.deeplima import MassReading
+from inference.platt import platt
+from inference.scores import logit_of
 from inference.systems.deeplima import (
     NAME,
     Clustering,
@@ -33,7 +35,7 @@ from inference.systems.deeplima import (
     Network,
     Preparations,
 )
-from inference.systems.views import BOTH, Seen, logit_of
+from inference.systems.views import BOTH, Seen
 from train import losses
 from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
 from train.data.calcium_tiles import CalciumView, Tiles, calcium_view, drawn_tiles
@@ -43,7 +45,6 @@ from train.errors import Refused
 from train.export import Described
 from train.metrics.dice import Dice
 from train.metrics.froc import finds, marked, sensitivity_at
-from train.metrics.platt import platt
 from train.recipes.recipe import Common, Course, View, at_most_all, finished, read_validation
 
 _PARTS = ("mass", "calcification")

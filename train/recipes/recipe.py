@@ -16,8 +16,10 @@ from torch import nn
 from inference.bundle import Calibration, Card, Training, load_card, load_weights
 from inference.errors import BadBundle
 from inference.networks.trunks import parameters_in
+from inference.platt import platt
 from inference.preparing.prepare import Preparation, PreparedView
-from inference.systems.views import Reader, Seen, exam_score
+from inference.scores import exam_score
+from inference.systems.views import Reader, Seen
 from train.data.augment import Augmentation
 from train.data.lesson import Lesson
 from train.data.splits import named_in, overlapping
@@ -34,7 +36,6 @@ from train.export import (
     torch_version,
 )
 from train.figures import marks, measured, unmeasured
-from train.metrics.platt import platt
 from train.parallel import first_alone
 from train.recipes.patients import Data, Part, Split
 from train.recipes.table import Table

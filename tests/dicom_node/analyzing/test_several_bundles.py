@@ -42,8 +42,8 @@ from inference.bundle import (
 )
 from inference.findings import ExamFindings
 from inference.preparing.prepare import Preparation
+from inference.scores import logit_of, sigmoid
 from inference.systems.all_conv import Member, Network
-from inference.systems.views import logit_of, sigmoid
 from inference.transcript import unpack
 from phantom.dicom import datasets, write
 from phantom.patient import Wanted
