@@ -207,7 +207,7 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
     from inference.analyzer import open_bundle
     from inference.bundle import save_card
     from train.evaluation import as_in, examined
-    from train.figures import PUBLISHED, USUAL, measured, unmeasured
+    from train.figures import PUBLISHED, USUAL, marking, measured, unmeasured
     from train.plots import plot_curves, require_matplotlib
 
     torch.set_num_threads(threads)
@@ -215,7 +215,7 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
         require_matplotlib()
     analyzer = open_bundle(bundle)
     scope = analyzer.system.reader.scope
-    points = {name: point.finding_score for name, point in analyzer.card.operating_points.items()}
+    points = marking(analyzer.card.operating_points)
     population = _population(cancers, benign)
     if data is None:
         seeds = Seeds(first_seed=first_seed, studies=studies)

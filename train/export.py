@@ -1,8 +1,7 @@
 """From a run folder to a bundle, with a card made of what was measured."""
 
-import math
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,9 +11,9 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from inference.bundle import Calibration, Card, Measurement, OperatingPoint, Training, save_bundle
+from inference.bundle import Aggregation, Card, Measurement, Training, save_bundle
 from train.data.splits import Seeds, named_in
-from train.metrics.froc import Marked, threshold_at
+from train.deciding import DEFAULT_POINT, Decided
 
 
 class Naming(BaseModel):
@@ -37,22 +36,6 @@ class Described:
     decision: BaseModel
 
 
-# Name: false marks per image, on the patients that steered the training.
-POINTS = {"quiet": 0.02, "balanced": 0.1, "sensitive": 1.0}
-DEFAULT_POINT = "balanced"
-
-
-def operating_points(images: Sequence[Marked], on: str) -> dict[str, OperatingPoint]:
-    """Choose the named thresholds."""
-    return {
-        name: OperatingPoint(
-            finding_score=min(math.ceil(threshold_at(images, rate) * 1e6) / 1e6, 1.0),
-            chosen_for=f"at most {rate:g} false marks per image on {on}",
-        )
-        for name, rate in POINTS.items()
-    }
-
-
 def export(  # noqa: PLR0913 - a card has many sources
     folder: Path,
     weights: Mapping[str, Tensor],
@@ -61,8 +44,8 @@ def export(  # noqa: PLR0913 - a card has many sources
     described: Described,
     intended_use: str,
     training: Training,
-    calibration: Calibration | None,
-    points: dict[str, OperatingPoint],
+    decided: Decided,
+    aggregation: Aggregation,
     metrics: list[Measurement],
 ) -> Card:
     """Write the bundle and return its card."""
@@ -80,8 +63,10 @@ def export(  # noqa: PLR0913 - a card has many sources
         network=described.network.model_dump(),
         preparation=described.preparation.model_dump(),
         decision=described.decision.model_dump(),
-        calibration=calibration,
-        operating_points=points,
+        calibration=decided.calibration,
+        finding_calibration=decided.finding_calibration,
+        aggregation=aggregation,
+        operating_points=decided.points,
         metrics=metrics,
     )
     return save_bundle(folder, card, weights)

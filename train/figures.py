@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from inference.bundle import Measurement
+from inference.bundle import Measurement, OperatingPoint
 from inference.findings import Kind
 from inference.systems.views import BOTH, Scope
 from train.evaluation import SeenPatient, SeenView
@@ -95,6 +95,11 @@ def unmeasured(
         for figure in _figures(points, scope, counting)
         if math.isnan(figure.measure(patients))
     }
+
+
+def marking(points: Mapping[str, OperatingPoint]) -> dict[str, float]:
+    """Return the thresholds that were chosen on marks; those chosen on exams say what they are."""
+    return {name: one.finding_score for name, one in points.items() if one.exam_score is None}
 
 
 def rankings(scope: Scope) -> Iterator[Ranking]:

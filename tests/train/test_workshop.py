@@ -82,9 +82,12 @@ def test_a_recipe_becomes_a_bundle_whose_card_says_what_was_done(bundle: Path) -
     assert card.training.steps == 5
     assert card.training.data == "phantom seeds 4 to 6, synthetic, at 0.8 mm"
     assert "not for clinical use" in card.intended_use
-    assert list(card.operating_points) == ["quiet", "balanced", "sensitive"]
-    points = [point.finding_score for point in card.operating_points.values()]
+    names = list(card.operating_points)
+    assert names[:3] == ["quiet", "balanced", "sensitive"]
+    points = [card.operating_points[name].finding_score for name in names[:3]]
     assert points == sorted(points, reverse=True)
+    on_exams = {name: card.operating_points[name].exam_score for name in names[3:]}
+    assert all(score is not None for score in on_exams.values())
     assert all("seeds 8 to 10" in metric.on for metric in card.metrics)
 
 

@@ -80,6 +80,16 @@ def at_sensitivity(
     return _at(order, int(short.sum()) + 1)
 
 
+def at_recall_rate(
+    truth: ArrayLike, scores: ArrayLike, rate: float, weights: ArrayLike | None = None
+) -> ThresholdPoint:
+    """Return the most sensitive point that calls at most this part of all cases positive."""
+    order = _both(truth, scores, weights, rate)
+    everything = order.yes + order.no
+    allowed = np.cumsum(everything) <= rate * everything.sum() + _ROUNDING
+    return _at(order, int(allowed.sum()))
+
+
 def beside_reader(
     truth: ArrayLike,
     scores: ArrayLike,

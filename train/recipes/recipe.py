@@ -13,16 +13,16 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from inference.bundle import Calibration, Card, Training, load_card, load_weights
+from inference.bundle import Aggregation, Card, Training, load_card, load_weights
 from inference.errors import BadBundle
 from inference.networks.trunks import parameters_in
-from inference.platt import platt
 from inference.preparing.prepare import Preparation, PreparedView
-from inference.scores import exam_score
-from inference.systems.views import Reader, Seen
+from inference.scores import Breast, exam_score
+from inference.systems.views import Reader, Scope, Seen
 from train.data.augment import Augmentation
 from train.data.lesson import Lesson
 from train.data.splits import named_in, overlapping
+from train.deciding import ReadView, decided
 from train.engine import OptimizerKind, Options, Run, Schedule
 from train.errors import Refused
 from train.evaluation import Lesion, SeenPatient, compared
@@ -31,11 +31,10 @@ from train.export import (
     Naming,
     code_version,
     export,
-    operating_points,
     seen_by,
     torch_version,
 )
-from train.figures import marks, measured, unmeasured
+from train.figures import marking, measured, unmeasured
 from train.parallel import first_alone
 from train.recipes.patients import Data, Part, Split
 from train.recipes.table import Table
@@ -144,6 +143,7 @@ class Common(Table, ABC):
     bundle: Naming
     data: Data
     begin: Begin | None = None
+    aggregation: Aggregation = Aggregation()
     changes: Changes
     optimizer: Optimizer
 
@@ -209,17 +209,23 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
 ) -> Card:
     """Calibrate on the validation patients, choose operating points, write the bundle."""
     scope, split = reader.scope, recipe.data.validation
-    patients = [_patient(list(of_one), reader) for _, of_one in groupby(views, key=_of)]
-    calibration = None
-    if scope.judges:
-        truth = [view.shows_cancer(scope.judges) for patient in patients for view in patient.views]
-        try:
-            slope, intercept = platt([_logit(seen) for _, seen in views], truth)
-        except ValueError as fault:
-            raise Refused(f"{split} cannot steer: {fault}; validate on more patients") from fault
-        calibration = Calibration(slope=slope, intercept=intercept)
-    points = operating_points(marks(patients), str(split))
-    scores = {name: point.finding_score for name, point in points.items()}
+    patients = [
+        _patient(list(of_one), reader, recipe.aggregation.breast)
+        for _, of_one in groupby(views, key=_of)
+    ]
+    try:
+        chosen = decided(
+            [
+                [_read_view(view, scope) for view in of_one]
+                for _, of_one in groupby(views, key=_of)
+            ],
+            scope,
+            str(split),
+            recipe.aggregation.breast,
+        )
+    except ValueError as fault:
+        raise Refused(f"{split} cannot steer: {fault}; validate on more patients") from fault
+    scores = marking(chosen.points)
     for name, needs in unmeasured(patients, scores, scope).items():
         Console().print(f"{name} is not in the card: it needs {needs} among {split}.")
     return export(
@@ -240,8 +246,8 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
             code_version=code_version(),
             begun_from="" if recipe.begin is None else str(recipe.begin),
         ),
-        calibration=calibration,
-        points=points,
+        decided=chosen,
+        aggregation=recipe.aggregation,
         metrics=measured(patients, scores, f"{split}, which steered the training", scope),
     )
 
@@ -288,10 +294,10 @@ def _of(view: View) -> str:
     return view[0][0].patient
 
 
-def _patient(views: Sequence[View], reader: Reader) -> SeenPatient:
+def _patient(views: Sequence[View], reader: Reader, breast: Breast) -> SeenPatient:
     """Put one patient's views together; the order of scores does not ask for calibration."""
     score = exam_score(
-        [lessons_[0].side for lessons_, _ in views], [seen.cancer for _, seen in views]
+        [lessons_[0].side for lessons_, _ in views], [seen.cancer for _, seen in views], breast
     )
     return SeenPatient(
         patient=_of(views[0]),
@@ -309,7 +315,10 @@ def _patient(views: Sequence[View], reader: Reader) -> SeenPatient:
     )
 
 
-def _logit(seen: Seen) -> float:
-    if seen.cancer is None:
-        raise ValueError("a system that judges cancer gave a view no score")
-    return seen.cancer
+def _read_view(view: View, scope: Scope) -> ReadView:
+    lessons_, seen = view
+    lesions = lesions_of(lessons_[0])
+    cancer = lessons_[0].told
+    if cancer is None:
+        cancer = any(one.malignant and one.kind in scope.judges for one in lesions)
+    return ReadView(lessons_[0].side, seen.cancer, seen.findings, lesions, cancer)
