@@ -8,10 +8,10 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.config import Config
@@ -20,6 +20,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
+from dicom_node.analyzing import deciding
 from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.clock import keep_time
 from dicom_node.ledger.engine import open_engine, shown, without_secrets
@@ -110,6 +111,7 @@ class Node:
             cards.append(card)
             points = {self.settings.analyzing.operating_point}
             points |= {one.operating_point for one in self.settings.delivering.destinations}
+            points |= {one.operating_point for one in self.settings.analyzing.points}
             asked: list[Callable[[], object]] = [
                 *(partial(card.finding_score, point or None) for point in sorted(points)),
                 partial(verified_weights, folder, card),
@@ -119,9 +121,11 @@ class Node:
                     ask()
                 except BadBundle as fault:
                     faults += str(fault).splitlines()
+        faults = faults or list(deciding.faults(self.settings.analyzing, cards))
         if faults:
             raise Misconfigured(faults)
-        _fitting(cards, self.settings.analyzing.operating_point)
+        for point in {"", *(one.operating_point for one in self.settings.analyzing.points)}:
+            _fitting(cards, point or self.settings.analyzing.operating_point)
         return tuple(cards)
 
     @cached_property
@@ -150,7 +154,7 @@ class Node:
             import torch
 
             torch.set_num_threads(analyzing.threads)
-        opened = []
+        opened: list[Analyzer] = []
         for folder in self.settings.bundle_folders:
             point = analyzing.operating_point or None
             try:
@@ -159,8 +163,16 @@ class Node:
                 self.ledger.record("model refused", str(fault), bundle=folder.name)
                 raise
             card = one.card
-            about = {"digest": one.digest, "version": card.version, "system": card.system}
-            self.ledger.record("model loaded", card.name, **about, point=one.operating_point)
+            about: dict[str, Any] = {
+                "digest": one.digest,
+                "version": card.version,
+                "system": card.system,
+            }
+            its, ours = deciding.corrections(analyzing, self.cards)
+            correction = ours or its[len(opened)]
+            about |= {"point": one.operating_point}
+            about |= {"correction": asdict(correction) if correction else None}
+            self.ledger.record("model loaded", card.name, **about)
             opened.append(one)
         return tuple(opened)
 

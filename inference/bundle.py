@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -172,6 +172,13 @@ def load_card(folder: Path) -> Card:
             f"make its first line {sealed(text).splitlines()[0]}"
         )
     return card
+
+
+def joint_digest(digests: Sequence[str]) -> str:
+    """Name the weights of one bundle, or of several in their order."""
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def sealed(text: str) -> str:

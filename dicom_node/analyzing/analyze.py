@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from pydicom import Dataset
+
 from dicom_node.analyzing.accept import judge_study, terms_of
+from dicom_node.analyzing.deciding import corrections, point_for
 from dicom_node.analyzing.looking import looked_at, views_of
 from dicom_node.analyzing.rules import MAMMOGRAM, JudgedStudy
 from dicom_node.analyzing.study_rules import NOTHING_NEW
@@ -17,8 +20,10 @@ from dicom_node.ledger.tables import Case, Finding, Instance, ModelRun, Verdict
 from dicom_node.life import ANALYZE, State
 from dicom_node.settings.file import Settings
 from dicom_node.spool import Spool
+from inference import scores
 from inference.findings import ExamFindings
 from inference.mammogram import Exam
+from inference.scores import corrected
 from inference.transcript import pack
 
 if TYPE_CHECKING:
@@ -63,7 +68,8 @@ def analyze(desk: Desk, case_id: int) -> None:
         if study.declined is not None:
             raise study.declined
         views = tuple(views_of(desk.spool, images, study))
-        _read(desk, turn, Exam(case.study_uid, views))
+        headers = [one.header for one in study.accepted]
+        _read(desk, turn, Exam(case.study_uid, views), headers)
 
 
 def _something_new(desk: Desk, case: Case, images: Sequence[Instance], study: JudgedStudy) -> None:
@@ -99,31 +105,35 @@ def _verdict(turn: Turn, image: Instance, declined: Declined | None) -> Verdict:
     )
 
 
-def _read(desk: Desk, turn: Turn, exam: Exam) -> None:
+def _read(desk: Desk, turn: Turn, exam: Exam, headers: Sequence[Dataset]) -> None:
     """Let each bundle read the exam, and keep what each saw and what they agree on."""
     analyzers = desk.analyzers()
-    from inference.systems.agreement import agreed
+    from inference.systems.agreement import decided
 
     told = [_timed(analyzer, exam) for analyzer in analyzers]
-    readings = [
-        one.at[analyzer.operating_point] for analyzer, one in zip(analyzers, told, strict=True)
-    ]
-    seen = agreed(readings)
+    theirs, ours = corrections(desk.settings.analyzing, [one.card for one in analyzers])
+    point_asked = point_for(desk.settings.analyzing, headers)
+    points = [point_asked or one.operating_point for one in analyzers]
+    readings = [one.at[point] for one, point in zip(told, points, strict=True)]
+    seen = decided(readings, theirs, ours)
     seconds = sum(one.seconds for one in told)
     short = tuple(dict.fromkeys(note for one in told for note in one.shortages))
     if len(readings) > 1:
-        for place, (reading, one) in enumerate(zip(readings, told, strict=True), start=1):
+        own = map(corrected, readings, theirs)
+        for place, (reading, one) in enumerate(zip(own, told, strict=True), start=1):
             turn.leave(_run(desk, turn, reading, one, place))
     run = _run(desk, turn, seen, Timed({}, seconds, short), REPORTED)
     run.elsewhere = {
-        point: _kept_elsewhere(desk, turn, point, agreed([one.at[point] for one in told]))
+        point: _kept_elsewhere(
+            desk, turn, point, decided([one.at[point] for one in told], theirs, ours)
+        )
         for point in told[0].at
         if point != seen.operating_point and all(point in one.at for one in told)
     }
     turn.leave(run, *_rows(turn, seen))
     turn.remark = (
         f"{len(seen.findings)} findings in {len(seen.views)} views, "
-        f"{_judged(seen.cancer_score)}, {seconds:.1f} s" + "".join(f"; {note}" for note in short)
+        f"{_judged(seen)}, {seconds:.1f} s" + "".join(f"; {note}" for note in short)
     )
     turn.details = {
         "bundle": _bundle(seen),
@@ -131,7 +141,16 @@ def _read(desk: Desk, turn: Turn, exam: Exam) -> None:
         "version": seen.version,
         "digest": seen.digest,
         "operating_point": seen.operating_point,
-        "thresholds": {one.card.name: one.threshold for one in analyzers},
+        "thresholds": {
+            one.card.name: one.card.finding_score(point)
+            for one, point in zip(analyzers, points, strict=True)
+        },
+        "raw_score": seen.raw,
+        "card_score": seen.card_score,
+        "cancer_score": scores.told(seen),
+        "called": scores.called(seen),
+        "called_from": seen.called_from,
+        "correction": [None if one is None else asdict(one) for one in (*theirs, ours)],
     }
 
 
@@ -167,7 +186,9 @@ def _run(desk: Desk, turn: Turn, seen: ExamFindings, timed: Timed, place: int) -
         settings_digest=desk.settings.digest,
         device=_device(desk.settings.analyzing.device, timed),
         seconds=round(timed.seconds, 3),
-        cancer_score=seen.cancer_score,
+        raw_score=seen.raw,
+        card_score=seen.card_score,
+        cancer_score=scores.told(seen),
         uncertainty=seen.uncertainty,
         findings_count=len(seen.findings),
         findings_path=path,
@@ -187,8 +208,11 @@ def _bundle(seen: ExamFindings) -> str:
     return seen.members[0].bundle if len(seen.members) == 1 else f"{len(seen.members)} bundles"
 
 
-def _judged(score: float | None) -> str:
-    return "not judged" if score is None else f"score {score:.3f}"
+def _judged(seen: ExamFindings) -> str:
+    score, called = scores.told(seen), scores.called(seen)
+    if score is None:
+        return "not judged"
+    return f"score {score:.3f}" + {None: "", True: ", called", False: ", not called"}[called]
 
 
 def _rows(turn: Turn, seen: ExamFindings) -> list[Finding]:

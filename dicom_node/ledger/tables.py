@@ -177,7 +177,9 @@ class ModelRun(Base):
     settings_digest: Mapped[str] = mapped_column(String(64))
     device: Mapped[str] = mapped_column(String(NAME_LENGTH))
     seconds: Mapped[float]
-    cancer_score: Mapped[float | None]  # null: the system does not judge
+    raw_score: Mapped[float | None]  # the network's logit; null where several agreed
+    card_score: Mapped[float | None]  # what would be told without this site's correction
+    cancer_score: Mapped[float | None]  # what is told; null: the system does not judge
     uncertainty: Mapped[float | None]  # in logits; null where one alone judges
     findings_count: Mapped[int]
     findings_path: Mapped[str]  # in the spool

@@ -9,6 +9,7 @@ from dicom_node.reporting.places import pairs, place
 from dicom_node.reporting.sources import Lesion, Source
 from dicom_node.reporting.tracking import Name
 from dicom_node.reporting.unread import not_read
+from inference import scores
 from inference.findings import ExamFindings, Finding, Kind, Member
 
 PLURALS = {Kind.MASS: "masses", Kind.CALCIFICATION: "calcifications"}
@@ -162,6 +163,19 @@ def exam_score(exam: ExamFindings, given: float | None = None) -> Iterator[str]:
     ]
     members = f" ({', '.join(told)})" if several(exam) else ""
     yield f"Cancer score of the exam: {worst(exam, given)}{members}."
+    yield from _decision(exam)
+
+
+def _decision(exam: ExamFindings) -> Iterator[str]:
+    """Say whether the exam reaches its operating point, and what was done to its scores here."""
+    if exam.called_from is not None:
+        which = "is called" if scores.called(exam) else "is not called"
+        yield (
+            f"At operating point {exam.operating_point} an exam is called from "
+            f"{percent(exam.called_from)} on: this one {which}."
+        )
+    if exam.correction is not None:
+        yield f"Scores are corrected for this site: {exam.correction.why}."
 
 
 def worst(exam: ExamFindings, given: float | None) -> str:

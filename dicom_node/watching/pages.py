@@ -88,11 +88,13 @@ def _deliveries(console: Console, rows: list[dict[str, Any]]) -> None:
 
 def _reading(told: dict[str, Any]) -> str:
     """Say who read, and what came out."""
-    score = told["cancer_score"]
+    score, card = told["cancer_score"], told["card_score"]
+    corrected = "" if card in (None, score) else f" ({card:.3f} as the card calibrates it)"
     return (
         f"{told['bundle']} ({told['system']}), weights {told['digest'][:12]}, "
         f"operating point {told['operating_point']}: "
-        f"{'not judged' if score is None else f'score {score:.3f}'}, {told['findings']} findings"
+        f"{'not judged' if score is None else f'score {score:.3f}{corrected}'}, "
+        f"{told['findings']} findings"
     )
 
 

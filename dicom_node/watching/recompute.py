@@ -19,9 +19,10 @@ from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.turn import built_again
 from dicom_node.wiring import CODE_VERSION, Node
-from inference.findings import ExamFindings
+from inference.findings import Correction, ExamFindings
 from inference.mammogram import Exam
-from inference.transcript import pack
+from inference.scores import corrected
+from inference.transcript import pack, unpack
 
 NOT_BUILT_HERE = {NOTICE, "rejection"}
 
@@ -80,7 +81,7 @@ def _readings(
     node: Node, case: Case, run: ModelRun, members: Sequence[ModelRun]
 ) -> tuple[str, ...]:
     """Let the bundles read the images once more, and compare the transcripts."""
-    from inference.systems.agreement import agreed
+    from inference.systems.agreement import decided
 
     images = node.questions.images_of(case)
     terms = terms_of(node.settings, node.reads)
@@ -88,14 +89,29 @@ def _readings(
     if study.declined is not None:
         return (f"the study would be declined now: {study.declined}",)
     exam = Exam(case.study_uid, tuple(views_of(node.spool, images, study)))
-    seen = [one.readings(exam)[one.operating_point] for one in node.analyzers]
-    agreement = agreed(seen)
+    if len(members or [run]) != len(node.analyzers):
+        return (
+            f"{len(members or [run])} bundles read it, and now there are {len(node.analyzers)}",
+        )
+    asked = [row.operating_point for row in members or [run]]
+    steered = [_correction(node, row) for row in members or [run]]
+    try:
+        read = [one.readings(exam)[at] for one, at in zip(node.analyzers, asked, strict=True)]
+    except KeyError as unknown:
+        return (f"the bundle has no operating point {unknown} any more",)
+    agreement = decided(read, steered, _correction(node, run) if members else None)
+    seen = list(map(corrected, read, steered))
     if agreement.digest != run.digest:
         now, then = agreement.digest[:12], run.digest[:12]
         return (f"the bundle is another one: its weights are {now}, recorded are {then}",)
     alone = seen if members else []
     compared = zip([run, *members], [agreement, *alone], strict=True)
     return tuple(said for row, one in compared if (said := _compared(node, row, one)))
+
+
+def _correction(node: Node, row: ModelRun) -> Correction | None:
+    """Return what was done to the scores then; the settings of today have no part in it."""
+    return unpack(node.spool.read(row.findings_path, row.findings_sha256)).correction
 
 
 def _compared(node: Node, row: ModelRun, seen: ExamFindings) -> str:

@@ -146,6 +146,8 @@ def _reading(run: ModelRun) -> dict[str, Any]:
         "bundle": f"{run.bundle} {run.version}",
         "digest": run.digest,
         "operating_point": run.operating_point,
+        "raw_score": run.raw_score,
+        "card_score": run.card_score,
         "cancer_score": run.cancer_score,
         "findings": run.findings_count,
         "seconds": run.seconds,

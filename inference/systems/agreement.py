@@ -6,7 +6,6 @@ things, so that one of them is silent speaks little against what another one saw
 and how far they lie apart, is told beside the score instead of being mixed into it.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from inference.bundle import joint_digest
 from inference.findings import (
     Box,
     Correction,
@@ -45,13 +45,12 @@ def agreed(readings: Sequence[ExamFindings]) -> ExamFindings:
         return readings[0]
     members = named(readings)
     scores = [member.cancer_score for member in members]
-    digests = "\n".join(member.digest for member in members)
     calls = [reading.called_from for reading in readings]
     points = [member.operating_point for member in members]
     return ExamFindings(
         system=NAME,
         version="+".join(member.version for member in members),
-        digest=hashlib.sha256(digests.encode()).hexdigest(),
+        digest=joint_digest([member.digest for member in members]),
         operating_point=points[0] if len(set(points)) == 1 else "+".join(points),
         marks=tuple(kind for kind in Kind if any(kind in member.marks for member in members)),
         cancer_score=together(scores),

@@ -42,7 +42,7 @@ from inference.bundle import (
 )
 from inference.findings import ExamFindings
 from inference.preparing.prepare import Preparation
-from inference.scores import logit_of, sigmoid
+from inference.scores import logit_of, sigmoid, told
 from inference.systems.all_conv import Member, Network
 from inference.transcript import unpack
 from phantom.dicom import datasets, write
@@ -201,16 +201,26 @@ def test_what_stands_at_each_other_operating_point_is_kept_too(three: tuple[Node
     counts = [len(found[point].findings) for point in ("quiet", "balanced", "sensitive")]
     assert counts == sorted(counts)
     assert counts[-1] > 0
-    assert {exam.cancer_score for exam in found.values()} == {said.cancer_score}
+    assert {exam.cancer_score for exam in found.values()} == {kept(node, said).cancer_score}
+
+
+def kept(node: Node, run: ModelRun) -> ExamFindings:
+    """Read the transcript of a reading."""
+    return unpack(node.spool.read(run.findings_path, run.findings_sha256))
 
 
 def test_the_scores_agree_and_their_distance_is_kept(three: tuple[Node, int]) -> None:
     node, case_id = three
     said, members = readings(node, case_id)
-    scores = [run.cancer_score for run in members]
+    scores = [kept(node, run).cancer_score for run in members]
     logits = [logit_of(score) for score in scores if score is not None]
     assert len(logits) == 3
-    assert said.cancer_score == pytest.approx(sigmoid(sum(logits) / 3))
+    agreed = kept(node, said)
+    assert agreed.cancer_score == pytest.approx(sigmoid(sum(logits) / 3))
+    # What is told of an exam is no less than what is told of a part of it.
+    assert said.cancer_score == told(agreed)
+    assert said.card_score == said.cancer_score
+    assert [run.raw_score is None for run in (said, *members)] == [True, False, False, False]
     assert said.uncertainty == pytest.approx(float(np.std(logits)))
     assert said.uncertainty > 0.1
     assert all(run.uncertainty is None for run in members)
