@@ -20,6 +20,7 @@ from rich.markup import escape
 from dicom_node.commands.at_hand import JSON, console, open_node, say, visible
 from dicom_node.commands.audit import app as audit
 from dicom_node.commands.balance import balance
+from dicom_node.commands.calibrate import calibrate
 from dicom_node.commands.page import page, password
 from dicom_node.commands.peers import echo, send
 from dicom_node.commands.phantom import phantom
@@ -312,6 +313,7 @@ app.command()(_logging(page))
 app.command()(password)
 app.command()(retry)
 app.command()(recall)
+app.command()(calibrate)
 app.command()(render)
 app.add_typer(rules, name="rules")
 app.add_typer(audit, name="audit")

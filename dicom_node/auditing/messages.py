@@ -56,6 +56,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "settings changed": Meaning("110113", "E", "110131"),
     "model loaded": Meaning("110113", "E", "110131"),
     "model refused": Meaning("110113", "E", "110131", SERIOUS),
+    "calibrated": Meaning("110113", "E", "110131"),
     "watermark reached": Meaning("110113", "E", "110130", SERIOUS),
     "watermark left": Meaning("110113", "E", "110130"),
     "association accepted": Meaning("110113", "E", "110126"),

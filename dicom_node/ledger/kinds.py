@@ -12,6 +12,7 @@ KINDS: Final[dict[str, str]] = {
     "model refused": "a bundle was not opened, and why",
     "watermark reached": "less space is left than is kept in reserve: images are refused",
     "watermark left": "there is space again",
+    "calibrated": "somebody fitted a line to outcomes; it steers nothing until settings name it",
     # what comes in
     "association accepted": "a sender was let in",
     "association refused": "a sender was turned away, and why",

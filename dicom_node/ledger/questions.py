@@ -43,6 +43,15 @@ class Debt:
     product: Product
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a study's reading came to, for whoever compares it with what is known later."""
+
+    study_uid: str
+    digest: str  # of the weights
+    card_score: float | None
+
+
 class Questions:
     """Answers from the ledger."""
 
@@ -130,6 +139,27 @@ class Questions:
         with self._session() as session:
             return session.scalars(
                 select(ModelRun).where(ModelRun.case_id == case_id, ModelRun.place == 0)
+            ).first()
+
+    def results(self) -> Sequence[Result]:
+        """Return every result that nobody took back, a study's newest one last."""
+        with self._session() as session:
+            rows = session.execute(
+                select(Case.study_uid, ModelRun.digest, ModelRun.card_score)
+                .join(ModelRun, ModelRun.case_id == Case.id)
+                .where(ModelRun.place == 0, Case.id.not_in(select(Recall.case_id)))
+                .order_by(Case.round)
+            )
+            return [Result(*row) for row in rows]
+
+    def image_of(self, study_uid: str) -> Instance | None:
+        """Return one image of a study."""
+        with self._session() as session:
+            return session.scalars(
+                select(Instance)
+                .where(Instance.study_uid == study_uid)
+                .order_by(Instance.id)
+                .limit(1)
             ).first()
 
     def members_of(self, case_id: int) -> Sequence[ModelRun]:

@@ -14,20 +14,37 @@ from sqlalchemy import update
 from dicom_node.ledger.tables import ModelRun
 from dicom_node.life import ANALYZE, REPORT, State
 from dicom_node.settings.file import load_settings
+from dicom_node.shipped import shipped
 from dicom_node.spool import data_set_digest
 from dicom_node.wiring import Node, migrate
 from dicom_node.worker import turns
+from inference.bundle import load_card
 from phantom.dicom import datasets, write
 from phantom.study import study
 
 FIRST_SEED = 52_000
+# What steers a score stands with the result: it is repeated although the settings are other ones.
+CARD = load_card(shipped("bundles") / "shared_trunk_phantom")
+STEERED = f"""
+[[analyzing.points]]
+manufacturer = "*"
+operating_point = "sensitive"
+[[analyzing.calibrations]]
+bundle_sha256 = "{CARD.weights_sha256}"
+slope = 0.5
+intercept = -1.0
+"""
+
+
+def _settings(folder: Path) -> str:
+    return f'[node]\ndata = "{folder / "data"}"\n[analyzing]\nthreads = 1\n'
 
 
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
     """Make a node with a settings file of its own, as another process needs it."""
     config = tmp_path / "node.toml"
-    config.write_text(f'[node]\ndata = "{tmp_path / "data"}"\n[analyzing]\nthreads = 1\n')
+    config.write_text(_settings(tmp_path) + STEERED)
     node = Node(load_settings(config))
     migrate(node)
     return node
@@ -72,6 +89,7 @@ def test_A7_results_are_recomputed_from_their_records(
 ) -> None:
     count = at_length(1, 20)
     cases = [reported(node, FIRST_SEED + number, tmp_path) for number in range(count)]
+    (tmp_path / "node.toml").write_text(_settings(tmp_path))
     status, told = recomputed(tmp_path, cases)
     equal = [one for one in told if not one["differences"]]
     objects = sum(int(str(one["objects"])) for one in told)
@@ -89,7 +107,10 @@ def test_A7_results_are_recomputed_from_their_records(
         assert named["system"] == run.system
         assert named["version"] == run.version
         assert named["digest"] == run.digest
-        assert named["operating_point"] == run.operating_point
+        assert named["operating_point"] == run.operating_point == "sensitive"
+        assert [one["intercept"] for one in named["correction"] if one] == [-1.0]
+        assert run.card_score != run.cancer_score == named["cancer_score"]
+        assert run.raw_score is not None
         assert all(0 < float(one) < 1 for one in named["thresholds"].values())
         assert node.questions.events(case_id=case_id)[-1].what == "recomputed"
     _a_record_that_is_not_what_the_bundle_saw_is_told(node, tmp_path, cases[0])

@@ -1,0 +1,116 @@
+"""At which operating point images are read, and what a site makes of its scores."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from pydicom import Dataset
+
+from dicom_node.analyzing.deciding import corrections, faults, point_for
+from dicom_node.settings.analyzing import Analyzing
+from dicom_node.shipped import shipped
+from inference.bundle import Calibration, Card, load_card
+from inference.scores import logit_of
+
+HERE = "prevalence 0.6 % in place of 30 %"
+
+
+def header(manufacturer: str = "HOLOGIC, Inc.", versions: list[str] | str = "1.8.4") -> Dataset:
+    made = Dataset()
+    made.Manufacturer, made.ManufacturerModelName = manufacturer, "Selenia Dimensions"
+    made.SoftwareVersions = versions
+    return made
+
+
+def settings(*points: dict[str, str], own: str = "") -> Analyzing:
+    return Analyzing.model_validate({"points": points, "operating_point": own})
+
+
+@pytest.fixture(scope="module")
+def card() -> Card:
+    card = load_card(shipped("bundles") / "shared_trunk_phantom")
+    return card.model_copy(
+        update={"calibration": Calibration(slope=1.0, intercept=0.0, prevalence=0.3)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "fits"),
+    [
+        ({"manufacturer": "hologic*"}, True),
+        ({"manufacturer": "hologic"}, False),
+        ({"manufacturer": "hologic*", "model": "selenia dimensions"}, True),
+        ({"manufacturer": "hologic*", "model": "3Dimensions"}, False),
+        ({"software_versions": "1.8*"}, True),
+        ({"software_versions": "1.9*"}, False),
+    ],
+)
+def test_a_device_is_known_by_maker_model_and_software(rule: dict[str, str], fits: bool) -> None:  # noqa: FBT001
+    analyzing = settings({**rule, "operating_point": "quiet"}, own="balanced")
+    assert point_for(analyzing, [header()]) == ("quiet" if fits else "balanced")
+
+
+def test_any_of_several_software_versions_may_fit() -> None:
+    analyzing = settings({"software_versions": "2.*", "operating_point": "quiet"})
+    assert point_for(analyzing, [header(versions=["1.8", "2.1"])]) == "quiet"
+    assert point_for(analyzing, [Dataset()]) == ""
+
+
+def test_the_first_rule_that_fits_counts() -> None:
+    first = {"manufacturer": "*", "software_versions": "1.8*", "operating_point": "quiet"}
+    analyzing = settings(first, {"manufacturer": "*", "operating_point": "sensitive"})
+    assert point_for(analyzing, [header()]) == "quiet"
+    assert point_for(analyzing, [header(versions="2")]) == "sensitive"
+
+
+def test_images_of_devices_with_several_points_are_read_at_the_nodes_own() -> None:
+    analyzing = settings({"manufacturer": "H*", "operating_point": "quiet"}, own="balanced")
+    assert point_for(analyzing, [header(), header("Siemens")]) == "balanced"
+
+
+def test_a_rule_has_to_name_a_device() -> None:
+    with pytest.raises(ValidationError, match="name a manufacturer"):
+        settings({"operating_point": "quiet"})
+
+
+def test_a_prevalence_shifts_the_logit(card: Card) -> None:
+    analyzing = Analyzing(prevalence=0.006)
+    (its,), ours = corrections(analyzing, [card])
+    assert ours is None
+    assert its is not None
+    assert (its.slope, its.why) == (1.0, HERE)
+    assert its.intercept == pytest.approx(logit_of(0.006) - logit_of(0.3))
+    assert list(faults(analyzing, [card])) == []
+
+
+def test_nothing_is_done_where_nothing_is_said(card: Card) -> None:
+    assert corrections(Analyzing(), [card]) == ((None,), None)
+
+
+def test_a_card_that_says_no_prevalence_cannot_be_corrected_for_one(card: Card) -> None:
+    silent = card.model_copy(update={"calibration": Calibration(slope=1.0, intercept=0.0)})
+    (said,) = faults(Analyzing(prevalence=0.006), [silent])
+    assert "does not say at which prevalence" in said
+    assert list(faults(Analyzing(), [silent])) == []
+
+
+def test_a_line_of_this_site_holds_for_the_weights_that_it_was_fitted_on(card: Card) -> None:
+    line = {"slope": 0.5, "intercept": 1.0, "prevalence": 0.3, "fitted_on": "60 exams"}
+    fits = Analyzing.model_validate(
+        {"calibrations": [{"bundle_sha256": card.weights_sha256, **line}]}
+    )
+    others = Analyzing.model_validate({"calibrations": [{"bundle_sha256": "0" * 64, **line}]})
+    assert corrections(others, [card]) == ((None,), None)
+    its, ours = corrections(fits, [card])
+    assert its == (None,)
+    assert ours is not None
+    assert (ours.slope, ours.intercept, ours.why) == (0.5, 1.0, "calibrated here on 60 exams")
+    _, rarer = corrections(fits.model_copy(update={"prevalence": 0.006}), [card])
+    assert rarer is not None
+    assert rarer.intercept == pytest.approx(1.0 + logit_of(0.006) - logit_of(0.3))
+    assert rarer.why == f"calibrated here on 60 exams; {HERE}"
+
+
+def test_cards_of_old_are_readable() -> None:
+    for path in sorted(Path(shipped("bundles")).glob("*/card.toml")):
+        assert load_card(path.parent).aggregation.breast == "mean"
