@@ -58,7 +58,7 @@ def corrections(
 def calibration_of(analyzing: Analyzing, cards: "Sequence[Card]") -> SiteCalibration | None:
     """Return the line that was fitted here for exactly these weights."""
     digest = joint_digest([card.weights_sha256 for card in cards])
-    fitting = (one for one in analyzing.calibrations if one.bundle_sha256 == digest)
+    fitting = (one for one in analyzing.calibrations if one.digest == digest)
     return next(fitting, None)
 
 

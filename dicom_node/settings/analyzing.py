@@ -46,7 +46,7 @@ class DevicePoint(Table):
 class SiteCalibration(Table):
     """What `dicom-node calibrate` found for one bundle: a line on the logit of its scores."""
 
-    bundle_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     slope: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     intercept: Annotated[float, Field(allow_inf_nan=False)]
     prevalence: Annotated[float | None, Field(gt=0, lt=1)] = None

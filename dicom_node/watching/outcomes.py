@@ -83,7 +83,7 @@ class Fitted:
         return "\n".join(
             (
                 "[[analyzing.calibrations]]",
-                f'bundle_sha256 = "{self.digest}"',
+                f'digest = "{self.digest}"',
                 f"slope = {self.slope.value!r}",
                 f"intercept = {self.intercept.value!r}",
                 f"prevalence = {self.prevalence!r}",

@@ -96,10 +96,8 @@ def test_a_card_that_says_no_prevalence_cannot_be_corrected_for_one(card: Card) 
 
 def test_a_line_of_this_site_holds_for_the_weights_that_it_was_fitted_on(card: Card) -> None:
     line = {"slope": 0.5, "intercept": 1.0, "prevalence": 0.3, "fitted_on": "60 exams"}
-    fits = Analyzing.model_validate(
-        {"calibrations": [{"bundle_sha256": card.weights_sha256, **line}]}
-    )
-    others = Analyzing.model_validate({"calibrations": [{"bundle_sha256": "0" * 64, **line}]})
+    fits = Analyzing.model_validate({"calibrations": [{"digest": card.weights_sha256, **line}]})
+    others = Analyzing.model_validate({"calibrations": [{"digest": "0" * 64, **line}]})
     assert corrections(others, [card]) == ((None,), None)
     its, ours = corrections(fits, [card])
     assert its == (None,)

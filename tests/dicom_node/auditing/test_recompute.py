@@ -30,7 +30,7 @@ STEERED = f"""
 manufacturer = "*"
 operating_point = "sensitive"
 [[analyzing.calibrations]]
-bundle_sha256 = "{CARD.weights_sha256}"
+digest = "{CARD.weights_sha256}"
 slope = 0.5
 intercept = -1.0
 """
