@@ -258,6 +258,36 @@ def data_set(
     Console().print(table)
 
 
+@app.command()
+def complete(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    pitch_mm: Annotated[
+        float, typer.Option(min=PITCHES_MM[0], max=PITCHES_MM[1], help="Pixels of the phantoms.")
+    ] = 0.1,
+    *,
+    workers: Workers = 2,
+    threads: Threads = 2,
+) -> None:
+    """Add what an older card leaves unsaid, from the phantoms that steered its training."""
+    import torch
+
+    from inference.analyzer import open_bundle
+    from inference.bundle import save_card
+    from train.data.splits import named_in
+    from train.deciding import completed, read_again
+
+    torch.set_num_threads(threads)
+    analyzer = open_bundle(bundle)
+    card, reader = analyzer.card, analyzer.system.reader
+    steered = named_in(card.operating_points[card.default_operating_point].chosen_for)
+    if not steered:
+        raise Refused(f"{card.name} {card.version} names no phantoms that steered its training")
+    patients = read_again(reader, steered[0].seeds, pitch_mm, workers=workers)
+    after = completed(card, patients, reader.scope, str(steered[0]))
+    save_card(bundle, after)
+    typer.echo(f"{card.name} {card.version}: operating points {', '.join(after.operating_points)}")
+
+
 def main() -> None:
     """Run the workshop's command line; what the user can put right needs no traceback."""
     try:

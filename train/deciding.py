@@ -8,13 +8,15 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from inference.bundle import Calibration, OperatingPoint
+from inference.bundle import Calibration, Card, OperatingPoint
 from inference.findings import Finding
 from inference.mammogram import Side
 from inference.platt import platt
+from inference.preparing.prepare import prepare
 from inference.scores import Breast, exam_score, finding_logit, sigmoid
-from inference.systems.views import Scope, judged
-from train.evaluation import Lesion
+from inference.systems.views import Reader, Scope, judged
+from train.data.phantom import Case
+from train.evaluation import Lesion, imaged
 from train.metrics.froc import Marked, finds, marked, threshold_at
 from train.metrics.operating import ThresholdPoint, at_recall_rate, at_sensitivity, at_specificity
 
@@ -55,9 +57,63 @@ def decided(
     points = dict(_by_false_marks(views, scope, on))
     if not scope.judges:
         return Decided(None, None, points)
-    truth = [any(view.cancer for view in patient) for patient in patients]
-    least = min(point.finding_score for point in points.values())
+    truth = _truth(patients)
     line = _line([(_known(view), view.cancer) for view in views], truth, f"views of {on}")
+    return _beyond(patients, scope, on, breast, Decided(line, None, points))
+
+
+def completed(card: Card, patients: Sequence[Sequence[ReadView]], scope: Scope, on: str) -> Card:
+    """Add what an older card leaves unsaid; what it says, and was measured with, stays."""
+    if card.calibration is None:
+        return card
+    views, truth = [view for patient in patients for view in patient], _truth(patients)
+    again = _line([(_known(view), view.cancer) for view in views], truth, f"views of {on}")
+    said = {"prevalence": again.prevalence, "fitted_on": again.fitted_on}
+    line = card.calibration.model_copy(update=said)
+    by_marks = {name: one for name, one in card.operating_points.items() if one.exam_score is None}
+    found = _beyond(patients, scope, on, card.aggregation.breast, Decided(line, None, by_marks))
+    return card.model_copy(
+        update={
+            "calibration": found.calibration,
+            "finding_calibration": found.finding_calibration,
+            "operating_points": found.points,
+        }
+    )
+
+
+def read_again(
+    reader: Reader, seeds: Sequence[int], pitch_mm: float, *, workers: int
+) -> list[list[ReadView]]:
+    """Let a reader look at phantoms as the node would."""
+    return [_read(reader, patient) for patient in imaged(seeds, pitch_mm, workers)]
+
+
+def _read(reader: Reader, patient: Case) -> list[ReadView]:
+    judges, read = reader.scope.judges, []
+    for view, truths in zip(patient.exam.views, patient.truths, strict=True):
+        seen = reader.read([prepare(view, how) for how in reader.preparations])
+        lesions = [Lesion(one.box, one.kind, one.malignant) for one in truths]
+        cancer = any(one.malignant and one.kind in judges for one in lesions)
+        read.append(ReadView(view.side, seen.cancer, seen.findings, lesions, cancer))
+    return read
+
+
+def _truth(patients: Sequence[Sequence[ReadView]]) -> list[bool]:
+    return [any(view.cancer for view in patient) for patient in patients]
+
+
+def _beyond(
+    patients: Sequence[Sequence[ReadView]],
+    scope: Scope,
+    on: str,
+    breast: Breast,
+    begun: Decided,
+) -> Decided:
+    """Add the findings' line and the points on exams to a line for views and points on marks."""
+    line, points = begun.calibration, begun.points
+    assert line is not None
+    views, truth = [view for patient in patients for view in patient], _truth(patients)
+    least = min(point.finding_score for point in points.values())
     sightings = list(_sightings(views, scope, least))
     yes = sum(malignant for _, malignant in sightings)
     enough = min(yes, len(sightings) - yes) >= LEAST_FINDINGS

@@ -101,7 +101,7 @@ def examined(
     system: ViewByView, seeds: Sequence[int], pitch_mm: float, *, workers: int
 ) -> list[SeenPatient]:
     """Let a system read these patients; they are imaged ahead in other processes."""
-    return [seen(system, patient) for patient in _imaged(seeds, pitch_mm, workers)]
+    return [seen(system, patient) for patient in imaged(seeds, pitch_mm, workers)]
 
 
 def seen(system: ViewByView, patient: Case, exam: Exam | None = None) -> SeenPatient:
@@ -201,7 +201,8 @@ def _overlaps(findings: Sequence[Finding], lesions: Sequence[Lesion]) -> Iterato
             yield mask_dice(surest.mask, lesion.mask)
 
 
-def _imaged(seeds: Sequence[int], pitch_mm: float, workers: int) -> Iterator[Case]:
+def imaged(seeds: Sequence[int], pitch_mm: float, workers: int) -> Iterator[Case]:
+    """Image patients in other processes, some ahead of whoever reads them."""
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
         # Exams are large: a few at a time are imaged ahead, not all.
         ahead = workers * 4

@@ -3,15 +3,17 @@
 import math
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from inference.bundle import Calibration, load_card
 from inference.findings import Box, Finding, Kind
 from inference.mammogram import Side
 from inference.scores import exam_score, finding_logit, sigmoid
 from inference.systems.views import BOTH, Scope
-from train.deciding import Decided, ReadView, decided
+from train.deciding import Decided, ReadView, completed, decided
 from train.evaluation import Lesion
 from train.metrics.operating import at_recall_rate
 
@@ -126,3 +128,24 @@ def test_a_recall_rate_calls_no_more_than_asked_for() -> None:
     assert at_recall_rate(truth, scores, 0.4).threshold == 0.8
     assert at_recall_rate(truth, scores, 0.39).threshold == 0.9
     assert math.isinf(at_recall_rate(truth, scores, 0.1).threshold)
+
+
+def test_an_older_card_is_completed_and_nothing_that_it_says_is_changed() -> None:
+    card = load_card(Path("bundles/shared_trunk_phantom"))
+    old = card.model_copy(
+        update={
+            "calibration": Calibration(slope=0.4, intercept=0.1),
+            "finding_calibration": None,
+            "operating_points": {
+                name: one for name, one in card.operating_points.items() if one.exam_score is None
+            },
+        }
+    )
+    new = completed(old, patients(), SCOPE, "phantom seeds 1 to 600")
+    assert new.calibration is not None
+    assert (new.calibration.slope, new.calibration.intercept) == (0.4, 0.1)
+    assert new.calibration.prevalence == pytest.approx(1 / 3)
+    assert new.finding_calibration is not None
+    assert dict(new.operating_points) | old.operating_points == new.operating_points
+    assert len(new.operating_points) == len(old.operating_points) + 3
+    assert completed(new, patients(), SCOPE, "phantom seeds 1 to 600") == new

@@ -1,6 +1,6 @@
 """Which findings are shown where not all are, and what is said of the exam's own score."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import pytest
@@ -14,7 +14,7 @@ from dicom_node.reporting.profile import PLAIN, Profile
 from dicom_node.reporting.proof import Unsound, prove
 from dicom_node.reporting.report import report as build
 from dicom_node.reporting.shown import shown
-from inference.findings import Box, ExamFindings, Finding, Kind
+from inference.findings import Box, Correction, ExamFindings, Finding, Kind
 
 LAST = "; those without a cancer score come last."
 
@@ -97,3 +97,34 @@ def test_every_text_that_says_the_exams_score_says_what_the_exam_was_given(
                     remarks=what.remarks,
                     origin=Origin(maker, wanted),
                 )
+
+
+@pytest.mark.parametrize("kind", ["cad_sr", "measurement_report", "secondary_capture", "summary"])
+def test_every_text_says_whether_an_exam_is_called_and_how_its_scores_were_corrected(
+    headers: list[Dataset],
+    exam: ExamFindings,
+    maker: Maker,
+    first_round: Circumstances,
+    kind: str,
+) -> None:
+    why = "prevalence 0.6 % in place of 30 %"
+    steered = replace(exam, called_from=0.5, correction=Correction(1.0, -4.0, why))
+    what = shown(steered, PLAIN)
+    told = replace(first_round, remarks=what.remarks, given=what.given)
+    box = lightbox_of(headers)
+    silent = replace(what.exam, called_from=None, correction=None)
+    for said, fault in ((what.exam, nullcontext()), (silent, _unsaid())):
+        with fault:
+            for one in build(headers, said, maker, told, frozenset({kind}), lightbox=box):
+                prove(
+                    one.dataset,
+                    headers,
+                    what.exam,
+                    box,
+                    remarks=what.remarks,
+                    origin=Origin(maker, told),
+                )
+
+
+def _unsaid() -> AbstractContextManager[object]:
+    return pytest.raises(Unsound, match=r"called from 50\.0 % on: this one is called")
