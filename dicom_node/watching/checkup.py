@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from cryptography.x509 import load_pem_x509_certificates
 from sqlalchemy.exc import SQLAlchemyError
 
+from dicom_node.analyzing.deciding import corrections
 from dicom_node.auditing.hardening import may_rewrite
 from dicom_node.delivering.asking import ask as call
 from dicom_node.delivering.places import peer_of
@@ -134,7 +135,9 @@ def _bundle(node: Node) -> str:
         f"weights {card.weights_sha256[:12]} as in its card"
         for card in node.cards
     ]
-    return "; ".join(sentences)
+    theirs, ours = corrections(node.settings.analyzing, node.cards)
+    whys = dict.fromkeys(one.why for one in (*theirs, ours) if one is not None)
+    return "; ".join([*sentences, *(f"scores are corrected: {why}" for why in whys)])
 
 
 def _device(node: Node) -> str:

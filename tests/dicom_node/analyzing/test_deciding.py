@@ -1,5 +1,7 @@
 """At which operating point images are read, and what a site makes of its scores."""
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,13 @@ from pydantic import ValidationError
 from pydicom import Dataset
 
 from dicom_node.analyzing.deciding import corrections, faults, point_for
+from dicom_node.errors import Misconfigured
 from dicom_node.settings.analyzing import Analyzing
+from dicom_node.settings.file import Settings
 from dicom_node.shipped import shipped
-from inference.bundle import Calibration, Card, load_card
+from dicom_node.watching.checkup import checkup
+from dicom_node.wiring import Node
+from inference.bundle import WEIGHTS, Calibration, Card, load_card, save_card
 from inference.scores import logit_of
 
 HERE = "prevalence 0.6 % in place of 30 %"
@@ -112,3 +118,30 @@ def test_a_line_of_this_site_holds_for_the_weights_that_it_was_fitted_on(card: C
 def test_cards_of_old_are_readable() -> None:
     for path in sorted(Path(shipped("bundles")).glob("*/card.toml")):
         assert load_card(path.parent).aggregation.breast == "mean"
+
+
+def test_a_node_that_cannot_heed_its_prevalence_or_a_point_does_not_start(
+    settled: Callable[..., Settings], opened: Callable[[Settings], Node], tmp_path: Path, card: Card
+) -> None:
+    kept = shipped("bundles") / "shared_trunk_phantom"
+    (tmp_path / "ours").mkdir()
+    shutil.copy(kept / WEIGHTS, tmp_path / "ours")
+    analyzing = {
+        "bundle": "ours",
+        "bundles": tmp_path,
+        "prevalence": 0.006,
+        "points": [{"manufacturer": "H*", "operating_point": "bold"}],
+    }
+    save_card(tmp_path / "ours", card)
+    with pytest.raises(Misconfigured, match="has no operating point 'bold'"):
+        _ = opened(settled(analyzing=analyzing)).cards
+    analyzing["points"] = []
+    assert f"scores are corrected: {HERE}" in _said(opened(settled(analyzing=analyzing)))
+    silent = card.model_copy(update={"calibration": Calibration(slope=1.0, intercept=0.0)})
+    save_card(tmp_path / "ours", silent)
+    with pytest.raises(Misconfigured, match="does not say at which prevalence"):
+        _ = opened(settled(analyzing=analyzing)).cards
+
+
+def _said(node: Node) -> str:
+    return next(one.sentence for one in checkup(node) if one.question == "is the bundle sound?")
