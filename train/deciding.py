@@ -38,6 +38,7 @@ class ReadView:
     findings: Sequence[Finding]  # all of them, as the network left them
     lesions: Sequence[Lesion]
     cancer: bool  # of the kinds that the system judges, outlined or not
+    outlined: bool = True  # all lesions are in `lesions`; else its marks may be true or false
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +211,8 @@ def _sightings(
 ) -> Iterator[tuple[float, bool]]:
     """Pair each finding that may be told with whether a cancer lies there."""
     for view in views:
+        if not view.outlined:
+            continue
         cancers = [one.box for one in view.lesions if one.malignant and one.kind in scope.judges]
         for finding in view.findings:
             raw = finding_logit(finding)

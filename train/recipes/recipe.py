@@ -215,10 +215,7 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
     ]
     try:
         chosen = decided(
-            [
-                [_read_view(view, scope) for view in of_one]
-                for _, of_one in groupby(views, key=_of)
-            ],
+            [[_read_view(view, scope) for view in of_one] for _, of_one in groupby(views, key=_of)],
             scope,
             str(split),
             recipe.aggregation.breast,
@@ -321,4 +318,5 @@ def _read_view(view: View, scope: Scope) -> ReadView:
     cancer = lessons_[0].told
     if cancer is None:
         cancer = any(one.malignant and one.kind in scope.judges for one in lesions)
-    return ReadView(lessons_[0].side, seen.cancer, seen.findings, lesions, cancer)
+    outlined = lessons_[0].outlined
+    return ReadView(lessons_[0].side, seen.cancer, seen.findings, lesions, cancer, outlined)
