@@ -48,16 +48,20 @@ def mask_of(outline: MaskImage, rows: int, columns: int) -> Pixels:
     """Open a mask that is an image, as large as the image that it belongs to.
 
     CBIS-DDSM has taken many masks for the crops beside them, so what has two values is the mask.
+    A crop may be too small to be read at all.
     """
-    bright = None
+    bright, unread = None, ""
     for path in (outline.path, outline.instead):
         if path is None:
             continue
-        bright = _two_values(stored(path))
+        try:
+            bright = _two_values(stored(path))
+        except Refused as fault:
+            unread = f"; {fault}"
         if bright is not None:
             break
     if bright is None:
-        raise Refused(f"{_told(outline)}: no mask, for a mask has two values; get it anew")
+        raise Refused(f"{_told(outline)}: no mask, for a mask has two values; get it anew{unread}")
     return _fitted(bright, rows, columns, _told(outline))
 
 

@@ -137,7 +137,8 @@ def write_archive(
         picture = np.arange(rows * columns, dtype=np.uint16).reshape(rows, columns)
         mask = np.zeros((rows - 1, columns), dtype=np.uint16)  # they differ by some pixels
         mask[20:30, 10:25] = 65535
-        first, second = (mask, picture[10:30, 5:25]) if swapped else (picture[10:30, 5:25], mask)
+        crop = picture[20:30, 10:25]
+        first, second = (mask, crop) if swapped else (crop, mask)
         names = ("1-1.dcm", "1-2.dcm") if renamed else ("000000.dcm", "000001.dcm")
         below = "07-20-2016-DDSM-1/1.0-ROI mask images-2" if renamed else "1.3.6.1.1/1.3.6.1.2"
         write_film(folder / film / below / names[0], picture)

@@ -9,10 +9,11 @@ from small_cbis import (
 )
 from small_tables import write_table
 
-from inference.findings import Kind
+from inference.findings import Box, Kind
 from inference.mammogram import Projection, Side
 from train.data.readers.by_name import samples
 from train.data.sample import MaskImage
+from train.data.truths import marked
 from train.errors import Refused
 
 CALCIFICATION = {"abnormality type": "calcification"}
@@ -52,7 +53,7 @@ def test_a_film_has_the_masses_of_all_its_lines(tmp_path: Path, *, renamed: bool
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_both_files_are_told_that_may_be_the_mask(tmp_path: Path, *, swapped: bool) -> None:
+def test_the_mask_is_found_whichever_file_it_is(tmp_path: Path, *, swapped: bool) -> None:
     told = write_archive(tmp_path, TWO[:1], swapped=swapped)
     write_table(tmp_path / "mass_case_description_train_set.csv", MASSES, told)
     outline = samples("cbis_ddsm", tmp_path)[0].regions[0].outline
@@ -60,6 +61,10 @@ def test_both_files_are_told_that_may_be_the_mask(tmp_path: Path, *, swapped: bo
     assert outline.instead is not None
     assert (outline.path.name, outline.instead.name) == ("000001.dcm", "000000.dcm")
     assert outline.path.parent.parent.parent.name == "Mass-Training_P_00001_LEFT_CC_1"
+    lesion = marked(outline, 60, 40)
+    assert lesion is not None
+    assert lesion.drawn
+    assert lesion.box == Box(10, 20, 25, 31)  # 59 rows of the mask are 60 of the film
 
 
 def test_a_film_that_both_tables_have_is_one_image_of_one_person(tmp_path: Path) -> None:
