@@ -21,6 +21,7 @@ from dicom_node.commands.at_hand import JSON, console, open_node, say, visible
 from dicom_node.commands.audit import app as audit
 from dicom_node.commands.balance import balance
 from dicom_node.commands.calibrate import calibrate
+from dicom_node.commands.models import app as models
 from dicom_node.commands.page import page, password
 from dicom_node.commands.peers import echo, send
 from dicom_node.commands.phantom import phantom
@@ -315,6 +316,7 @@ app.command()(retry)
 app.command()(recall)
 app.command()(calibrate)
 app.command()(render)
+app.add_typer(models, name="models")
 app.add_typer(rules, name="rules")
 app.add_typer(audit, name="audit")
 app.command()(echo)

@@ -7,11 +7,10 @@ process that never analyzes never loads it.
 import fcntl
 import os
 import socket
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
@@ -20,14 +19,13 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
-from dicom_node.analyzing import deciding
 from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.clock import keep_time
 from dicom_node.ledger.engine import open_engine, shown, without_secrets
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.questions import Questions
-from dicom_node.ledger.tables import NAME_LENGTH
 from dicom_node.life import State
+from dicom_node.models.serving import Models
 from dicom_node.settings.file import Settings
 from dicom_node.shipped import shipped
 from dicom_node.spool import Spool
@@ -93,45 +91,24 @@ class Node:
         return spool
 
     @cached_property
+    def models(self) -> Models:
+        """Hold the bundles that read, as they are asked for."""
+        return Models(self.settings, lambda: self.engine, lambda: self.ledger)
+
+    @property
     def cards(self) -> "tuple[Card, ...]":
-        """Read the active bundles' cards, their weights verified; no torch is needed."""
-        from inference.bundle import CARD, load_card, verified_weights
-        from inference.errors import BadBundle
+        """Return the cards of the bundles that read; no torch is needed."""
+        return self.models.serving.cards
 
-        cards, faults = [], list[str]()
-        for folder in self.settings.bundle_folders:
-            try:
-                card = load_card(folder)
-            except BadBundle as fault:
-                faults += str(fault).splitlines()
-                if not (folder / CARD).exists():
-                    there = sorted(path.parent.name for path in folder.parent.glob(f"*/{CARD}"))
-                    faults[-1] += f"; bundles in {folder.parent}: {', '.join(there) or 'none'}"
-                continue
-            cards.append(card)
-            points = {self.settings.analyzing.operating_point}
-            points |= {one.operating_point for one in self.settings.delivering.destinations}
-            points |= {one.operating_point for one in self.settings.analyzing.points}
-            asked: list[Callable[[], object]] = [
-                *(partial(card.finding_score, point or None) for point in sorted(points)),
-                partial(verified_weights, folder, card),
-            ]
-            for ask in asked:
-                try:
-                    ask()
-                except BadBundle as fault:
-                    faults += str(fault).splitlines()
-        faults = faults or list(deciding.faults(self.settings.analyzing, cards))
-        if faults:
-            raise Misconfigured(faults)
-        for point in {"", *(one.operating_point for one in self.settings.analyzing.points)}:
-            _fitting(cards, point or self.settings.analyzing.operating_point)
-        return tuple(cards)
-
-    @cached_property
+    @property
     def reads(self) -> frozenset[str]:
-        """Say which kinds of image are read: those that every active bundle takes."""
-        return frozenset.intersection(*(frozenset(card.reads) for card in self.cards))
+        """Say which kinds of image are read."""
+        return self.models.serving.reads
+
+    @property
+    def analyzers(self) -> "tuple[Analyzer, ...]":
+        """Return the bundles that read, opened; this is where torch comes in."""
+        return self.models.serving.analyzers
 
     def try_device(self) -> str:
         """Compute something where studies are to be read, and describe the place."""
@@ -143,39 +120,6 @@ class Node:
         except NoDevice as fault:
             raise Misconfigured([f"analyzing.device: {fault}"]) from fault
 
-    @cached_property
-    def analyzers(self) -> "tuple[Analyzer, ...]":
-        """Open the active bundles; this is where torch comes in."""
-        from inference.analyzer import open_bundle
-        from inference.errors import BadBundle
-
-        analyzing = self.settings.analyzing
-        if analyzing.threads:
-            import torch
-
-            torch.set_num_threads(analyzing.threads)
-        opened: list[Analyzer] = []
-        for folder in self.settings.bundle_folders:
-            point = analyzing.operating_point or None
-            try:
-                one = open_bundle(folder, device=analyzing.device, operating_point=point)
-            except BadBundle as fault:
-                self.ledger.record("model refused", str(fault), bundle=folder.name)
-                raise
-            card = one.card
-            about: dict[str, Any] = {
-                "digest": one.digest,
-                "version": card.version,
-                "system": card.system,
-            }
-            its, ours = deciding.corrections(analyzing, self.cards)
-            correction = ours or its[len(opened)]
-            about |= {"point": one.operating_point}
-            about |= {"correction": asdict(correction) if correction else None}
-            self.ledger.record("model loaded", card.name, **about)
-            opened.append(one)
-        return tuple(opened)
-
 
 def _tells(settings: Settings) -> frozenset[State]:
     """Say of which ends the radiologist is told: somebody has to want the report that says so."""
@@ -184,23 +128,6 @@ def _tells(settings: Settings) -> frozenset[State]:
         return frozenset()
     wanted = {State.DECLINED: reporting.tell_declined, State.FAILED: reporting.tell_failed}
     return frozenset(state for state, is_told in wanted.items() if is_told)
-
-
-def _fitting(cards: "Sequence[Card]", operating_point: str) -> None:
-    """See that the bundles' versions and operating points fit where an object names them."""
-    points = [operating_point or card.default_operating_point for card in cards]
-    told = {
-        "versions": "+".join(card.version for card in cards),
-        "operating points": points[0] if len(set(points)) == 1 else "+".join(points),
-    }
-    faults = [
-        f"analyzing.bundle: the {what} of the bundles are {words} together, which is too long for "
-        f"a report: it takes {NAME_LENGTH} characters"
-        for what, words in told.items()
-        if len(words) > NAME_LENGTH
-    ]
-    if faults:
-        raise Misconfigured(faults)
 
 
 def _alembic(node: Node) -> Config:

@@ -48,9 +48,18 @@ def turns(node: Node) -> dict[Verb, Callable[[int], None]]:
         node.ledger, node.questions, node.spool, node.settings, CODE_VERSION, lambda: node.cards
     )
     office = Office(node.ledger, node.questions, node.spool, node.settings)
+
+    def read(case_id: int) -> None:
+        node.models.look()
+        analyze(desk, case_id)
+
+    def write(case_id: int) -> None:
+        node.models.look()
+        report_or_tell(shop, case_id)
+
     return {
-        ANALYZE: lambda case_id: analyze(desk, case_id),
-        REPORT: lambda case_id: report_or_tell(shop, case_id),
+        ANALYZE: read,
+        REPORT: write,
         DELIVER: lambda case_id: deliver(office, case_id),
     }
 
@@ -118,7 +127,7 @@ def _at_home(settings: Settings, verbs: Sequence[Verb]) -> dict[str, Any]:
     """Make what the turns need; a bundle is loaded before the first case, not with it."""
     node = Node(settings)
     if ANALYZE in verbs:
-        for folder in settings.bundle_folders:
+        for folder in node.models.serving.folders:
             logger.info("loading bundle", folder=folder.name)
         for analyzer in node.analyzers:
             logger.info("bundle loaded", digest=analyzer.digest[:12])

@@ -95,6 +95,52 @@ class Measurement(_Table):
     studies: int
     images: int
     rule: str
+    subgroup: str | None = None  # of them alone, as "density d"; None: all
+
+
+class DataSet(_Table):
+    """What taught, or steered: a data set, its terms, and exactly what was taken of it."""
+
+    name: str
+    license: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of the list of what was taken
+    patients: int
+    images: int
+    use: str  # "training", "validation", ...
+
+
+class Contract(_Table):
+    """What the images were like that the weights have learned from."""
+
+    spacing_mm: list[float] = Field(min_length=2, max_length=2)  # the finest and the coarsest
+    views: list[str]  # as "LCC"
+    devices: list[str] = []  # manufacturer and model; empty: not known
+    remarks: str = ""
+
+
+class Reference(_Table):
+    """How cancer scores of exams were spread where the card was made, to see others drift away."""
+
+    on: str  # which exams
+    exams: int = Field(ge=1)
+    deciles: list[float] = Field(min_length=9, max_length=9)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.deciles != sorted(self.deciles) or not all(0 <= one <= 1 for one in self.deciles):
+            raise ValueError("the deciles are scores of 0 to 1, in rising order")
+        return self
+
+
+class Regression(_Table):
+    """A phantom, and what the bundle says of it: elsewhere, and later, it has to say the same."""
+
+    seed: int
+    pitch_mm: float
+    pixels_sha256: str = Field(pattern="^[0-9a-f]{64}$")  # of the phantom's views
+    tolerance: float = Field(gt=0)  # of each score
+    cancer_score: float | None = None  # of the exam; None: the system does not judge
+    surest: list[float]  # the surest finding of each view, 0 where there is none
 
 
 class Card(_Table):
@@ -123,6 +169,11 @@ class Card(_Table):
     aggregation: Aggregation = Aggregation()
     operating_points: dict[str, OperatingPoint]
     metrics: list[Measurement]
+    limits: list[str] = []  # what it is not for, and where it is known to fail, a sentence each
+    data_sets: list[DataSet] = []
+    contract: Contract | None = None
+    reference: Reference | None = None
+    regression: Regression | None = None
 
     @model_validator(mode="after")
     def _default_exists(self) -> Self:
@@ -186,6 +237,12 @@ def sealed(text: str) -> str:
     if text.startswith(SEAL):
         text = text.partition("\n")[2]
     return f"{SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def seal_of(folder: Path) -> str:
+    """Return the digest that a card begins with; it covers the digest of the weights too."""
+    with (folder / CARD).open(encoding="utf-8") as lines:
+        return lines.readline().removeprefix(SEAL).strip()
 
 
 def verified_weights(folder: Path, card: Card) -> bytes:

@@ -57,6 +57,8 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "model loaded": Meaning("110113", "E", "110131"),
     "model refused": Meaning("110113", "E", "110131", SERIOUS),
     "calibrated": Meaning("110113", "E", "110131"),
+    "model activated": Meaning("110113", "E", "110131"),
+    "model rolled back": Meaning("110113", "E", "110131"),
     "watermark reached": Meaning("110113", "E", "110130", SERIOUS),
     "watermark left": Meaning("110113", "E", "110130"),
     "association accepted": Meaning("110113", "E", "110126"),

@@ -1,5 +1,8 @@
 """What every command has at hand: the console, the node, and an answer in JSON."""
 
+import getpass
+import os
+import socket
 import unicodedata
 from typing import Annotated, Any
 
@@ -57,3 +60,12 @@ def open_node(*, check: bool = True) -> Any:  # noqa: ANN401 - a Node, imported 
 
     node = Node(load_settings())
     return ready(node) if check else node
+
+
+def who() -> str:
+    """Name who types, and where, for the record; in a container a user may have a number alone."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # the first before Python 3.13
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"[:64]

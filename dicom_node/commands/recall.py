@@ -1,14 +1,11 @@
 """`dicom-node recall`: take a wrong result back."""
 
-import getpass
-import os
-import socket
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from dicom_node.commands.at_hand import open_node, say
+from dicom_node.commands.at_hand import open_node, say, who
 from dicom_node.errors import NotYourTurn
 
 SAFETY = "113037"
@@ -44,23 +41,14 @@ def recall(
     if not cases:
         which = f"round {round_} of {name}" if named else f"study or case {name}"
         raise NotYourTurn(f"the ledger knows no {which}")
-    by = f"{_user()}@{socket.gethostname()}"[:64]
     shop = Workshop(node.ledger, node.questions, node.spool, node.settings, CODE_VERSION)
     bell, refused = Bell(node.settings), 0
     for case in cases:
         try:
-            say(escape(take_back(shop, case, reason, by)))
+            say(escape(take_back(shop, case, reason, who())))
         except NotYourTurn as answer:
             say(escape(str(answer)))
             refused += 1
         else:
             bell.ring(case.id, DELIVER)
     raise typer.Exit(1 if refused == len(cases) else 0)
-
-
-def _user() -> str:
-    """Name who types; in a container a user may have a number alone."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # the first before Python 3.13
-        return f"uid {os.getuid()}"

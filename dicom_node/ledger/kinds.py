@@ -10,6 +10,8 @@ KINDS: Final[dict[str, str]] = {
     "listening": "the node takes in images",
     "model loaded": "a bundle was opened, with the digest of its weights",
     "model refused": "a bundle was not opened, and why",
+    "model activated": "other bundles read from now on: old and new digests, and by whom",
+    "model rolled back": "those bundles read again that read before",
     "watermark reached": "less space is left than is kept in reserve: images are refused",
     "watermark left": "there is space again",
     "calibrated": "somebody fitted a line to outcomes; it steers nothing until settings name it",

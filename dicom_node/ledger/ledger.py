@@ -22,7 +22,8 @@ from dicom_node.ledger.chain import Writing, link_all, pending
 from dicom_node.ledger.clock import by_the_clock, steady
 from dicom_node.ledger.leases import Watch, rung
 from dicom_node.ledger.patience import AWAY, persist, within
-from dicom_node.ledger.tables import Base, Case, Delivery, Event, Named, unnumbered
+from dicom_node.ledger.tables import Base, Case, Delivery, Event, Named
+from dicom_node.ledger.unnumbered import unnumbered
 from dicom_node.life import (
     DELIVER,
     HELD,

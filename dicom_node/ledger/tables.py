@@ -4,7 +4,6 @@ Rows hold UIDs, codes and times, never a name or a birth date: the audit trail c
 anyone who may see that a study exists.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -20,7 +19,6 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    inspect,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON, TypeDecorator
@@ -65,7 +63,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: Moment, dict[str, Any]: JSON, str: Text}  # noqa: RUF012 - SQLAlchemy reads it from the class
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        datetime: Moment,
+        dict[str, Any]: JSON,
+        list[dict[str, str]]: JSON,
+        str: Text,
+    }
 
 
 class Association(Base):
@@ -186,6 +189,18 @@ class ModelRun(Base):
     findings_sha256: Mapped[str] = mapped_column(String(64))
     elsewhere: Mapped[dict[str, Any]] = mapped_column(default=dict)  # at other operating points
     made_at: Mapped[datetime]
+
+
+class Activation(Base):
+    """Somebody's decision which bundles read from now on; the newest one counts."""
+
+    __tablename__ = "activations"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    at: Mapped[datetime]
+    activated_by: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    bundles: Mapped[list[dict[str, str]]]  # see `activations.Bundle`
+    before_id: Mapped[int | None] = mapped_column(Key)  # where a rollback goes to
 
 
 class Finding(Base):
@@ -363,28 +378,3 @@ class Collector(Base):
     checkpoint_id: Mapped[int] = mapped_column(Key)  # and the last checkpoint
     told_at: Mapped[datetime | None]
     last_error: Mapped[str] = mapped_column(default="")
-
-
-def unnumbered(rows: Sequence[Base]) -> list[Base]:
-    """Return rows that can be written: copies, where a try that was undone has numbered them.
-
-    Its numbers may be other rows' by now.
-    """
-    if all(inspect(row).dict.get("id") is None for row in rows):
-        return list(rows)
-    copies: dict[Base, Base] = {}
-
-    def copy(row: Base) -> Base:
-        if row not in copies:
-            mapper, there = inspect(type(row)), inspect(row).dict
-            links = set(mapper.relationships.keys())
-            copies[row] = type(row)(
-                **{
-                    key: copy(there[key]) if key in links else there[key]
-                    for key in (one.key for one in mapper.attrs)
-                    if key in there and key != "id"
-                }
-            )
-        return copies[row]
-
-    return [copy(row) for row in rows]

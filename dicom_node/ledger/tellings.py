@@ -22,7 +22,8 @@ from dicom_node.ledger.ledger import (
     passes,
 )
 from dicom_node.ledger.patience import persist
-from dicom_node.ledger.tables import Case, Delivery, unnumbered
+from dicom_node.ledger.tables import Case, Delivery
+from dicom_node.ledger.unnumbered import unnumbered
 from dicom_node.life import TOLD, Receipt, State
 
 

@@ -53,6 +53,7 @@ class Overview:
     @property
     def _models(self) -> list[dict[str, str]]:
         """Name the bundles that read; the worker, not this page, refuses what is unsound."""
+        self.node.models.look()
         try:
             cards = self.node.cards
         except Misconfigured:
