@@ -321,7 +321,8 @@ def _toml(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
         for item in value:
             yield f"\n[[{'.'.join(map(_key, (*path, name)))}]]\n"
             for inner_name, inner_value in item.items():
-                yield f"{_key(inner_name)} = {_value(inner_value)}\n"
+                if inner_value is not None:
+                    yield f"{_key(inner_name)} = {_value(inner_value)}\n"
 
 
 def _is_tables(value: object) -> bool:

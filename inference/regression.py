@@ -26,14 +26,18 @@ def regression(analyzer: Analyzer, exam: Exam, *, seed: int, pitch_mm: float) ->
     )
 
 
-def regressed(analyzer: Analyzer, exam: Exam) -> Iterator[str]:
+def regressed(analyzer: Analyzer, exam: Exam) -> tuple[str, ...]:
     """Say what a bundle answers otherwise than its card has it."""
     kept = analyzer.card.regression
-    if kept is None:
-        return
-    if digest_of(exam) != kept.pixels_sha256:
-        yield f"phantom {kept.seed} is another one here than the card's: nothing can be compared"
-        return
+    return () if kept is None else tuple(_differences(kept, analyzer, exam))
+
+
+def is_same(kept: Regression, exam: Exam) -> bool:
+    """Say whether a phantom has the pixels of the card's: other code may draw it otherwise."""
+    return digest_of(exam) == kept.pixels_sha256
+
+
+def _differences(kept: Regression, analyzer: Analyzer, exam: Exam) -> Iterator[str]:
     cancer_score, surest = _said(analyzer, exam)
     if not _near(cancer_score, kept.cancer_score, kept.tolerance):
         yield f"the cancer score is {cancer_score}, in the card {kept.cancer_score}"

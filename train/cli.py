@@ -107,6 +107,7 @@ def export_run(
     """Calibrate a finished run, choose its operating points and write the bundle."""
     import torch
 
+    from train.fixture import with_phantom
     from train.run_folder import RECIPE, Run, require_finished
 
     torch.set_num_threads(threads)
@@ -116,7 +117,8 @@ def export_run(
     text = kept.read_text(encoding="utf-8")
     course = _recipe(text, str(kept), data)
     require_finished(run)
-    card = course.export(Run(run, text), cache, folder, workers=workers)
+    course.export(Run(run, text), cache, folder, workers=workers)
+    card = with_phantom(folder)
     _print(card.metrics, {}, f"on {card.metrics[0].on}" if card.metrics else "")
     typer.echo(f"exported: {folder}; next: train evaluate {folder} --write")
 
@@ -161,6 +163,18 @@ def _share(text: str) -> tuple[str, float]:
         return name, float(number)
     except ValueError as fault:
         raise Refused(f"{text!r} is no share: write it like training=0.8") from fault
+
+
+@app.command("fixture")
+def write_fixture(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+) -> None:
+    """Write into a card what the bundle says of a phantom; `export` does so by itself."""
+    from train.fixture import with_phantom
+
+    kept = with_phantom(bundle).regression
+    assert kept is not None
+    typer.echo(f"phantom {kept.seed}: score {kept.cancer_score}, surest marks {kept.surest}")
 
 
 @app.command()

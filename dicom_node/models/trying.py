@@ -1,6 +1,5 @@
 """Whether a bundle is whole, opens, and says of its phantom what its card says that it says."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,31 +37,39 @@ class Tried:
 def tried(settings: Settings, folder: Path, pin: Bundle | None = None) -> Tried:
     """Verify a bundle's digests, open it, and let it read its phantom."""
     from inference.bundle import seal_of
+    from inference.errors import BadBundle
 
     card, faults = sound_card(settings, folder, pin)
     if card is None or faults:
         return Tried(folder, card, "", tuple(faults))
-    told = f"phantom {card.regression.seed} gets its scores" if card.regression else NO_PHANTOM
-    return Tried(folder, card, seal_of(folder), tuple(_wrong(settings, folder)), told)
+    try:
+        remark, answers = _asked(settings, folder)
+    except (BadBundle, RuntimeError) as fault:  # the second is torch's
+        said = str(fault).strip().partition("\n")[0]
+        return Tried(folder, card, "", (f"{folder}: {said}",))
+    return Tried(
+        folder, card, seal_of(folder), tuple(f"{folder}: {one}" for one in answers), remark
+    )
 
 
-def _wrong(settings: Settings, folder: Path) -> Iterator[str]:
-    """Say what an opened bundle does otherwise than its card has it, or why it does not open."""
+def _asked(settings: Settings, folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Open a bundle and let it read its phantom: a remark, and what is wrong."""
     from inference.analyzer import open_bundle
-    from inference.errors import BadBundle
-    from inference.regression import regressed
+    from inference.regression import is_same, regressed
 
     analyzing = settings.analyzing
     point = analyzing.operating_point or None
-    try:
-        analyzer = open_bundle(folder, device=analyzing.device, operating_point=point)
-        kept = analyzer.card.regression
-        if kept is not None:
-            exam = phantom_exam(kept.seed, kept.pitch_mm)
-            yield from (f"{folder}: {fault}" for fault in regressed(analyzer, exam))
-    except (BadBundle, RuntimeError) as fault:  # the second is torch's
-        said = str(fault).strip().partition("\n")[0]
-        yield f"{folder}: {said}"
+    analyzer = open_bundle(folder, device=analyzing.device, operating_point=point)
+    kept = analyzer.card.regression
+    if kept is None:
+        return NO_PHANTOM, ()
+    exam = phantom_exam(kept.seed, kept.pitch_mm)
+    wrong = regressed(analyzer, exam)
+    if not wrong:
+        return f"phantom {kept.seed} gets its scores", ()
+    if not is_same(kept, exam):
+        return f"phantom {kept.seed} is drawn otherwise here, so its scores say nothing", ()
+    return "", wrong
 
 
 def phantom_exam(seed: int, pitch_mm: float) -> "Exam":

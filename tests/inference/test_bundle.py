@@ -6,18 +6,24 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from inference.bundle import (
     CARD,
     WEIGHTS,
     Calibration,
     Card,
+    Contract,
+    DataSet,
     Measurement,
     OperatingPoint,
+    Reference,
+    Regression,
     Training,
     load_card,
     load_weights,
     save_bundle,
+    seal_of,
     sealed,
 )
 from inference.errors import BadBundle
@@ -78,6 +84,34 @@ def test_a_bundle_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 def test_a_card_without_measurements_comes_back_too(tmp_path: Path) -> None:
     save_bundle(tmp_path, card(metrics=[]), WEIGHT)
     assert load_card(tmp_path).metrics == []
+
+
+def test_what_a_hospital_asks_comes_back_too(tmp_path: Path) -> None:
+    told = card(
+        limits=["Not for implants."],
+        data_sets=[
+            DataSet(
+                name="D", license="CC BY 4.0", sha256="2" * 64, patients=1, images=4, use="training"
+            )
+        ],
+        contract=Contract(spacing_mm=[0.05, 0.1], views=["LCC"], devices=["Maker Model"]),
+        reference=Reference(on="x", exams=9, deciles=[part / 10 for part in range(1, 10)]),
+        regression=Regression(
+            seed=7, pitch_mm=0.2, pixels_sha256="3" * 64, tolerance=0.002, surest=[0.5, 0.0]
+        ),
+    )
+    first = told.metrics[0].model_copy(update={"subgroup": "density d"})
+    told = told.model_copy(update={"metrics": [first, told.metrics[1]]})
+    saved = save_bundle(tmp_path, told, WEIGHT)
+    assert load_card(tmp_path) == saved
+    assert saved.metrics == told.metrics
+    text = (tmp_path / CARD).read_text(encoding="utf-8").partition("\n")[0]
+    assert text.endswith(seal_of(tmp_path))
+
+
+def test_deciles_that_fall_are_no_reference() -> None:
+    with pytest.raises(ValidationError, match="in rising order"):
+        Reference(on="x", exams=9, deciles=[0.5] * 8 + [0.4])
 
 
 def test_changed_weights_are_refused_before_they_are_read(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian, MammographyCADSRStorage
 from rich.console import Console
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from tiny_bundles import SHIPPED, tiny
 from validators import dciodvfy_errors, dsrdump_errors
 
 from dicom_node.analyzing.analyze import Desk, analyze
@@ -26,7 +26,6 @@ from dicom_node.reporting.marks import marks, plain_text
 from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.turn import report
 from dicom_node.settings.file import Settings
-from dicom_node.shipped import shipped
 from dicom_node.watching.checkup import checkup
 from dicom_node.watching.pages import status_page, story_page
 from dicom_node.watching.story import standing, story
@@ -34,54 +33,18 @@ from dicom_node.wiring import Node
 from inference.bundle import (
     WEIGHTS,
     Calibration,
-    Card,
     OperatingPoint,
     load_card,
-    save_bundle,
     save_card,
 )
 from inference.findings import ExamFindings
-from inference.preparing.prepare import Preparation
 from inference.scores import logit_of, sigmoid, told
-from inference.systems.all_conv import Member, Network
 from inference.transcript import unpack
 from phantom.dicom import datasets, write
 from phantom.patient import Wanted
 from phantom.study import study
 
-SHIPPED = shipped("bundles") / "shared_trunk_phantom"
 MASS = Wanted("mass", malignant=True, side="L", shape="spiculated")
-TINY = Network(
-    in_channels=2,
-    members=(
-        Member(
-            trunk="resnet18",
-            width=8,
-            norm="group",
-            patch_px=64,
-            top=("[8-8-16] x 1",),
-            top_norm="group",
-        ),
-    ),
-)
-
-
-def tiny(folder: Path, like: Card) -> None:
-    """Save a bundle that marks nothing, and that was never trained."""
-    torch.manual_seed(5)
-    how = like.preparation | {"height_px": 160, "width_px": 128, "pitch_mm": 2.0}
-    card = like.model_copy(
-        update={
-            "system": "all_conv",
-            "name": "Tiny",
-            "version": "0.0.1",
-            "network": TINY.model_dump(),
-            "preparation": how,
-            "decision": {"flips": False},
-        }
-    )
-    networks = TINY.build(Preparation.model_validate(how))
-    save_bundle(folder, card, networks.state_dict())
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +58,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     calmer = Calibration(slope=card.calibration.slope / 2, intercept=-1.0)
     changes = {"version": "1.0.1", "default_operating_point": "quiet", "calibration": calmer}
     save_card(folder / "calm", card.model_copy(update=changes))
-    tiny(folder / "tiny", card)
+    tiny(folder / "tiny", name="Tiny", version="0.0.1")
     return folder
 
 

@@ -1,0 +1,234 @@
+"""Other bundles read by command: at once, on record, and never such as are not sound."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_bundles import tiny
+from typer.testing import CliRunner
+
+from dicom_node.cli import app
+from dicom_node.errors import Misconfigured, NotYourTurn
+from dicom_node.ledger.activations import FROM_SETTINGS, history
+from dicom_node.models.choosing import NOTHING_CHANGED, activate, roll_back
+from dicom_node.settings.file import load_settings
+from dicom_node.wiring import Node
+from inference.bundle import CARD, WEIGHTS, Regression, load_card, save_card
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hold three bundles: one, two, three."""
+    folder = tmp_path_factory.mktemp("bundles")
+    for seed, name in enumerate(("one", "two", "three"), start=1):
+        tiny(folder / name, seed)
+    return folder
+
+
+@pytest.fixture
+def home(three: Path, tmp_path: Path) -> Path:
+    """Lend them to a test that changes them."""
+    shutil.copytree(three, tmp_path / "bundles")
+    return tmp_path / "bundles"
+
+
+Open = Callable[..., Node]
+
+
+@pytest.fixture
+def opening(
+    tmp_path: Path, blank_ledger: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Open:
+    """Open the node of a settings file, as each process does for itself."""
+    (tmp_path / "var").mkdir()
+    shutil.copy(blank_ledger, tmp_path / "var" / "ledger.sqlite")
+    config = tmp_path / "node.toml"
+    monkeypatch.setenv("FOURVIEWS_CONFIG", str(config))
+
+    def make(bundle: str = "one", point: str = "") -> Node:
+        config.write_text(
+            f'[node]\ndata = "{tmp_path / "var"}"\n[analyzing]\nthreads = 1\n'
+            f'bundles = "{home}"\nbundle = "{bundle}"\noperating_point = "{point}"\n'
+        )
+        return Node(load_settings(config))
+
+    return make
+
+
+def command(*words: str) -> str:
+    done = CliRunner().invoke(app, ["models", *words], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def reads(node: Node) -> list[str]:
+    return [card.version for card in node.cards]
+
+
+def spoiled(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_running_process_reads_with_what_was_activated_and_rolled_back(opening: Open) -> None:
+    running = opening()
+    assert [one.card.version for one in running.analyzers] == ["0.0.1"]
+    for words, version in (
+        (("activate", "two"), "0.0.2"),
+        (("activate", "three"), "0.0.3"),
+        (("rollback",), "0.0.2"),
+        (("rollback",), "0.0.1"),
+    ):
+        command(*words)
+        assert reads(opening()) == [version], "a process that starts"
+        running.models.look()
+        assert [one.card.version for one in running.analyzers] == [version]
+    with pytest.raises(NotYourTurn, match="nothing was active before"):
+        roll_back(running.settings, running.ledger, "me@here")
+
+
+def test_each_activation_is_an_event_with_the_old_and_the_new_digests(
+    opening: Open, home: Path
+) -> None:
+    node = opening()
+    command("activate", "two", "three")
+    command("rollback")
+    one, two, three = (load_card(home / name).weights_sha256 for name in ("one", "two", "three"))
+    forth, back = (one for one in node.questions.events() if one.what.startswith("model "))
+    assert (forth.what, back.what) == ("model activated", "model rolled back")
+    assert forth.details["old_digests"] == back.details["digests"] == [one]
+    assert forth.details["digests"] == back.details["old_digests"] == [two, three]
+    assert f"two 0.0.2 ({two[:12]}) + three" in forth.sentence
+    assert "in place of one 0.0.1" in forth.sentence
+    assert "@" in forth.details["by"]
+    first = history(node.engine, 10)[-1]
+    assert first.activated_by == FROM_SETTINGS
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, CARD])
+def test_what_is_damaged_is_not_activated_and_the_old_bundle_stays(
+    opening: Open, home: Path, file: str
+) -> None:
+    node = opening()
+    assert node.analyzers
+    spoiled(home / "two" / file)
+    with pytest.raises(Misconfigured) as refused:
+        activate(node.settings, node.ledger, ["two"], "me@here")
+    assert refused.value.faults[-1] == NOTHING_CHANGED
+    assert node.questions.events()[-1].what == "model refused"
+    assert history(node.engine, 10) == []
+    node.models.look()
+    assert reads(node) == ["0.0.1"]
+
+
+def test_what_was_exchanged_since_is_refused_wherever_it_is_to_be_served(
+    opening: Open, home: Path
+) -> None:
+    running, command_ = opening(), opening()
+    assert running.analyzers
+    activate(command_.settings, command_.ledger, ["two"], "me@here")
+    shutil.rmtree(home / "two")
+    shutil.copytree(home / "three", home / "two")
+    for _ in range(2):
+        running.models.look()
+    assert reads(running) == ["0.0.1"], "who reads goes on"
+    told = [one for one in running.questions.events() if one.what == "model refused"]
+    assert len(told) == 1, "and says why once"
+    assert "is not the bundle that was activated" in told[0].sentence
+    with pytest.raises(Misconfigured, match="is not the bundle that was activated"):
+        assert opening().cards
+    activate(command_.settings, command_.ledger, ["two"], "me@here")
+    running.models.look()
+    assert reads(running) == ["0.0.3"]
+
+
+def test_a_rollback_to_what_is_not_there_any_more_changes_nothing(
+    opening: Open, home: Path
+) -> None:
+    node = opening()
+    activate(node.settings, node.ledger, ["two"], "me@here")
+    save_card(home / "one", load_card(home / "one").model_copy(update={"license": "none"}))
+    with pytest.raises(Misconfigured, match="is not the bundle that was activated"):
+        roll_back(node.settings, node.ledger, "me@here")
+    assert reads(opening()) == ["0.0.2"]
+
+
+def test_a_bundle_that_says_something_else_of_its_phantom_is_refused(
+    opening: Open, home: Path
+) -> None:
+    from dicom_node.models.trying import phantom_exam
+    from inference.analyzer import open_bundle
+    from inference.regression import regression
+
+    exam = phantom_exam(7, 1.0)
+    kept = regression(open_bundle(home / "two"), exam, seed=7, pitch_mm=1.0)
+
+    def with_phantom(one: Regression) -> None:
+        card = load_card(home / "two")
+        save_card(home / "two", card.model_copy(update={"regression": one}))
+
+    node = opening()
+    with_phantom(kept)
+    assert "phantom 7 gets its scores" in command("verify", "two")
+    assert kept.cancer_score is not None
+    other = {"cancer_score": kept.cancer_score + 0.01}
+    with_phantom(kept.model_copy(update=other))
+    with pytest.raises(Misconfigured, match="the cancer score is"):
+        activate(node.settings, node.ledger, ["two"], "me@here")
+    with_phantom(kept.model_copy(update=other | {"pixels_sha256": "0" * 64}))
+    assert "is drawn otherwise here" in command("verify", "two")
+
+
+def test_the_settings_decide_until_somebody_activates(opening: Open) -> None:
+    assert reads(opening("two")) == ["0.0.2"]
+    opening("one")
+    command("activate", "three")
+    told = json.loads(command("list", "--json"))
+    roles = {one["bundle"]: one["role"] for one in told["bundles"]}
+    assert roles == {"one": "before", "three": "active", "two": ""}
+    assert reads(opening("two")) == ["0.0.3"], "the record counts, not a file that was edited"
+
+
+def test_what_does_not_fit_the_settings_is_refused(opening: Open, home: Path) -> None:
+    card = load_card(home / "two")
+    only = {"balanced": card.operating_points["balanced"]}
+    save_card(home / "two", card.model_copy(update={"operating_points": only}))
+    node = opening(point="quiet")
+    for words, why in (
+        (["two"], "no operating point 'quiet'"),
+        (["four"], "four is no bundle"),
+        (["one", "one"], "not with itself"),
+    ):
+        with pytest.raises(Misconfigured, match=why):
+            activate(node.settings, node.ledger, words, "me@here")
+    assert reads(opening(point="quiet")) == ["0.0.1"]
+
+
+def test_a_bundle_elsewhere_is_named_by_its_path(opening: Open, home: Path, tmp_path: Path) -> None:
+    node = opening()
+    shutil.copytree(home / "two", tmp_path / "elsewhere")
+    command("activate", str(tmp_path / "elsewhere"))
+    assert reads(opening()) == ["0.0.2"]
+    command("activate", str(home / "three"))
+    assert history(node.engine, 1)[0].bundles[0]["folder"] == "three"
+
+
+def test_cards_are_shown_and_compared(opening: Open, home: Path) -> None:
+    opening()
+    shown = command("show", "two")
+    assert "Tiny 2 0.0.2 (all_conv), Apache-2.0" in shown
+    assert "not for clinical use" in shown
+    rows = json.loads(command("compare", "one", "two", "--json"))
+    versions = next(row for row in rows if row["what"] == "version")
+    assert (versions["one"], versions["other"]) == ("0.0.1", "0.0.2")
+    assert any(row["what"].startswith("exam_auc, on ") for row in rows)
+    card = load_card(home / "three")
+    save_card(home / "three", card.model_copy(update={"metrics": []}))
+    rows = json.loads(command("compare", "one", "three", "--json"))
+    assert all(row["other"] == "-" for row in rows if row["what"].startswith("exam_auc, on "))
+    spoiled(home / "three" / WEIGHTS)
+    assert "UNSOUND" in command("list")
+    assert CliRunner().invoke(app, ["models", "verify", "three"]).exit_code == 1
