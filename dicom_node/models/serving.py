@@ -80,6 +80,17 @@ class Serving:
         """Return where the bundles lie, in the order in which they are named."""
         return folders_of(self.settings, self.decision)
 
+    @property
+    def waits(self) -> str:
+        """Say that the settings name others than those that were activated, where they do."""
+        if self.decision is None or set(self.settings.bundle_folders) == set(self.folders):
+            return ""
+        named = ", ".join(one.name for one in self.settings.bundle_folders)
+        return (
+            f"analyzing.bundle names {named}, but {self.decision.activated_by} activated "
+            f"{', '.join(one.folder for one in self.pinned)}, and that counts"
+        )
+
     @cached_property
     def cards(self) -> "tuple[Card, ...]":
         """Read the bundles' cards, their weights verified; no torch is needed."""

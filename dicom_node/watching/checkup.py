@@ -137,7 +137,9 @@ def _bundle(node: Node) -> str:
     ]
     theirs, ours = corrections(node.settings.analyzing, node.cards)
     whys = dict.fromkeys(one.why for one in (*theirs, ours) if one is not None)
-    return "; ".join([*sentences, *(f"scores are corrected: {why}" for why in whys)])
+    sentences += [f"scores are corrected: {why}" for why in whys]
+    waits = node.models.serving.waits
+    return "; ".join([f"{WARNING}{waits}", *sentences] if waits else sentences)
 
 
 def _device(node: Node) -> str:

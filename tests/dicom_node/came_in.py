@@ -1,10 +1,16 @@
-"""An image that came in, kept and written down as the listener does it."""
+"""An image, or a study, that came in, kept and written down as the listener does it."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from pydicom import Dataset
 
 from dicom_node.ledger.arrivals import Arrival, keep_row
+from dicom_node.life import State
 from dicom_node.receiving.header import view_of
+from dicom_node.spool import data_set_digest
 from dicom_node.wiring import Node
+from phantom.dicom import write
 
 
 def came_in(node: Node, image: Dataset, content: bytes, name: str, digest: str) -> int:
@@ -25,3 +31,14 @@ def came_in(node: Node, image: Dataset, content: bytes, name: str, digest: str) 
     )
     with node.ledger.writing() as session:
         return keep_row(node.ledger, session, arrival, name).id
+
+
+def received(node: Node, images: Sequence[Dataset], folder: Path) -> int:
+    """Bring a study to where it waits to be read, and return its case."""
+    case_id = 0
+    for path, image in zip(write(images, folder), images, strict=True):
+        digest = data_set_digest(path)
+        name = node.spool.image_name(str(image.SOPInstanceUID), digest)
+        case_id = came_in(node, image, path.read_bytes(), name, digest)
+    node.ledger.move(case_id, State.RECEIVING, State.RECEIVED)
+    return case_id

@@ -5,10 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from came_in import received
 from several import two_processes
 from tiny_recipe import RECIPE
 from typer.testing import CliRunner
 
+from dicom_node.cli import app as service
+from dicom_node.life import ANALYZE
+from dicom_node.settings.file import load_settings
+from dicom_node.wiring import Node, migrate
+from dicom_node.worker import turns
 from inference.analyzer import open_bundle
 from inference.bundle import load_card
 from inference.findings import Box, Finding, Kind, Mask
@@ -115,6 +121,34 @@ def test_the_workshop_and_the_node_see_the_same_in_the_same_patient(bundle: Path
     for one, other in zip(ours.views, again.views, strict=True):
         assert other.marked.found == pytest.approx(one.marked.found, abs=1e-4)
         assert other.marked.false == pytest.approx(one.marked.false, abs=1e-4)
+
+
+def test_a_bundle_that_was_trained_here_is_activated_and_reads_a_study_in_the_node(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "node.toml"
+    config.write_text(f'[node]\ndata = "{tmp_path / "data"}"\n[analyzing]\nthreads = 1\n')
+    monkeypatch.setenv("FOURVIEWS_CONFIG", str(config))
+    node = Node(load_settings(config))
+    migrate(node)
+    read = turns(node)[ANALYZE]
+    first, second = (
+        received(node, datasets(study(seed)), tmp_path / str(seed)) for seed in (40, 41)
+    )
+    read(first)
+    activated = CliRunner().invoke(service, ["models", "activate", str(bundle)])
+    assert activated.exit_code == 0, activated.output
+    assert "phantom 7 gets its scores" in activated.output
+    read(second)  # the process that has run all the while
+    (before, after) = (node.questions.run_of(case_id) for case_id in (first, second))
+    assert before is not None
+    assert after is not None
+    assert (before.bundle, after.bundle) == ("Shared trunk, phantom", "Tiny")
+    assert after.digest == load_card(bundle).weights_sha256
+    event = next(one for one in node.questions.events() if one.what == "model activated")
+    assert event.details["old_digests"] == [before.digest]
+    assert event.details["digests"] == [after.digest]
+    node.engine.dispose()
 
 
 def test_a_recipe_with_faults_is_refused_with_all_of_them(tmp_path: Path) -> None:

@@ -8,18 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from came_in import came_in
+from came_in import received
 from sqlalchemy import update
 
 from dicom_node.ledger.tables import ModelRun
-from dicom_node.life import ANALYZE, REPORT, State
+from dicom_node.life import ANALYZE, REPORT
 from dicom_node.settings.file import load_settings
 from dicom_node.shipped import shipped
-from dicom_node.spool import data_set_digest
 from dicom_node.wiring import Node, migrate
 from dicom_node.worker import turns
 from inference.bundle import load_card
-from phantom.dicom import datasets, write
+from phantom.dicom import datasets
 from phantom.study import study
 
 FIRST_SEED = 52_000
@@ -52,13 +51,7 @@ def node(tmp_path: Path) -> Node:
 
 def reported(node: Node, seed: int, folder: Path) -> int:
     """Receive a study, read it, and build its objects."""
-    images = datasets(study(seed))
-    case_id = 0
-    for path, image in zip(write(images, folder / str(seed)), images, strict=True):
-        digest = data_set_digest(path)
-        name = node.spool.image_name(str(image.SOPInstanceUID), digest)
-        case_id = came_in(node, image, path.read_bytes(), name, digest)
-    node.ledger.move(case_id, State.RECEIVING, State.RECEIVED)
+    case_id = received(node, datasets(study(seed)), folder / str(seed))
     work = turns(node)
     work[ANALYZE](case_id)
     work[REPORT](case_id)

@@ -14,6 +14,7 @@ from dicom_node.errors import Misconfigured, NotYourTurn
 from dicom_node.ledger.activations import FROM_SETTINGS, history
 from dicom_node.models.choosing import NOTHING_CHANGED, activate, roll_back
 from dicom_node.settings.file import load_settings
+from dicom_node.watching.checkup import checkup
 from dicom_node.wiring import Node
 from inference.bundle import CARD, WEIGHTS, Regression, load_card, save_card
 
@@ -189,7 +190,11 @@ def test_the_settings_decide_until_somebody_activates(opening: Open) -> None:
     told = json.loads(command("list", "--json"))
     roles = {one["bundle"]: one["role"] for one in told["bundles"]}
     assert roles == {"one": "before", "three": "active", "two": ""}
-    assert reads(opening("two")) == ["0.0.3"], "the record counts, not a file that was edited"
+    node = opening("two")
+    assert reads(node) == ["0.0.3"], "the record counts, not a file that was edited"
+    said = next(one for one in checkup(node) if one.question == "is the bundle sound?")
+    assert said.warning
+    assert "names two, but " in said.sentence
 
 
 def test_what_does_not_fit_the_settings_is_refused(opening: Open, home: Path) -> None:
