@@ -14,6 +14,7 @@ from billiard import active_children
 from celery import Task, signals
 
 from dicom_node.analyzing.analyze import Desk, analyze
+from dicom_node.analyzing.shadowing import read_along
 from dicom_node.delivering.deliver import deliver
 from dicom_node.delivering.office import Office
 from dicom_node.doorbell import Bell, queue
@@ -33,7 +34,10 @@ SILENT_SECONDS = 15.0  # loading a model may keep a busy machine from saying any
 logger = log("worker")
 
 
-def turns(node: Node) -> dict[Verb, Callable[[int], None]]:
+Afterwards = Callable[[], None] | None  # what is done once the next step was rung for
+
+
+def turns(node: Node) -> dict[Verb, Callable[[int], Afterwards]]:
     """Return the three kinds of work, each as a function of a case number."""
     desk = Desk(
         node.ledger,
@@ -49,9 +53,13 @@ def turns(node: Node) -> dict[Verb, Callable[[int], None]]:
     )
     office = Office(node.ledger, node.questions, node.spool, node.settings)
 
-    def read(case_id: int) -> None:
+    def read(case_id: int) -> Afterwards:
         node.models.look()
-        analyze(desk, case_id)
+        exam = analyze(desk, case_id)
+        shadows = node.models.shadows
+        if exam is None or not shadows:
+            return None
+        return lambda: read_along(desk, case_id, exam, shadows)
 
     def write(case_id: int) -> None:
         node.models.look()
@@ -131,6 +139,8 @@ def _at_home(settings: Settings, verbs: Sequence[Verb]) -> dict[str, Any]:
             logger.info("loading bundle", folder=folder.name)
         for analyzer in node.analyzers:
             logger.info("bundle loaded", digest=analyzer.digest[:12])
+        for shadow in node.models.shadows:
+            logger.info("bundle reads along", digest=shadow.digest[:12])
     return {"turns": turns(node), "bell": Bell(settings)}
 
 
@@ -160,10 +170,13 @@ def _task(verb: Verb, home: dict[str, Any], pulse: Pulse) -> Callable[[Task, int
         about = {"case": case_id, "verb": verb.name}
         try:
             with pulse.turn():
-                home["turns"][verb](int(case_id))
+                afterwards = home["turns"][verb](int(case_id))
             logger.info("done", **about)
             if verb in NEXT:
                 home["bell"].ring(case_id, NEXT[verb])
+            if afterwards is not None:
+                with pulse.turn():
+                    afterwards()
         except NotYourTurn:
             logger.debug("not our turn", **about)
         except Busy as trouble:

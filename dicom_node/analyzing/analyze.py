@@ -9,6 +9,7 @@ from pydicom import Dataset
 
 from dicom_node.analyzing.accept import judge_study, terms_of
 from dicom_node.analyzing.deciding import corrections, point_for
+from dicom_node.analyzing.imaged import imaged_by
 from dicom_node.analyzing.looking import looked_at, views_of
 from dicom_node.analyzing.rules import MAMMOGRAM, JudgedStudy
 from dicom_node.analyzing.study_rules import NOTHING_NEW
@@ -54,8 +55,12 @@ class Timed:
     shortages: tuple[str, ...]
 
 
-def analyze(desk: Desk, case_id: int) -> None:
-    """Take a case's turn: judge its images, read them, and leave the findings."""
+def analyze(desk: Desk, case_id: int) -> Exam | None:
+    """Take a case's turn: judge its images, read them, and leave the findings.
+
+    The exam is returned for those who read along, once the turn has ended well.
+    """
+    exam = None
     with desk.ledger.turn(case_id, ANALYZE) as turn:
         case = desk.questions.case(case_id)
         assert case is not None
@@ -69,7 +74,12 @@ def analyze(desk: Desk, case_id: int) -> None:
             raise study.declined
         views = tuple(views_of(desk.spool, images, study))
         headers = [one.header for one in study.accepted]
-        _read(desk, turn, Exam(case.study_uid, views), headers)
+        exam = Exam(case.study_uid, views)
+        _read(desk, turn, exam, headers)
+        for row in turn.rows:
+            if isinstance(row, ModelRun):
+                row.imaged_by = imaged_by(images, study)
+    return exam
 
 
 def _something_new(desk: Desk, case: Case, images: Sequence[Instance], study: JudgedStudy) -> None:

@@ -74,6 +74,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "round opened": Meaning("110103", "C"),
     "moved": Meaning("110103", "U"),
     "telling": Meaning("110103", "U", outcome=MINOR),
+    "read in shadow": Meaning("110103", "R"),
     "recalled": Meaning("110103", "D"),
     "purged": Meaning("110103", "D"),
     "recomputed": Meaning("110103", "R"),

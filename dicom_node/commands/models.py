@@ -133,10 +133,11 @@ def verify(
 
 @app.command()
 def compare(one: Name, other: Name, *, as_json: JSON = False) -> None:
-    """Show two bundles side by side: where they come from, and every figure that both state."""
-    from dicom_node.models.comparing import compared
+    """Show two bundles side by side: their cards, and what both said of cases of this node."""
+    from dicom_node.models.comparing import compared, met
 
-    rows = compared(_card(one), _card(other))
+    cards = _card(one), _card(other)
+    rows = compared(*cards) + met(open_node().questions, *cards)
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return

@@ -30,6 +30,7 @@ KINDS: Final[dict[str, str]] = {
     # what is done with it
     "moved": "a case went from one state to another; to REPORTED with what was built",
     "telling": "why nobody could be told how a case ended",
+    "read in shadow": "a bundle read a case along, to be compared: nobody is told of it",
     "recalled": "a result was taken back: by whom and why",
     "purged": "what the spool kept of a case was deleted",
     "recomputed": "a result was computed again from its record, and whether it was equal",

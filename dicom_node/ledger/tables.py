@@ -66,7 +66,7 @@ class Base(DeclarativeBase):
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
         datetime: Moment,
         dict[str, Any]: JSON,
-        list[dict[str, str]]: JSON,
+        list[dict[str, Any]]: JSON,
         str: Text,
     }
 
@@ -166,7 +166,7 @@ class ModelRun(Base):
     """
 
     __tablename__ = "model_runs"
-    __table_args__ = (UniqueConstraint("case_id", "place"),)
+    __table_args__ = (UniqueConstraint("case_id", "place"), Index(None, "digest", "imaged_by"))
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"))
@@ -188,6 +188,25 @@ class ModelRun(Base):
     findings_path: Mapped[str]  # in the spool
     findings_sha256: Mapped[str] = mapped_column(String(64))
     elsewhere: Mapped[dict[str, Any]] = mapped_column(default=dict)  # at other operating points
+    imaged_by: Mapped[str] = mapped_column(String(NAME_LENGTH), default="")  # see `imaged`
+    made_at: Mapped[datetime]
+
+
+class ShadowRun(Base):
+    """What a bundle said of a case that nobody is told of: it reads along to be compared."""
+
+    __tablename__ = "shadow_runs"
+
+    id: Mapped[int] = mapped_column(Key, primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    bundle: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    version: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    digest: Mapped[str] = mapped_column(String(64), index=True)
+    operating_point: Mapped[str] = mapped_column(String(NAME_LENGTH))
+    seconds: Mapped[float]
+    cancer_score: Mapped[float | None]
+    findings: Mapped[list[dict[str, Any]]]  # view, kind, box and score of each
+    failure: Mapped[str] = mapped_column(default="")
     made_at: Mapped[datetime]
 
 
@@ -199,7 +218,7 @@ class Activation(Base):
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     at: Mapped[datetime]
     activated_by: Mapped[str] = mapped_column(String(NAME_LENGTH))
-    bundles: Mapped[list[dict[str, str]]]  # see `activations.Bundle`
+    bundles: Mapped[list[dict[str, Any]]]  # see `activations.Bundle`
     before_id: Mapped[int | None] = mapped_column(Key)  # where a rollback goes to
 
 

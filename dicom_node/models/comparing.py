@@ -1,7 +1,11 @@
-"""A card in words, and two of them side by side."""
+"""A card in words, and two bundles side by side: their cards, and what both said of cases here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from statistics import fmean, median
 from typing import TYPE_CHECKING
+
+from dicom_node.ledger.questions import Questions
+from dicom_node.ledger.shadows import Pair, Said, read_by_both
 
 if TYPE_CHECKING:
     from inference.bundle import Card, Measurement
@@ -68,6 +72,60 @@ def compared(one: "Card", other: "Card") -> list[dict[str, str]]:
         values = [_value(m) if (m := side.get((what, on))) else NONE for side in (ours, theirs)]
         rows.append(_row(f"{what}, on {on}", *values))
     return rows
+
+
+def met(questions: Questions, one: "Card", other: "Card") -> list[dict[str, str]]:
+    """Lay side by side what two bundles said of the same cases, one of them in shadow or both."""
+    pairs = read_by_both(questions.engine, one.weights_sha256, other.weights_sha256)
+    if not pairs:
+        return []
+    ours, theirs = [pair.one for pair in pairs], [pair.other for pair in pairs]
+    both = sum(pair.one.findings > 0 < pair.other.findings for pair in pairs)
+    alone = [
+        sum(one.findings > 0 == other.findings for one, other in each)
+        for each in (zip(ours, theirs, strict=True), zip(theirs, ours, strict=True))
+    ]
+    quiet = sum(not pair.one.findings and not pair.other.findings for pair in pairs)
+    rows = [
+        _row("cases here that both read", str(len(pairs)), str(len(pairs))),
+        _row("of these, with findings of both", str(both), str(both)),
+        _row("with findings of this one alone", *map(str, alone)),
+        _row("without any finding", str(quiet), str(quiet)),
+        _row(
+            "findings in a case, mean", *(f"{_mean_findings(side):.2f}" for side in (ours, theirs))
+        ),
+        _row(
+            "seconds, median",
+            *(f"{median(one.seconds for one in side):.1f}" for side in (ours, theirs)),
+        ),
+    ]
+    return rows + _scores(pairs)
+
+
+def _scores(pairs: Sequence[Pair]) -> list[dict[str, str]]:
+    judged = [
+        (pair.case_id, pair.one.score, pair.other.score)
+        for pair in pairs
+        if pair.one.score is not None and pair.other.score is not None
+    ]
+    if not judged:
+        return []
+    apart = {case_id: abs(one - other) for case_id, one, other in judged}
+    furthest = max(apart, key=lambda case_id: apart[case_id])
+    said = f"{apart[furthest]:.3f} (case {furthest})"
+    between = f"{fmean(apart.values()):.3f}"
+    return [
+        _row(
+            "score, mean",
+            *(f"{fmean(scores):.3f}" for scores in list(zip(*judged, strict=True))[1:]),
+        ),
+        _row("scores apart, mean", between, between),
+        _row("scores apart, most", said, said),
+    ]
+
+
+def _mean_findings(side: Sequence[Said]) -> float:
+    return fmean(one.findings for one in side)
 
 
 def _row(what: str, one: str, other: str) -> dict[str, str]:

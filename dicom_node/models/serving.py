@@ -62,6 +62,11 @@ def folders_of(settings: Settings, decision: Activation | None) -> tuple[Path, .
     return tuple(home_of(settings) / one.folder for one in bundles_of(decision))
 
 
+def shadow_folders(settings: Settings) -> tuple[Path, ...]:
+    """Return where the bundles lie that only read along."""
+    return tuple(home_of(settings) / name for name in settings.analyzing.shadow)
+
+
 @dataclass(frozen=True)
 class Serving:
     """Bundles that read together, opened when they are first asked for."""
@@ -159,6 +164,26 @@ class Models:
             self._serving = Serving(self.settings, self.ledger, decision)
         return self._serving
 
+    @cached_property
+    def _along(self) -> "tuple[tuple[Path, Analyzer], ...]":
+        """Open those that read along; whoever cannot is left out, and that is on record."""
+        return tuple(self._shadows())
+
+    @property
+    def shadows(self) -> "tuple[Analyzer, ...]":
+        """Return those that read along, without any that reads by now."""
+        reading = self.serving.folders
+        return tuple(one for folder, one in self._along if folder not in reading)
+
+    def _shadows(self) -> "Iterator[tuple[Path, Analyzer]]":
+        from inference.errors import BadBundle
+
+        for folder in shadow_folders(self.settings):
+            try:
+                yield folder, opened(self.settings, self.ledger(), folder, along=True)
+            except (BadBundle, RuntimeError) as fault:
+                logger.error("cannot read along", bundle=folder.name, why=str(fault))
+
     def look(self) -> None:
         """Switch to what was activated since, whole; if it cannot be served, stay as it was."""
         before = self.serving
@@ -194,10 +219,19 @@ class Models:
 
 
 def opened(
-    settings: Settings, ledger: Ledger, folder: Path, correction: Callable[[], object]
+    settings: Settings,
+    ledger: Ledger,
+    folder: Path,
+    correction: Callable[[], object] = lambda: None,
+    *,
+    along: bool = False,
 ) -> "Analyzer":
-    """Open a bundle as the settings want it, and put that on record."""
+    """Open a bundle as the settings want it, and put that on record.
+
+    Who only reads along does so at an operating point of its own, where it lacks the settings'.
+    """
     from inference.analyzer import open_bundle
+    from inference.bundle import load_card
     from inference.errors import BadBundle
 
     analyzing = settings.analyzing
@@ -207,6 +241,8 @@ def opened(
         torch.set_num_threads(analyzing.threads)
     point = analyzing.operating_point or None
     try:
+        if along and point not in load_card(folder).operating_points:
+            point = None
         one = open_bundle(folder, device=analyzing.device, operating_point=point)
     except BadBundle as fault:
         ledger.record("model refused", str(fault), bundle=folder.name)
@@ -219,6 +255,7 @@ def opened(
         "point": one.operating_point,
         "correction": correction(),
     }
+    about |= {"shadow": "yes"} if along else {}
     ledger.record("model loaded", card.name, **about)
     return one
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from dicom_node.ledger.activations import before, bundles_of
-from dicom_node.models.serving import active, folders_of, home_of, sound_card
+from dicom_node.models.serving import active, folders_of, home_of, shadow_folders, sound_card
 from dicom_node.settings.file import Settings
 
 if TYPE_CHECKING:
     from inference.bundle import Card
 
-ACTIVE, BEFORE = "active", "before"
+ACTIVE, SHADOW, BEFORE = "active", "shadow", "before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Shelved:
     """A bundle, what it is to this node, and what is wrong with it."""
 
     name: str
-    role: str  # active, before: a rollback leads there; or nothing
+    role: str  # active; shadow, which reads along; before, where a rollback leads; or nothing
     card: "Card | None"
     faults: tuple[str, ...]
 
@@ -37,10 +37,12 @@ def shelf(settings: Settings, engine: Callable[[], Engine]) -> Iterator[Shelved]
     pins = {one.folder: one for one in bundles_of(decision)} if decision is not None else {}
     former = before(engine(), decision) if decision is not None else None
     once = [one.folder for one in bundles_of(former)] if former is not None else []
+    along = [_name(home, one) for one in shadow_folders(settings)]
     there = sorted(path.parent.name for path in home.glob(f"*/{CARD}"))
-    for name in dict.fromkeys([*reads, *there, *once]):
+    for name in dict.fromkeys([*reads, *along, *there, *once]):
         card, faults = sound_card(settings, home / name, pins.get(name))
-        role = ACTIVE if name in reads else BEFORE if name in once else ""
+        roles = {ACTIVE: reads, SHADOW: along, BEFORE: once}
+        role = next((role for role, names in roles.items() if name in names), "")
         yield Shelved(name, role, card, tuple(faults))
 
 

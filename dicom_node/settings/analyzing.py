@@ -58,6 +58,7 @@ class Analyzing(Table):
 
     bundle: Bundles = "shared_trunk_phantom"
     bundles: Path | None = None
+    shadow: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     operating_point: str = ""
     points: tuple[DevicePoint, ...] = ()
     prevalence: Annotated[float, Field(ge=0, lt=1)] = 0.0
