@@ -4,9 +4,12 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from dicom_node.analyzing.analyze import Desk
 from dicom_node.errors import told
 from dicom_node.ledger.clock import by_the_clock
+from dicom_node.ledger.shadows import keep
 from dicom_node.ledger.tables import ShadowRun
 from dicom_node.logs import log
 from inference.findings import ExamFindings
@@ -21,10 +24,11 @@ logger = log("shadow")
 def read_along(desk: Desk, case_id: int, exam: Exam, shadows: "Sequence[Analyzer]") -> None:
     """Let each bundle read an exam whose result stands; whatever becomes of it harms nobody."""
     for analyzer in shadows:
+        run = _read(case_id, exam, analyzer)
         try:
-            _keep(desk, case_id, _read(case_id, exam, analyzer))
-        except Exception as fault:  # noqa: BLE001 - the result stands, and the next study waits
-            logger.warning("not read along", case=case_id, why=told(fault))
+            keep(desk.ledger, run)
+        except SQLAlchemyError as trouble:
+            logger.warning("not kept", case=case_id, why=type(trouble).__name__)
 
 
 def _read(case_id: int, exam: Exam, analyzer: "Analyzer") -> ShadowRun:
@@ -61,14 +65,3 @@ def _findings(seen: ExamFindings) -> list[dict[str, Any]]:
         for view in seen.views
         for found in view.findings
     ]
-
-
-def _keep(desk: Desk, case_id: int, run: ShadowRun) -> None:
-    score = "not judged" if run.cancer_score is None else f"score {run.cancer_score:.3f}"
-    said = run.failure or f"{score}, {len(run.findings)} findings"
-    about = {"digest": run.digest, "operating_point": run.operating_point}
-    case = desk.questions.case(case_id)
-    with desk.ledger.writing() as session:
-        session.add(run)
-        sentence = f"{run.bundle} {run.version}: {said}, {run.seconds:.1f} s"
-        desk.ledger.note(session, "read in shadow", sentence, case=case, details=about)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from dicom_node.ledger.tables import ModelRun, ShadowRun
+from dicom_node.ledger.ledger import Ledger
+from dicom_node.ledger.tables import Case, ModelRun, ShadowRun
 
 
 class Said(NamedTuple):
@@ -22,6 +23,18 @@ class Pair(NamedTuple):
     case_id: int
     one: Said
     other: Said
+
+
+def keep(ledger: Ledger, run: ShadowRun) -> None:
+    """Write down what a bundle said that reads along, with its line in the trail."""
+    score = "not judged" if run.cancer_score is None else f"score {run.cancer_score:.3f}"
+    said = run.failure or f"{score}, {len(run.findings)} findings"
+    sentence = f"{run.bundle} {run.version}: {said}, {run.seconds:.1f} s"
+    about = {"digest": run.digest, "operating_point": run.operating_point}
+    with ledger.writing() as session:
+        session.add(run)
+        case = session.get(Case, run.case_id)
+        ledger.note(session, "read in shadow", sentence, case=case, details=about)
 
 
 def read_by_both(engine: Engine, one: str, other: str) -> list[Pair]:
