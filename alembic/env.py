@@ -2,8 +2,9 @@
 
 from alembic import context
 
+from dicom_node.ledger.columns import Moment
 from dicom_node.ledger.engine import open_engine
-from dicom_node.ledger.tables import Base, Moment
+from dicom_node.ledger.tables import Base
 from dicom_node.settings.file import load_settings
 
 engine = context.config.attributes.get("engine")

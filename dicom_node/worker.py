@@ -25,6 +25,7 @@ from dicom_node.pulse import Pulse, Watch, end_with_parent, goes_before_the_list
 from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.telling import report_or_tell
 from dicom_node.settings.file import Settings
+from dicom_node.watching.drift import watch_scores
 from dicom_node.wiring import CODE_VERSION, Node
 
 PATIENCE_SECONDS = 20.0  # whoever stops a worker waits 30
@@ -56,10 +57,14 @@ def turns(node: Node) -> dict[Verb, Callable[[int], Afterwards]]:
     def read(case_id: int) -> Afterwards:
         node.models.look()
         exam = analyze(desk, case_id)
-        shadows = node.models.shadows
-        if exam is None or not shadows:
+        if exam is None:
             return None
-        return lambda: read_along(desk, case_id, exam, shadows)
+
+        def afterwards() -> None:
+            watch_scores(node, case_id)
+            read_along(desk, case_id, exam, node.models.shadows)
+
+        return afterwards
 
     def write(case_id: int) -> None:
         node.models.look()

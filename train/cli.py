@@ -222,6 +222,7 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
     from inference.bundle import save_card
     from train.evaluation import as_in, examined
     from train.figures import PUBLISHED, USUAL, marking, measured, unmeasured
+    from train.fixture import reference
     from train.plots import plot_curves, require_matplotlib
 
     torch.set_num_threads(threads)
@@ -248,7 +249,10 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
         for path in plot_curves(patients, scope, on, plots):
             typer.echo(f"drawn: {path}")
     if write:
-        save_card(bundle, analyzer.card.model_copy(update={"metrics": metrics}))
+        healthy = [one.score for one in patients if one.score is not None and not one.cancer]
+        found = reference(healthy, f"{on}, without cancer") or analyzer.card.reference
+        update = {"metrics": metrics, "reference": found}
+        save_card(bundle, analyzer.card.model_copy(update=update))
 
 
 @app.command("data")

@@ -1,14 +1,21 @@
-"""What a bundle has to say of a phantom, written into its card: `dicom-node models verify` asks."""
+"""What a bundle says, written into its card, so that the node can see whether it still says so.
 
+Of one phantom, for `dicom-node models verify`; of healthy exams, to see a device's scores drift.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from inference.analyzer import open_bundle
-from inference.bundle import Card, save_card
+from inference.bundle import Card, Reference, save_card
 from inference.reading import exam
 from inference.regression import regression
 from phantom.dicom import datasets
 from phantom.study import study
 
+FEWEST = 20  # exams that say how scores are spread
 SEED, PITCH_MM = 7, 0.2  # a patient with something to see; coarse, since she is imaged each time
 
 
@@ -21,3 +28,11 @@ def with_phantom(folder: Path) -> Card:
     card = analyzer.card.model_copy(update={"regression": kept})
     save_card(folder, card)
     return card
+
+
+def reference(scores: Sequence[float], on: str) -> Reference | None:
+    """Return how the scores of healthy exams are spread; None of too few."""
+    if len(scores) < FEWEST:
+        return None
+    deciles = np.quantile(scores, np.arange(1, 10) / 10)
+    return Reference(on=on, exams=len(scores), deciles=[round(float(one), 6) for one in deciles])

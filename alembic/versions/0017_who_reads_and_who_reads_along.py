@@ -44,13 +44,13 @@ def upgrade() -> None:
     op.add_column(
         "model_runs", sa.Column("imaged_by", sa.String(64), nullable=False, server_default="")
     )
-    op.create_index(
-        "ix_model_runs_digest_model_runs_imaged_by", "model_runs", ["digest", "imaged_by"]
-    )
+    for column in ("digest", "imaged_by"):
+        op.create_index(f"ix_model_runs_{column}_id", "model_runs", [column, "id"])
 
 
 def downgrade() -> None:
-    op.drop_index("ix_model_runs_digest_model_runs_imaged_by", "model_runs")
+    for column in ("digest", "imaged_by"):
+        op.drop_index(f"ix_model_runs_{column}_id", "model_runs")
     op.drop_column("model_runs", "imaged_by")
     op.drop_table("shadow_runs")
     op.drop_table("activations")

@@ -46,7 +46,7 @@ def _read(case_id: int, exam: Exam, analyzer: "Analyzer") -> ShadowRun:
         digest=analyzer.digest,
         operating_point=analyzer.operating_point,
         seconds=round(time.perf_counter() - started, 3),
-        cancer_score=seen.cancer_score if seen is not None else None,
+        cancer_score=seen.card_score if seen is not None else None,
         findings=_findings(seen) if seen is not None else [],
         failure=failure,
         made_at=by_the_clock(),

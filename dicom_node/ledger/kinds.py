@@ -34,6 +34,9 @@ KINDS: Final[dict[str, str]] = {
     "recalled": "a result was taken back: by whom and why",
     "purged": "what the spool kept of a case was deleted",
     "recomputed": "a result was computed again from its record, and whether it was equal",
+    "new device": "images came from a device, or from software of one, that was never read before",
+    "scores drift": "a device's exams get other scores than those that the bundle's card knows",
+    "scores steady": "they lie near enough again",
     # what goes out
     "delivered": "a destination acknowledged an object",
     "delivered again": "a destination that had an object was sent it again, and has it",

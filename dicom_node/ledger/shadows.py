@@ -56,7 +56,7 @@ def _said_by(session: Session, digest: str) -> dict[int, Said]:
     found = {case_id: Said(score, len(marks), took) for case_id, score, marks, took in along}
     told = session.execute(
         select(
-            ModelRun.case_id, ModelRun.cancer_score, ModelRun.findings_count, ModelRun.seconds
+            ModelRun.case_id, ModelRun.card_score, ModelRun.findings_count, ModelRun.seconds
         ).where(ModelRun.digest == digest)
     )
     return found | {case_id: Said(score, count, took) for case_id, score, count, took in told}

@@ -4,52 +4,27 @@ Rows hold UIDs, codes and times, never a name or a birth date: the audit trail c
 anyone who may see that a study exists.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import (
     BigInteger,
-    DateTime,
-    Dialect,
     Enum,
     ForeignKey,
     Index,
-    Integer,
     MetaData,
     String,
     Text,
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
-from sqlalchemy.types import JSON, TypeDecorator
+from sqlalchemy.types import JSON
 
+from dicom_node.ledger.columns import Key, Moment
 from dicom_node.life import Commit, Receipt, State
 
 UID_LENGTH = 64
 NAME_LENGTH = 64
-
-
-class Moment(TypeDecorator[datetime]):
-    """A point in time, UTC in every database; SQLite alone would forget the zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store UTC."""
-        if value is None:
-            return None
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return aware UTC."""
-        del dialect
-        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
-
-
-# SQLite counts rows only in an INTEGER key; elsewhere a ledger of ten years wants 64 bits.
-Key = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Base(DeclarativeBase):
@@ -166,7 +141,11 @@ class ModelRun(Base):
     """
 
     __tablename__ = "model_runs"
-    __table_args__ = (UniqueConstraint("case_id", "place"), Index(None, "digest", "imaged_by"))
+    __table_args__ = (
+        UniqueConstraint("case_id", "place"),
+        Index("ix_model_runs_digest_id", "digest", "id"),
+        Index("ix_model_runs_imaged_by_id", "imaged_by", "id"),
+    )
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"))

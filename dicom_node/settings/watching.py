@@ -54,10 +54,19 @@ class Page(Table):
         return self
 
 
+class Drift(Table):
+    """When a device's scores are said to lie too far from the card's."""
+
+    exams: Annotated[int, Field(ge=20, le=10_000)] = 200
+    least: Annotated[int, Field(ge=20, le=10_000)] = 100
+    alarm: Annotated[float, Field(gt=0, le=100)] = 0.25
+
+
 class Watching(Table):
     """How the node looks after itself."""
 
     sweep_seconds: Seconds = 5.0
     lease_seconds: Annotated[Seconds, Field(ge=2)] = 20.0
     turn_seconds: Annotated[Seconds, Field(ge=1, le=3600)] = 900.0
+    drift: Drift = Drift()
     page: Page = Page()

@@ -26,11 +26,7 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
     for name, one in told["not_committed"].items():
         said = f"[red]does not promise to keep[/] {one['objects']} objects: {name}: {one['why']}"
         console.print(said, highlight=False)
-    if told["bell"]:
-        console.print(f"[red]the bell:[/] {escape(told['bell'])}", highlight=False)
-    if told["trail_broken"]:
-        said = f"[red]the audit trail was tampered with[/] {escape(told['trail_broken'])}"
-        console.print(said, highlight=False)
+    _alarms(console, told)
     for one in told["refused"]:
         said = f"{one['at']}  {one['what']}: {one['why']}"
         console.print(said, highlight=False, markup=False, soft_wrap=True)
@@ -39,6 +35,19 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
     for one in told["newest"]:  # whole on any terminal
         said = f"case {one['case']}  study {one['study_uid']}"
         console.print(said, highlight=False, soft_wrap=True)
+
+
+def _alarms(console: Console, told: dict[str, Any]) -> None:
+    """Print what somebody has to look at."""
+    if told["bell"]:
+        console.print(f"[red]the bell:[/] {escape(told['bell'])}", highlight=False)
+    if told["trail_broken"]:
+        said = f"[red]the audit trail was tampered with[/] {escape(told['trail_broken'])}"
+        console.print(said, highlight=False)
+    for one in told.get("drift", ()):
+        if one["alarm"]:
+            said = f"[red]scores drift[/] {escape(one['device'])}: {escape(one['sentence'])}"
+            console.print(said, highlight=False, soft_wrap=True)
 
 
 def _with_recall(told: dict[str, Any]) -> dict[str, Any]:

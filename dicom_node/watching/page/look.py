@@ -7,6 +7,7 @@ from typing import Any
 RESEARCH = "For research use only. Not for diagnosis."
 REFRESH_SECONDS = 30
 _NEWEST = ("case", "round", "state", "since", "read_by", "left_out", "reason")
+_DRIFT = ("device", "bundle", "exams", "mean", "drift")
 _TROUBLE, _DONE = {"FAILED"}, {"DELIVERED"}
 
 
@@ -38,6 +39,7 @@ def status_page(told: Mapping[str, Any], user: str) -> str:
         *_section("Being worked on", told["working"], ("case", "state", "held_by")),
         *_section("Newest cases", told["newest"], _NEWEST),
         *_section("Read by", told["models"], ("name", "version", "system", "weights")),
+        *_section("Scores beside the card", told["drift"], _DRIFT),
         "</main>",
         refresh=True,
     )
@@ -82,6 +84,9 @@ def _facts(told: Mapping[str, Any]) -> Iterator[str]:
     ):
         for name, one in places.items():
             yield _fact(title, f"{name}: {one['objects']} objects: {one['why']}", "bad")
+    for one in told["drift"]:
+        if one["alarm"]:
+            yield _fact("Scores drift", f"{one['device']}: {one['sentence']}", "bad")
     is_full = told["free_bytes"] < told["reserve_bytes"]
     room = f"{told['free_bytes'] >> 20:,} MB free, {told['reserve_bytes'] >> 20:,} MB kept back"
     yield _fact("Disk", room, "bad" if is_full else "")

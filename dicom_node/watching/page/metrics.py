@@ -1,4 +1,4 @@
-"""The numbers of the node in Prometheus' text format: no name but those of the settings."""
+"""The numbers of the node in Prometheus' text format: names of settings and senders, no others."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -40,6 +40,14 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
         "Destinations that could not be reached the last time",
         {"": len(told["unreachable"])},
     )
+    if told["drift"]:
+        for name, what, key in (
+            ("fourviews_score_drift", "How far a device's scores lie from the card's", "drift"),
+            ("fourviews_score_drift_alarm", "Whether that is too far", "alarm"),
+            ("fourviews_mean_score", "The mean score of a device's last exams", "mean"),
+        ):
+            values = {_labels(one): float(one[key]) for one in told["drift"]}
+            yield from _gauge(name, what, values)
     yield from _gauge(
         "fourviews_disk_free_bytes", "Room where images are kept", {"": told["free_bytes"]}
     )
@@ -60,6 +68,11 @@ def _gauge(name: str, what: str, values: Mapping[str, float]) -> Iterator[str]:
     yield f"# HELP {name} {what}."
     yield f"# TYPE {name} gauge"
     yield from (f"{name}{label} {value}" for label, value in values.items())
+
+
+def _labels(one: Mapping[str, Any]) -> str:
+    device, bundle = _label("device", one["device"]), _label("bundle", one["bundle"])
+    return f"{device[:-1]},{bundle[1:]}"
 
 
 def _label(name: str, value: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dicom_node.errors import Misconfigured
 from dicom_node.life import State
+from dicom_node.watching.drift import drift_told
 from dicom_node.watching.story import moment, standing
 from dicom_node.wiring import CODE_VERSION, Node, newest_revision, revision
 
@@ -45,6 +46,7 @@ class Overview:
             ],
             "destinations": [one.name for one in settings.delivering.destinations],
             "models": self._models,
+            "drift": drift_told(self.node),
             "free_bytes": shutil.disk_usage(settings.data).free,
             "reserve_bytes": settings.receiving.reserve_megabytes << 20,
             "last_image_seconds": last.timestamp() if last is not None else None,

@@ -1,0 +1,116 @@
+"""Whether a device's exams get other scores than those on which the bundle's card rests.
+
+The card's deciles cut the scores into ten parts of equal size. How far a device's exams fill them
+otherwise is the population stability index, less what as many exams would show by chance.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from dicom_node.errors import Misconfigured
+from dicom_node.ledger.scores import last_scores, was_drifting, was_seen_before
+from dicom_node.wiring import Node
+
+if TYPE_CHECKING:
+    from inference.bundle import Card, Reference
+
+DEVICES = 20  # so many at most are told of
+CALM = 0.8  # of the alarm: below, scores that drifted are steady again
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How far a device's scores lie from those of the card."""
+
+    device: str
+    bundle: str
+    digest: str
+    drift: float
+    exams: int
+    mean: float
+    alarm: bool
+
+
+def drift_from(reference: "Reference", scores: Sequence[float]) -> float:
+    """Return how far scores are spread otherwise than the reference; chance is taken off."""
+    edges = sorted(set(reference.deciles))
+    below = [bisect_right(reference.deciles, edge) / (len(reference.deciles) + 1) for edge in edges]
+    expected = [after - before for before, after in pairwise([0.0, *below, 1.0])]
+    counts = [0] * len(expected)
+    for score in scores:
+        counts[bisect_left(edges, score)] += 1
+    parts = len(expected)
+    seen = [(count + 0.5) / (len(scores) + 0.5 * parts) for count in counts]
+    index = sum((s - e) * math.log(s / e) for s, e in zip(seen, expected, strict=True))
+    return max(0.0, index - (parts - 1) * (1 / len(scores) + 1 / reference.exams))
+
+
+def drifts(node: Node) -> list[Drift]:
+    """Look at each device that sent enough exams, the furthest first."""
+    try:
+        cards = node.cards
+    except Misconfigured:
+        return []  # nobody reads; that is told elsewhere
+    found = [one for card in cards for one in _drifts(node, card)]
+    return sorted(found, key=lambda one: -one.drift)[:DEVICES]
+
+
+def _drifts(node: Node, card: "Card") -> Iterator[Drift]:
+    how, reference = node.settings.watching.drift, card.reference
+    if reference is None:
+        return
+    lately = last_scores(node.engine, card.weights_sha256, how.exams * DEVICES)
+    for device, scores in lately.items():
+        newest = scores[: how.exams]
+        if len(newest) >= how.least:
+            drift = drift_from(reference, newest)
+            yield Drift(
+                device=device,
+                bundle=f"{card.name} {card.version}",
+                digest=card.weights_sha256,
+                drift=round(drift, 3),
+                exams=len(newest),
+                mean=round(sum(newest) / len(newest), 3),
+                alarm=drift >= how.alarm,
+            )
+
+
+def watch_scores(node: Node, case_id: int) -> None:
+    """Record what a case that was read has changed: a device never seen, scores that drift."""
+    run = node.questions.run_of(case_id)
+    if run is None or not run.imaged_by:
+        return
+    device = run.imaged_by
+    if not was_seen_before(node.engine, device, case_id):
+        node.ledger.record("new device", f"{device}: never read before", device=device)
+    for one in drifts(node):
+        if one.device == device:
+            _tell(node, one)
+
+
+def _tell(node: Node, one: Drift) -> None:
+    """Record that scores begin to drift, or are steady again."""
+    before = was_drifting(node.engine, one.device, one.digest)
+    about = {"device": one.device, "digest": one.digest, "drift": one.drift, "exams": one.exams}
+    said = f"{one.device}: {sentence(one)}"
+    if one.alarm and not before:
+        node.ledger.record("scores drift", said, **about)
+    elif before and one.drift < CALM * node.settings.watching.drift.alarm:
+        node.ledger.record("scores steady", said, **about)
+
+
+def drift_told(node: Node) -> list[dict[str, Any]]:
+    """Tell how far each device's scores lie from the card's, as plain values."""
+    return [asdict(one) | {"sentence": sentence(one)} for one in drifts(node)]
+
+
+def sentence(one: Drift) -> str:
+    """Say how far a device's scores lie from the card's."""
+    return (
+        f"the last {one.exams} exams lie {one.drift:.2f} from the card of {one.bundle}, "
+        f"their mean score is {one.mean:.3f}"
+    )
