@@ -1,6 +1,6 @@
 """How a bundle scored exams lately, device by device."""
 
-from sqlalchemy import Engine, exists, select
+from sqlalchemy import Engine, exists, func, select
 from sqlalchemy.orm import Session
 
 from dicom_node.ledger.tables import Event, ModelRun
@@ -13,7 +13,7 @@ def last_scores(engine: Engine, digest: str, looked_back: int) -> dict[str, list
     """Return what a bundle gave to the last exams, by device, the newest first."""
     with Session(engine.execution_options(reads_only=True)) as session:
         rows = session.execute(
-            select(ModelRun.imaged_by, ModelRun.card_score)
+            select(ModelRun.imaged_by, func.coalesce(ModelRun.card_score, ModelRun.cancer_score))
             .where(ModelRun.digest == digest)
             .order_by(ModelRun.id.desc())
             .limit(looked_back)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from dicom_node.ledger.ledger import Ledger
@@ -56,7 +56,10 @@ def _said_by(session: Session, digest: str) -> dict[int, Said]:
     found = {case_id: Said(score, len(marks), took) for case_id, score, marks, took in along}
     told = session.execute(
         select(
-            ModelRun.case_id, ModelRun.card_score, ModelRun.findings_count, ModelRun.seconds
+            ModelRun.case_id,
+            func.coalesce(ModelRun.card_score, ModelRun.cancer_score),
+            ModelRun.findings_count,
+            ModelRun.seconds,
         ).where(ModelRun.digest == digest)
     )
     return found | {case_id: Said(score, count, took) for case_id, score, count, took in told}
