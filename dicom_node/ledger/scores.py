@@ -1,6 +1,6 @@
 """How a bundle scored exams lately, device by device."""
 
-from sqlalchemy import Engine, exists, func, select
+from sqlalchemy import Engine, exists, select
 from sqlalchemy.orm import Session
 
 from dicom_node.ledger.tables import Event, ModelRun
@@ -9,19 +9,19 @@ DRIFTS, STEADY = "scores drift", "scores steady"
 LOOKED_BACK = 500  # events of drift, over all devices
 
 
-def last_scores(engine: Engine, digest: str, looked_back: int) -> dict[str, list[float]]:
-    """Return what a bundle gave to the last exams, by device, the newest first."""
+def last_logits(engine: Engine, digest: str, looked_back: int) -> dict[str, list[float]]:
+    """Return a network's logits of the last exams, by device, the newest first."""
     with Session(engine.execution_options(reads_only=True)) as session:
         rows = session.execute(
-            select(ModelRun.imaged_by, func.coalesce(ModelRun.card_score, ModelRun.cancer_score))
+            select(ModelRun.imaged_by, ModelRun.raw_score)
             .where(ModelRun.digest == digest)
             .order_by(ModelRun.id.desc())
             .limit(looked_back)
         ).all()
     found: dict[str, list[float]] = {}
-    for device, score in rows:
-        if device and score is not None:
-            found.setdefault(device, []).append(score)
+    for device, logit in rows:
+        if device and logit is not None:
+            found.setdefault(device, []).append(logit)
     return found
 
 

@@ -1,7 +1,8 @@
 """Whether a device's exams get other scores than those on which the bundle's card rests.
 
 The card's deciles cut the scores into ten parts of equal size. How far a device's exams fill them
-otherwise is the population stability index, less what as many exams would show by chance.
+otherwise is the population stability index, less what as many exams would show by chance. Scores
+are those of the card's own calibration: what a site corrects moves nothing here.
 """
 
 import math
@@ -12,8 +13,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from dicom_node.errors import Misconfigured
-from dicom_node.ledger.scores import last_scores, was_drifting, was_seen_before
+from dicom_node.ledger.scores import last_logits, was_drifting, was_seen_before
 from dicom_node.wiring import Node
+from inference.scores import sigmoid
 
 if TYPE_CHECKING:
     from inference.bundle import Card, Reference
@@ -60,12 +62,12 @@ def drifts(node: Node) -> list[Drift]:
 
 
 def _drifts(node: Node, card: "Card") -> Iterator[Drift]:
-    how, reference = node.settings.watching.drift, card.reference
-    if reference is None:
+    how, reference, line = node.settings.watching.drift, card.reference, card.calibration
+    if reference is None or line is None:
         return
-    lately = last_scores(node.engine, card.weights_sha256, how.exams * DEVICES)
-    for device, scores in lately.items():
-        newest = scores[: how.exams]
+    lately = last_logits(node.engine, card.weights_sha256, how.exams * DEVICES)
+    for device, logits in lately.items():
+        newest = [sigmoid(line.logit(raw)) for raw in logits[: how.exams]]
         if len(newest) >= how.least:
             drift = drift_from(reference, newest)
             yield Drift(

@@ -26,7 +26,8 @@ from dicom_node.watching.pages import status_page
 from dicom_node.watching.story import standing
 from dicom_node.wiring import Node
 from dicom_node.worker import turns
-from inference.bundle import Reference
+from inference.bundle import Calibration, Reference
+from inference.scores import logit_of
 from phantom.dicom import datasets
 from phantom.study import study
 
@@ -56,7 +57,8 @@ def node(
     settled: Callable[..., Settings], opened: Callable[[Settings], Node], tmp_path: Path
 ) -> Node:
     """Open a node whose bundle knows its scores: from 0 to 1, all equally often."""
-    tiny(tmp_path / "bundles" / "tiny", reference=EVEN)
+    line = Calibration(slope=1.0, intercept=0.0)
+    tiny(tmp_path / "bundles" / "tiny", reference=EVEN, calibration=line)
     analyzing = {"bundles": tmp_path / "bundles", "bundle": "tiny", "threads": 1}
     analyzing["accept"] = {"rows_min": 100}
     return opened(settled(analyzing=analyzing, watching={"drift": {"exams": 50, "least": 50}}))
@@ -70,7 +72,7 @@ def scored(node: Node, device: str, scores: Sequence[float]) -> int:
         for place, score in reversed(list(enumerate(reversed(scores)))):
             run = reading(case_id)
             run.digest, run.place = node.cards[0].weights_sha256, place
-            run.imaged_by, run.cancer_score = device, score
+            run.imaged_by, run.raw_score = device, logit_of(score)
             session.add(run)
             session.flush()
     return case_id
