@@ -1,8 +1,9 @@
 """From a run folder to a bundle, with a card made of what was measured."""
 
+import hashlib
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,9 +12,23 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from inference.bundle import Aggregation, Card, Measurement, Training, save_bundle
+from inference.bundle import (
+    Aggregation,
+    Card,
+    Contract,
+    DataSet,
+    Measurement,
+    Reference,
+    Training,
+    save_bundle,
+)
+from inference.mammogram import Projection, Side
 from train.data.splits import Seeds, named_in
 from train.deciding import DEFAULT_POINT, Decided
+
+
+SYNTHETIC = "It learned from synthetic images alone: no figure here holds for a patient."
+VIEWS = [f"{side}{projection}" for projection in Projection for side in Side]
 
 
 class Naming(BaseModel):
@@ -36,6 +51,16 @@ class Described:
     decision: BaseModel
 
 
+@dataclass(frozen=True, slots=True)
+class Rests:
+    """What a hospital asks of a model: what it learned from, and where it ends."""
+
+    limits: list[str] = field(default_factory=list)
+    data_sets: list[DataSet] = field(default_factory=list)
+    contract: Contract | None = None
+    reference: Reference | None = None
+
+
 def export(  # noqa: PLR0913 - a card has many sources
     folder: Path,
     weights: Mapping[str, Tensor],
@@ -47,6 +72,7 @@ def export(  # noqa: PLR0913 - a card has many sources
     decided: Decided,
     aggregation: Aggregation,
     metrics: list[Measurement],
+    rests: Rests,
 ) -> Card:
     """Write the bundle and return its card."""
     card = Card(
@@ -68,8 +94,34 @@ def export(  # noqa: PLR0913 - a card has many sources
         aggregation=aggregation,
         operating_points=decided.points,
         metrics=metrics,
+        limits=rests.limits,
+        data_sets=rests.data_sets,
+        contract=rests.contract,
+        reference=rests.reference,
     )
     return save_bundle(folder, card, weights)
+
+
+def on_phantoms(
+    training: Seeds, validation: Seeds, pitch_mm: float, reference: Reference | None
+) -> Rests:
+    """Tell what a model of phantoms rests on; the list of what was taken is that of the seeds."""
+    return Rests(
+        limits=[SYNTHETIC],
+        data_sets=[
+            DataSet(
+                name=str(split),
+                license="Apache-2.0",
+                sha256=hashlib.sha256("\n".join(map(str, split.seeds)).encode()).hexdigest(),
+                patients=split.studies,
+                images=split.studies * len(VIEWS),
+                use=use,
+            )
+            for use, split in (("training", training), ("validation", validation))
+        ],
+        contract=Contract(spacing_mm=[pitch_mm, pitch_mm], views=VIEWS, devices=["phantom"]),
+        reference=reference,
+    )
 
 
 def seen_by(card: Card) -> list[Seeds]:

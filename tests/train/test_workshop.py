@@ -95,6 +95,13 @@ def test_a_recipe_becomes_a_bundle_whose_card_says_what_was_done(bundle: Path) -
     on_exams = {name: card.operating_points[name].exam_score for name in names[3:]}
     assert all(score is not None for score in on_exams.values())
     assert all("seeds 8 to 10" in metric.on for metric in card.metrics)
+    taught, steered = card.data_sets
+    assert (taught.name, taught.use, taught.patients) == ("phantom seeds 4 to 6", "training", 3)
+    assert (steered.name, steered.images) == ("phantom seeds 8 to 10", 12)
+    assert card.contract is not None
+    assert card.contract.views == ["LCC", "RCC", "LMLO", "RMLO"]
+    assert card.regression is not None
+    assert card.reference is None, "three patients say nothing of how scores are spread"
 
 
 def test_an_evaluation_is_written_into_the_card(bundle: Path) -> None:

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from inference.bundle import Aggregation, Card, Training, load_card, load_weights
+from inference.bundle import Aggregation, Calibration, Card, Training, load_card, load_weights
 from inference.errors import BadBundle
 from inference.networks.trunks import parameters_in
 from inference.preparing.prepare import Preparation, PreparedView
-from inference.scores import Breast, exam_score
+from inference.scores import Breast, exam_score, logit_of, sigmoid
 from inference.systems.views import Reader, Scope, Seen
 from train.data.augment import Augmentation
 from train.data.lesson import Lesson
@@ -31,10 +31,12 @@ from train.export import (
     Naming,
     code_version,
     export,
+    on_phantoms,
     seen_by,
     torch_version,
 )
 from train.figures import marking, measured, unmeasured
+from train.fixture import reference
 from train.parallel import first_alone
 from train.recipes.patients import Data, Part, Split
 from train.recipes.table import Table
@@ -246,7 +248,22 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
         decided=chosen,
         aggregation=recipe.aggregation,
         metrics=measured(patients, scores, f"{split}, which steered the training", scope),
+        rests=on_phantoms(
+            recipe.data.training,
+            split,
+            recipe.data.pitch_mm,
+            reference(_healthy(patients, chosen.calibration), f"{split}, without cancer"),
+        ),
     )
+
+
+def _healthy(patients: Sequence[SeenPatient], line: Calibration | None) -> list[float]:
+    """Return the scores of patients without cancer, as the card calibrates them."""
+    return [
+        sigmoid(line.logit(logit_of(one.score)))
+        for one in patients
+        if line is not None and one.score is not None and not one.cancer
+    ]
 
 
 def lesions_of(lesson: Lesson) -> list[Lesion]:
