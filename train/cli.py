@@ -165,18 +165,6 @@ def _share(text: str) -> tuple[str, float]:
         raise Refused(f"{text!r} is no share: write it like training=0.8") from fault
 
 
-@app.command("fixture")
-def write_fixture(
-    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
-) -> None:
-    """Write into a card what the bundle says of a phantom; `export` does so by itself."""
-    from train.fixture import with_phantom
-
-    kept = with_phantom(bundle).regression
-    assert kept is not None
-    typer.echo(f"phantom {kept.seed}: score {kept.cancer_score}, surest marks {kept.surest}")
-
-
 @app.command()
 def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
     bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
@@ -293,6 +281,7 @@ def complete(
     from inference.bundle import save_card
     from train.data.splits import named_in
     from train.deciding import completed, read_again
+    from train.fixture import with_phantom
 
     torch.set_num_threads(threads)
     analyzer = open_bundle(bundle)
@@ -303,6 +292,7 @@ def complete(
     patients = read_again(reader, steered[0].seeds, pitch_mm, workers=workers)
     after = completed(card, patients, reader.scope, str(steered[0]))
     save_card(bundle, after)
+    with_phantom(bundle)
     typer.echo(f"{card.name} {card.version}: operating points {', '.join(after.operating_points)}")
 
 

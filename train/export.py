@@ -1,6 +1,5 @@
 """From a run folder to a bundle, with a card made of what was measured."""
 
-import hashlib
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,13 +21,8 @@ from inference.bundle import (
     Training,
     save_bundle,
 )
-from inference.mammogram import Projection, Side
 from train.data.splits import Seeds, named_in
 from train.deciding import DEFAULT_POINT, Decided
-
-
-SYNTHETIC = "It learned from synthetic images alone: no figure here holds for a patient."
-VIEWS = [f"{side}{projection}" for projection in Projection for side in Side]
 
 
 class Naming(BaseModel):
@@ -100,28 +94,6 @@ def export(  # noqa: PLR0913 - a card has many sources
         reference=rests.reference,
     )
     return save_bundle(folder, card, weights)
-
-
-def on_phantoms(
-    training: Seeds, validation: Seeds, pitch_mm: float, reference: Reference | None
-) -> Rests:
-    """Tell what a model of phantoms rests on; the list of what was taken is that of the seeds."""
-    return Rests(
-        limits=[SYNTHETIC],
-        data_sets=[
-            DataSet(
-                name=str(split),
-                license="Apache-2.0",
-                sha256=hashlib.sha256("\n".join(map(str, split.seeds)).encode()).hexdigest(),
-                patients=split.studies,
-                images=split.studies * len(VIEWS),
-                use=use,
-            )
-            for use, split in (("training", training), ("validation", validation))
-        ],
-        contract=Contract(spacing_mm=[pitch_mm, pitch_mm], views=VIEWS, devices=["phantom"]),
-        reference=reference,
-    )
 
 
 def seen_by(card: Card) -> list[Seeds]:

@@ -1,11 +1,15 @@
 """Who teaches and who steers: the `[data]` table of a recipe, of phantoms or of a data set."""
 
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, PrivateAttr, Tag, model_validator
 from rich.console import Console
 
+from inference import bundle
+from inference.mammogram import Projection, Side
 from inference.preparing.prepare import Preparation
 from train.data import phantom, real
 from train.data.divided import Division, read_division
@@ -25,6 +29,30 @@ RESEARCH_ONLY = (
     "Research only. Not a medical device, not for clinical use. The model learned from {data_set} "
     "alone; its figures hold for images like those, and were not confirmed by anybody else."
 )
+
+
+SYNTHETIC = "It learned from synthetic images alone: no figure here holds for a patient."
+TERMS = {  # as docs/datasets.md has them
+    "cbis_ddsm": "CC BY 3.0",
+    "vindr_mammo": "restricted access, by agreement",
+    "rsna_2022": "not commercial",
+    "inbreast": "on request, for research",
+    "bcdr": "on registration, for research",
+    "mini_mias": "for research",
+    "ddsm": "free, with citation",
+}
+VIEWS = [f"{side}{projection}" for projection in Projection for side in Side]
+
+
+def taken_of(
+    name: str, license_: str, use: str, patients: Iterable[object], count: int, images: int
+) -> bundle.DataSet:
+    """Tell of patients what a card does; the list of their names is known by its digest."""
+    names = "\n".join(sorted(map(str, patients)))
+    digest = hashlib.sha256(names.encode()).hexdigest()
+    return bundle.DataSet(
+        name=name, license=license_, sha256=digest, patients=count, images=images, use=use
+    )
 
 
 class Phantoms(Table):
@@ -54,6 +82,31 @@ class Phantoms(Table):
     def intended_use(self) -> str:
         """Say what a bundle that learned from them is for."""
         return PHANTOMS_ONLY
+
+    @property
+    def limits(self) -> list[str]:
+        """Say where such a bundle ends."""
+        return [SYNTHETIC]
+
+    @property
+    def contract(self) -> bundle.Contract:
+        """Say what the images are like."""
+        pitches = [self.pitch_mm, self.pitch_mm]
+        return bundle.Contract(spacing_mm=pitches, views=VIEWS, devices=["phantom"])
+
+    def taken(self) -> list[bundle.DataSet]:
+        """Tell who teaches and who steers."""
+        return [
+            taken_of(
+                str(split),
+                "Apache-2.0",
+                use,
+                split.seeds,
+                split.studies,
+                split.studies * len(VIEWS),
+            )
+            for use, split in (("training", self.training), ("validation", self.validation))
+        ]
 
     def some(self, studies: int) -> Seeds:
         """Return the first so many of those who teach."""
@@ -120,6 +173,41 @@ class DataSet(Table):
     def intended_use(self) -> str:
         """Say what a bundle that learned from them is for."""
         return RESEARCH_ONLY.format(data_set=self._division().data_set)
+
+    @property
+    def limits(self) -> list[str]:
+        """Say where such a bundle ends."""
+        name = self._division().data_set
+        return [f"It learned from {name} alone: elsewhere its figures may not hold."]
+
+    @property
+    def contract(self) -> bundle.Contract | None:
+        """Say what the images are like, where the recipe knows it."""
+        if self.spacing_mm is None:
+            return None
+        return bundle.Contract(spacing_mm=sorted(self.spacing_mm), views=VIEWS)
+
+    def taken(self) -> list[bundle.DataSet]:
+        """Tell who teaches and who steers, once their lessons were read."""
+        division = self._division()
+        found = []
+        for use, part in (("training", self.training), ("validation", self.validation)):
+            patients = division.of(part.name)
+            images = max(
+                (len(ones) for (name, _), ones in self._read.items() if name == part.name),
+                default=0,
+            )
+            found.append(
+                taken_of(
+                    str(part),
+                    TERMS.get(self.set, "as its owner says"),
+                    use,
+                    patients,
+                    len(patients),
+                    images,
+                )
+            )
+        return found
 
     def some(self, studies: int) -> Part:
         """Return those who teach; a data set is small enough for all of them."""

@@ -29,9 +29,9 @@ from train.evaluation import Lesion, SeenPatient, compared
 from train.export import (
     Described,
     Naming,
+    Rests,
     code_version,
     export,
-    on_phantoms,
     seen_by,
     torch_version,
 )
@@ -248,10 +248,10 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
         decided=chosen,
         aggregation=recipe.aggregation,
         metrics=measured(patients, scores, f"{split}, which steered the training", scope),
-        rests=on_phantoms(
-            recipe.data.training,
-            split,
-            recipe.data.pitch_mm,
+        rests=Rests(
+            recipe.data.limits,
+            recipe.data.taken(),
+            recipe.data.contract,
             reference(_healthy(patients, chosen.calibration), f"{split}, without cancer"),
         ),
     )
