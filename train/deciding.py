@@ -169,11 +169,11 @@ def _by_exams(
         ),
         f"recall_{100 * RECALL_RATE:g}": (
             at_recall_rate(truth, scores, RECALL_RATE, weights),
-            f"at most {100 * RECALL_RATE:g} % called, {100 * SCREENED:g} % of them with a cancer,",
+            f"at most {100 * RECALL_RATE:g} % called where {100 * SCREENED:g} % hold a cancer",
         ),
     }
     for name, (found, wanted) in chosen.items():
-        yield name, _exam_point(found, finding_score, f"{wanted} on the exams of {on}")
+        yield name, _exam_point(found, finding_score, f"{wanted}, on the exams of {on}")
 
 
 def _exam_point(found: ThresholdPoint, finding_score: float, wanted: str) -> OperatingPoint:
