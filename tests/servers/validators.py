@@ -5,7 +5,10 @@ SR items and their references, PixelMed the rows and context groups of SR templa
 them finds everything that the others find.
 """
 
+import atexit
 import subprocess
+import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,18 +52,65 @@ def pixelmed_errors(paths: Sequence[Path]) -> list[str]:
 
 
 def pixelmed_says(paths: Sequence[Path]) -> dict[Path, list[str]]:
-    """Return what PixelMed says of each SR; one start of Java serves them all.
+    """Return what PixelMed says of each SR; one start of Java serves a whole test process.
 
     Its words begin with Error or Warning; a sentence is added where it did not come to its end.
     """
-    program = ["java", *UNLIMITED, *SHORT_LIVED, "-cp", str(PIXELMED_JAR), str(MANY_REPORTS)]
-    answer = _run([*program, *map(str, paths)])
-    sections = {}
-    for section in f"\n{answer.stdout}".split("\nFile ")[1:]:
-        name, *lines = section.splitlines()
-        sections[name] = lines
-    died_of = answer.stderr.splitlines()[-3:]
-    return {path: _heard(sections.get(str(path), died_of)) for path in paths}
+    with _ONE_AT_A_TIME:
+        return {path: _heard(_pixelmed().said_of(path)) for path in paths}
+
+
+class _PixelMed:
+    """PixelMed's validator, running. It ends with whoever started it, by the end of its input."""
+
+    def __init__(self) -> None:
+        program = ["java", *UNLIMITED, *SHORT_LIVED, "-cp", str(PIXELMED_JAR), str(MANY_REPORTS)]
+        self._died_of = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - at its end
+        self._process = subprocess.Popen(
+            program,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._died_of,
+            text=True,
+            encoding="utf-8",
+        )
+        atexit.register(self.end)
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether it can still be asked."""
+        return self._process.poll() is None
+
+    def said_of(self, path: Path) -> list[str]:
+        """Let it read one file."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{path}\n")
+        self._process.stdin.flush()
+        lines = []
+        for line in self._process.stdout:
+            if line == "Done\n":
+                return lines
+            lines.append(line.rstrip("\n"))
+        self._process.wait()
+        self._died_of.seek(0)
+        return [*lines, *self._died_of.read().splitlines()[-3:]]
+
+    def end(self) -> None:
+        """Stop asking, and wait until it has gone."""
+        self._process.communicate()
+        self._died_of.close()
+
+
+_ONE_AT_A_TIME = threading.Lock()
+_running: list[_PixelMed] = []
+
+
+def _pixelmed() -> _PixelMed:
+    """Return the one that runs, or start one."""
+    if not _running or not _running[-1].alive:
+        _running.append(_PixelMed())
+    return _running[-1]
 
 
 def pixelmed_says_alone(path: Path) -> list[str]:
