@@ -120,17 +120,21 @@ class Recipe(Common):
                 partial(picture_figures, lessons=steer, device=device),
             )
 
-    def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
-        """Calibrate a finished run on its validation patients, and write the bundle."""
+    def reader(self, run: Run) -> AllConv:
+        """Open what a finished run has learned, as the service would."""
         networks = self.network.build(self.preparation)
         for number, network in enumerate(networks):
             network.load_state_dict(_part(run, _folder(number)).weights())
-        reader = AllConv(
+        return AllConv(
             networks=networks.eval(),
             preparation=self.preparation,
             decision=self.decision,
             device=torch.device("cpu"),
         )
+
+    def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
+        """Calibrate a finished run on its validation patients, and write the bundle."""
+        reader = self.reader(run)
         taught = len({member.patches for member in self.network.members})
         return finished(
             self,
@@ -138,9 +142,9 @@ class Recipe(Common):
             folder,
             reader=reader,
             described=Described(NAME, self.network, self.preparation, self.decision),
-            network=networks,
+            network=reader.networks,
             views=read_validation(self, reader, cache, workers=workers),
-            courses=[*self.patch_stages * taught, *self.picture_stages * len(networks)],
+            courses=[*self.patch_stages * taught, *self.picture_stages * len(reader.networks)],
         )
 
 

@@ -131,22 +131,25 @@ class Recipe(Common):
             ),
         )
 
-    def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
-        """Make scores comparable on the validation patients of a run, and write the bundle."""
+    def reader(self, run: Run) -> Deeplima:
+        """Open what a finished run has learned; its scores are the networks' own."""
         network = self.network.build()
         network.load_state_dict(load_file(run.folder / WEIGHTS))
-        network.eval()
-        raw = self._reader(network, dict.fromkeys(BOTH, _UNSCALED))
+        return self._reader(network.eval(), dict.fromkeys(BOTH, _UNSCALED))
+
+    def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
+        """Make scores comparable on the validation patients of a run, and write the bundle."""
+        raw = self.reader(run)
         views = read_validation(self, raw, cache, workers=workers)
         lines = {kind: line(views, kind) for kind in BOTH}
-        reader = self._reader(network, lines)
+        reader = self._reader(raw.network, lines)
         return finished(
             self,
             run,
             folder,
             reader=reader,
             described=Described(NAME, self.network, self.preparation, reader.decision),
-            network=network,
+            network=reader.network,
             views=[(lessons, rescored(seen, reader.decision)) for lessons, seen in views],
             courses=self.stages,
         )

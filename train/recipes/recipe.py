@@ -181,6 +181,10 @@ class Common(Table, ABC):
         """Train, or go on training, into a run folder."""
 
     @abstractmethod
+    def reader(self, run: Run) -> Reader:
+        """Open what a finished run has learned, as the service would, but not calibrated."""
+
+    @abstractmethod
     def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
         """Calibrate a finished run on its validation patients, and write the bundle."""
 
@@ -193,7 +197,7 @@ def read_validation(recipe: Common, reader: Reader, cache: Path, *, workers: int
     split = recipe.data.validation
     lots = [recipe.lessons(split, how, cache, workers) for how in reader.preparations]
     return [
-        (views, reader.read([_prepared(view) for view in views]))
+        (views, reader.read([prepared_view(view) for view in views]))
         for views in track(list(zip(*lots, strict=True)), "Reading the validation patients")
     ]
 
@@ -300,7 +304,8 @@ def _digest(lessons_: Sequence[Lesson]) -> str:
     return digest.hexdigest()
 
 
-def _prepared(lesson: Lesson) -> PreparedView:
+def prepared_view(lesson: Lesson) -> PreparedView:
+    """Return a lesson's picture as the service would have it."""
     return PreparedView(lesson.picture.astype(np.float32) / np.float32(255), lesson.placement)
 
 

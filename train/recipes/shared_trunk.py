@@ -91,23 +91,27 @@ class Recipe(Common):
             partial(_validation, lessons=steer, device=device),
         )
 
-    def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
-        """Calibrate a finished run on its validation patients, and write the bundle."""
+    def reader(self, run: Run) -> SharedTrunk:
+        """Open what a finished run has learned, as the service would."""
         network = self.network.build()
         network.load_state_dict(load_file(run.folder / WEIGHTS))
-        reader = SharedTrunk(
+        return SharedTrunk(
             network=network.eval(),
             preparation=self.preparation,
             decision=self.decision,
             device=torch.device("cpu"),
         )
+
+    def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
+        """Calibrate a finished run on its validation patients, and write the bundle."""
+        reader = self.reader(run)
         return finished(
             self,
             run,
             folder,
             reader=reader,
             described=Described(NAME, self.network, self.preparation, self.decision),
-            network=network,
+            network=reader.network,
             views=read_validation(self, reader, cache, workers=workers),
             courses=self.stages,
         )
