@@ -287,8 +287,13 @@ def save_bundle(folder: Path, card: Card, weights: "Mapping[str, Tensor]") -> Ca
 
 def save_card(folder: Path, card: Card) -> None:
     """Write the card alone, as after a measurement."""
-    text = "".join(_toml(card.model_dump(), ())).lstrip("\n")
+    text = as_toml(card.model_dump())
     (folder / CARD).write_bytes(sealed(text).encode())
+
+
+def as_toml(table: Mapping[str, Any]) -> str:
+    """Write tables as TOML has them; what is None is left out."""
+    return "".join(_toml(table, ())).lstrip("\n")
 
 
 def faults(where: str, error: ValidationError) -> list[str]:

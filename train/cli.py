@@ -14,6 +14,7 @@ from inference.bundle import Card, Measurement, faults
 from inference.errors import BadBundle
 from train.data.splits import PITCHES_MM, Seeds, overlapping
 from train.errors import HOW_TO_INSTALL, Refused
+from train.experiments.command import experiments
 
 if TYPE_CHECKING:
     from inference.analyzer import Analyzer
@@ -294,6 +295,9 @@ def complete(
     save_card(bundle, after)
     with_phantom(bundle)
     typer.echo(f"{card.name} {card.version}: operating points {', '.join(after.operating_points)}")
+
+
+app.command()(experiments)
 
 
 def main() -> None:

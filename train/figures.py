@@ -181,7 +181,7 @@ def _figures(points: Mapping[str, float], scope: Scope, counting: Counting) -> I
         "mean over found lesions of 2 |A and B| / (|A| + |B|), the surest mark's mask against the "
         "lesion's",
         "a mark with an outline on a lesion",
-        _mask_dice,
+        mask_dice,
     )
     for point, threshold in points.items():
         yield from _at_point(point, threshold, lesion, counting.rule)
@@ -269,7 +269,8 @@ def _sensitivity(patients: Patients, rate: float, kind: Kind | None = None) -> f
     return sensitivity_at(marks(patients, kind), rate)
 
 
-def _mask_dice(patients: Patients) -> float:
+def mask_dice(patients: Patients) -> float:
+    """Return how well found lesions are outlined, in the mean over them."""
     return _mean([(each, weight) for view, weight in _views(patients) for each in view.overlaps])
 
 

@@ -4,8 +4,10 @@ Le reports the mean over classes. A mean over images would divide zero by zero w
 is absent, so intersections and sizes are summed first.
 """
 
+from typing import Self
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from inference.findings import Mask
 
@@ -30,6 +32,19 @@ class Dice:
         pairs = truth.astype(np.int64).ravel() * self._classes + predicted.ravel()
         counts = np.bincount(pairs, minlength=self._classes**2)
         self._pairs += counts.reshape(self._classes, self._classes)
+
+    @classmethod
+    def of(cls, pairs: ArrayLike) -> Self:
+        """Take up what was counted before."""
+        counts = np.asarray(pairs, dtype=np.int64)
+        dice = cls(len(counts))
+        dice._pairs += counts
+        return dice
+
+    @property
+    def pairs(self) -> NDArray[np.int64]:
+        """Return the pixels that were counted, by their true class and the predicted one."""
+        return self._pairs.copy()
 
     def by_class(self) -> NDArray[np.float64]:
         """Return 2 |A and B| / (|A| + |B|) of each class; NaN where it never occurs."""

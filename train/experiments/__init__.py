@@ -1,0 +1,1 @@
+"""A paper's table once more: rows that differ by a few keys of a recipe, measured side by side."""
