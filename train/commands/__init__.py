@@ -1,0 +1,1 @@
+"""Commands of the workshop that have a module of their own."""
