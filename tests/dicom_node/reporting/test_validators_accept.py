@@ -227,5 +227,7 @@ def test_many_reports_at_once_are_judged_as_pixelmed_judges_each(
         each.dataset.ContentSequence.pop(1)
     paths = [path for _, path in files(tmp_path, built)]
     at_once = validators.pixelmed_says(paths)
-    assert at_once == {path: validators.pixelmed_says_alone(path) for path in paths}
+    # One with complaints, one without: each alone takes Java ten seconds.
+    alone = {path: validators.pixelmed_says_alone(path) for path in paths[1:]}
+    assert alone == {path: at_once[path] for path in paths[1:]}
     assert [bool(lines) for lines in at_once.values()] == [True, True, False]
