@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -21,6 +21,7 @@ from rich.progress import (
 from torch import Tensor, nn
 
 from train import parallel
+from train.average import Average
 from train.errors import Diverged, OtherRecipe
 from train.events import Scalars, scalars
 from train.run_folder import METRICS, RECIPE, STATE, WEIGHTS, Run, facts_of
@@ -75,6 +76,7 @@ class Options:
     momentum: float = 0.0  # SGD's
     schedule: Schedule = "cosine"  # after a warm-up; constant: the stage's rate in each step
     accumulate: int = 1  # batches a step, and process
+    average: float = 0.0  # what the mean of the weights keeps of itself in a step; 0: no mean
 
 
 def fit(
@@ -92,7 +94,8 @@ def fit(
     """
     network.to(torch.device(options.device))
     optimizer, decays = _optimizer(network, stages, options)
-    done = run.take_up(network, optimizer)
+    average = Average(network, options.average) if options.average else None
+    done = run.take_up(network, optimizer, average)
     parallel.alike(network)
     total = sum(stage.steps for stage in stages)
     with _account(run, options, done, total) as account:
@@ -107,18 +110,22 @@ def fit(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 losses = _step(network, optimizer, stage, options, (number, step))
+                if average is not None:
+                    average.follow(network)
                 here = first + step + 1
                 account.step(stage.name, here, rate, time.monotonic() - began, losses)
                 if here % options.validate_every == 0 or step + 1 == stage.steps:
                     parallel.average_statistics(network)
                     if parallel.leads():
                         network.eval()
-                        account.validation(stage.name, here, dict(validate(network)))
-                        run.keep(network, optimizer, here)
+                        with nullcontext() if average is None else average.worn_by(network):
+                            figures = dict(validate(network))
+                        account.validation(stage.name, here, figures)
+                        run.keep(network, optimizer, here, average)
                     _freeze(network, stage.frozen)
             first += stage.steps
     if parallel.leads():
-        run.end(network, total)
+        run.end(network, total, average)
     parallel.wait()  # the files are there for all
     network.eval()
 

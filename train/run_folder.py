@@ -6,6 +6,7 @@ import os
 import pickle
 import platform
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 import inference
 import phantom
 import train
+from train.average import Average
 from train.errors import OtherRecipe, Refused, Unfinished
 
 RECIPE, METRICS, WEIGHTS, STATE = "recipe.toml", "metrics.jsonl", "weights.safetensors", "state.pt"
@@ -70,23 +72,38 @@ class Run:
             text = "".join(json.dumps(entry) + "\n" for entry in kept)
             _written(path, lambda part: part.write_text(text, encoding="utf-8"))
 
-    def keep(self, network: nn.Module, optimizer: torch.optim.Optimizer, done: int) -> None:
+    def keep(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        done: int,
+        average: Average | None = None,
+    ) -> None:
         """Keep what the next step needs, and a copy of the weights."""
         state = {
             "done": done,
             "network": network.state_dict(),
             "optimizer": optimizer.state_dict(),
         }
+        if average is not None:
+            state["average"] = average.state()
         _written(self.folder / STATE, lambda path: torch.save(state, path))
-        self._keep_weights(network)
+        self._keep_weights(network, average)
 
-    def take_up(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    def take_up(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: Average | None = None,
+    ) -> int:
         """Load what was kept and return how many steps are done; 0 for a new run."""
         state = _state(self.folder)
         if not state:
             return 0
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
+        if average is not None:
+            average.go_on(**state["average"])
         return int(state["done"])
 
     def begin(self, *, seed: int, steps: int, done: int, device: str, processes: int) -> list[str]:
@@ -110,9 +127,9 @@ class Run:
         )
         return [name for name in _SAME if sessions[0][name] != session[name]]
 
-    def end(self, network: nn.Module, done: int) -> None:
+    def end(self, network: nn.Module, done: int, average: Average | None = None) -> None:
         """Note that the run came to its end, and with which weights."""
-        self._keep_weights(network)
+        self._keep_weights(network, average)
         *before, last = facts_of(self.folder)["sessions"]
         if "ended" not in last:
             last |= {"ended": _now(), "to_step": done}
@@ -131,9 +148,11 @@ class Run:
         require_finished(self.folder)
         return load_file(self.folder / WEIGHTS)
 
-    def _keep_weights(self, network: nn.Module) -> None:
-        tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-        _written(self.folder / WEIGHTS, lambda path: save_file(tensors, path))
+    def _keep_weights(self, network: nn.Module, average: Average | None) -> None:
+        """Write the weights to be used: the mean, where one was kept."""
+        with nullcontext() if average is None else average.worn_by(network):
+            tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+            _written(self.folder / WEIGHTS, lambda path: save_file(tensors, path))
 
 
 def require_finished(folder: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from small_training import CUTS, options, small, stages
 
+from train.average import Average
 from train.engine import STATE, WEIGHTS, Run, fit
 from train.errors import Refused, Unfinished
 from train.run_folder import facts_of, measurements, require_finished
@@ -100,6 +101,58 @@ def test_a_run_tells_what_it_was_made_with_and_when_it_was_taken_up(
     assert len(told["sessions"][0]["code_sha256"]) == 64
     assert told["sessions"][0]["versions"]["torch"] in torch.__version__
     assert told["weights_sha256"] == facts_of(whole)["weights_sha256"]
+
+
+def test_the_mean_of_the_weights_goes_on_too_and_is_what_is_validated_and_kept(
+    tmp_path: Path,
+) -> None:
+    def trained(folder: Path, broken_off_at: int | None) -> dict[str, torch.Tensor]:
+        seen: list[torch.Tensor] = []
+
+        class GivenUp(Exception):
+            pass
+
+        def validate(network: torch.nn.Module) -> dict[str, float]:
+            seen.append(network.state_dict()["body.0.weight"].clone())
+            if measurements(folder)[-1]["step"] == broken_off_at:
+                raise GivenUp
+            return {}
+
+        def train() -> None:
+            network = small()
+            fit(network, stages(), options(average=0.9), Run(folder, "recipe"), validate)
+            own = network.state_dict()["body.0.weight"]
+            kept = load_file(folder / WEIGHTS)
+            assert torch.equal(seen[-1], kept["body.0.weight"])
+            assert not torch.equal(own, kept["body.0.weight"])
+
+        if broken_off_at is not None:
+            with pytest.raises(GivenUp):
+                train()
+            broken_off_at = None
+        train()
+        return load_file(folder / WEIGHTS)
+
+    whole = trained(tmp_path / "whole", None)
+    assert same(trained(tmp_path / "broken", 8), whole)
+    plain = Run(tmp_path / "plain", "recipe")
+    fit(small(), stages(), options(), plain, lambda _: {})
+    assert not same(load_file(plain.folder / WEIGHTS), whole)
+
+
+def test_the_mean_reaches_further_back_with_every_step_until_it_is_told_not_to() -> None:
+    network = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(network.weight)
+    average = Average(network, 0.5)
+    expected = 0.0
+    for step, weight in enumerate([1.0, 2.0, 4.0, 8.0, 16.0] * 4):
+        torch.nn.init.constant_(network.weight, weight)
+        average.follow(network)
+        keeps = min(0.5, (1 + step) / (10 + step))
+        expected = keeps * expected + (1 - keeps) * weight
+    with average.worn_by(network):
+        assert network.weight.item() == pytest.approx(expected)
+    assert network.weight.item() == 16
 
 
 def test_a_finished_run_is_left_as_it_is(whole: Path) -> None:

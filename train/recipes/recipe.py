@@ -64,6 +64,7 @@ class Optimizer(Table):
     weight_decay: float = Field(ge=0)
     clip_norm: float = Field(gt=0)
     accumulate: int = Field(default=1, ge=1)
+    average: float = Field(default=0.0, ge=0, lt=1)
     amp: bool
     validate_every: int = Field(ge=1)
 
