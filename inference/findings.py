@@ -105,6 +105,7 @@ class Member:
     operating_point: str
     marks: tuple[Kind, ...]
     cancer_score: float | None  # of the exam
+    corrected: str = ""  # why its scores are not those of its card, where they are not
 
 
 @dataclass(frozen=True, slots=True)

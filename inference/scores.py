@@ -110,7 +110,7 @@ def corrected(exam: ExamFindings, correction: Correction | None) -> ExamFindings
         )
 
     def of_member(member: Member) -> Member:
-        return replace(member, cancer_score=moved(member.cancer_score))
+        return replace(member, cancer_score=moved(member.cancer_score), corrected=correction.why)
 
     return replace(
         exam,

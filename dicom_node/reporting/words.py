@@ -174,8 +174,9 @@ def _decision(exam: ExamFindings) -> Iterator[str]:
             f"At operating point {exam.operating_point} an exam is called from "
             f"{percent(exam.called_from)} on: this one {which}."
         )
-    if exam.correction is not None:
-        yield f"Scores are corrected for this site: {exam.correction.why}."
+    corrected = dict.fromkeys(one.corrected for one in exam.members if one.corrected)
+    if corrected:
+        yield f"Scores are corrected for this site: {'; '.join(corrected)}."
 
 
 def worst(exam: ExamFindings, given: float | None) -> str:

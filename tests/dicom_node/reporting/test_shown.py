@@ -1,5 +1,6 @@
 """Which findings are shown where not all are, and what is said of the exam's own score."""
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
@@ -14,7 +15,8 @@ from dicom_node.reporting.profile import PLAIN, Profile
 from dicom_node.reporting.proof import Unsound, prove
 from dicom_node.reporting.report import report as build
 from dicom_node.reporting.shown import shown
-from inference.findings import Box, Correction, ExamFindings, Finding, Kind
+from inference.findings import Box, Correction, ExamFindings, Finding, Kind, Member
+from inference.scores import corrected
 
 LAST = "; those without a cancer score come last."
 
@@ -107,13 +109,18 @@ def test_every_text_says_whether_an_exam_is_called_and_how_its_scores_were_corre
     first_round: Circumstances,
     kind: str,
 ) -> None:
-    why = "prevalence 0.6 % in place of 30 %"
-    steered = replace(exam, called_from=0.5, correction=Correction(1.0, -4.0, why))
-    what = shown(steered, PLAIN)
+    alone = Member("one", "one", "A", "1.0", "ab" * 32, "quiet", tuple(Kind), 0.5)
+    steered = replace(exam, called_from=0.5, members=(alone,))
+    what = shown(corrected(steered, Correction(1.0, 0.0, "prevalence 2 %")), PLAIN)
     told = replace(first_round, remarks=what.remarks, given=what.given)
     box = lightbox_of(headers)
-    silent = replace(what.exam, called_from=None, correction=None)
-    for said, fault in ((what.exam, nullcontext()), (silent, _unsaid())):
+    undecided = replace(what.exam, called_from=None)
+    uncorrected = replace(what.exam, members=(alone,))
+    for said, fault in (
+        (what.exam, nullcontext()),
+        (undecided, _unsaid("called from 50.0 % on: this one is called")),
+        (uncorrected, _unsaid("corrected for this site: prevalence 2 %")),
+    ):
         with fault:
             for one in build(headers, said, maker, told, frozenset({kind}), lightbox=box):
                 prove(
@@ -126,5 +133,5 @@ def test_every_text_says_whether_an_exam_is_called_and_how_its_scores_were_corre
                 )
 
 
-def _unsaid() -> AbstractContextManager[object]:
-    return pytest.raises(Unsound, match=r"called from 50\.0 % on: this one is called")
+def _unsaid(words: str) -> AbstractContextManager[object]:
+    return pytest.raises(Unsound, match=re.escape(words))
