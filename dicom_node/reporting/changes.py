@@ -29,9 +29,14 @@ class Telling:
     unshown: frozenset[str] = frozenset()  # found too, but not among the marks that were shown
 
 
+def decimals(share: float) -> int:
+    """Say how exactly a score is written: where cancers are rare, scores lie below one percent."""
+    return 2 if 0 < 100 * share < 1 else 1
+
+
 def percent(share: float | None) -> str:
     """Write a score as reports do."""
-    return "" if share is None else f"{100 * share:.1f} %"
+    return "" if share is None else f"{100 * share:.{decimals(share)}f} %"
 
 
 def changes(before: Telling, now: Telling) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.valuerep import format_number_as_ds
 
+from dicom_node.reporting.changes import decimals
 from dicom_node.reporting.codes import PERCENT, STANDARD, Concept, Dialect, item
 
 CONTAINS = "CONTAINS"
@@ -122,8 +123,8 @@ def number(name: Concept, value: float, unit: Concept) -> Item:
 
 
 def percent(name: Concept, share: float) -> Item:
-    """Make an item with a share of 0 to 1, as percent with one decimal."""
-    return number(name, round(100 * share, 1), PERCENT)
+    """Make an item with a share of 0 to 1, as percent with one decimal, or two below 1 %."""
+    return number(name, round(100 * share, decimals(share)), PERCENT)
 
 
 def image(sop_class_uid: str, sop_instance_uid: str) -> Item:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dicom_node.reporting import changes
 from dicom_node.reporting.sources import Lesion, Source
 from dicom_node.reporting.words import several, worst
 from inference.findings import ExamFindings
@@ -46,4 +47,4 @@ def ranked(sources: Sequence[Source]) -> list[tuple[Lesion, Source]]:
 
 def percent(score: float) -> str:
     """Write a score as all objects do."""
-    return f"{100 * score:.1f} %"
+    return changes.percent(score)

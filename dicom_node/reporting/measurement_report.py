@@ -30,6 +30,7 @@ from pydicom.dataset import Dataset
 
 from dicom_node.reporting import codes, content, frame, naming
 from dicom_node.reporting.cad_sr import parameters, sightings
+from dicom_node.reporting.changes import decimals
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.codes import Concept
 from dicom_node.reporting.maker import Maker
@@ -115,9 +116,10 @@ def _group(
         np.array(lesion.outline),
         source_image=SourceImageForRegion.from_source_image(source.header),
     )
-    measured = [(codes.CERTAINTY_OF_FINDING, round(100 * finding.score, 1), codes.PERCENT)]
+    certainty = round(100 * finding.score, decimals(finding.score))
+    measured = [(codes.CERTAINTY_OF_FINDING, certainty, codes.PERCENT)]
     if finding.cancer_score is not None:
-        probability = round(100 * finding.cancer_score, 1)
+        probability = round(100 * finding.cancer_score, decimals(finding.cancer_score))
         measured.insert(0, (codes.PROBABILITY_OF_CANCER, probability, codes.PERCENT))
     if lesion.area_mm2 is not None:
         measured.append((codes.AREA, lesion.area_mm2, codes.SQUARE_MILLIMETER))

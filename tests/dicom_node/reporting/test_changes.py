@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from dicom_node.reporting.changes import Mark, Telling, changes, percent
 
 FIRST = Telling(
@@ -85,3 +87,18 @@ def test_another_reader_is_named() -> None:
 
 def test_scores_differ_only_where_a_reader_sees_it() -> None:
     assert (percent(0.91301), percent(0.9130), percent(None)) == ("91.3 %", "91.3 %", "")
+
+
+@pytest.mark.parametrize(
+    ("score", "said"),
+    [
+        (None, ""),
+        (0.0, "0.0 %"),
+        (0.00042, "0.04 %"),
+        (0.0061, "0.61 %"),
+        (0.0123, "1.2 %"),
+        (1.0, "100.0 %"),
+    ],
+)
+def test_small_scores_are_written_more_exactly(score: float | None, said: str) -> None:
+    assert percent(score) == said
