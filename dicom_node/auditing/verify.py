@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from dicom_node.auditing.belongings import TABLES, gone
+from dicom_node.auditing.belongings import TABLES, decided_otherwise, gone
 from dicom_node.auditing.checkpoints import digest_of, lines_of, signed_text
 from dicom_node.auditing.signing import PublicKey
 from dicom_node.ledger.chain import GENESIS, link_hash, links_query, moment_text
@@ -219,7 +220,8 @@ def _follow(found: Verified, connection: Connection, marks: Marks, last: Told | 
         else:
             found.blame(min(left), f"event {min(left)} is missing: {names} signed it")
     _compare_states(found, connection, states, purged=bool(purged_id))
-    for one, sentence in gone(connection, built):
+    otherwise = decided_otherwise(connection, purged=bool(purged_id))
+    for one, sentence in chain(gone(connection, built), otherwise):
         found.blame(one, sentence)
 
 

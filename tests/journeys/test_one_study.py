@@ -278,6 +278,24 @@ def test_a_study_that_is_not_for_us_is_declined_with_its_code(
     assert orthanc.instances(study_uid) == []
 
 
+def test_the_workers_that_run_read_the_next_study_with_what_was_activated(
+    node: RunningNode, tmp_path: Path
+) -> None:
+    activated = node.run("models", "activate", "ft_mtl_phantom")
+    assert activated.returncode == 0, activated.stderr
+    images = datasets(study(SEED, lesions=(), pitch_mm=0.12), uid_salt="activated")
+    sent(node, write(images, tmp_path))
+    case = node.wait_for_end(str(images[0].StudyInstanceUID))
+    assert case.state == State.DELIVERED
+    run = node.questions.run_of(case.id)
+    assert run is not None
+    assert run.system == "ft_mtl"
+    assert node.run("models", "rollback").returncode == 0
+    listed = json.loads(node.run("models", "list", "--json").stdout)["bundles"]
+    roles = {one["bundle"]: one["role"] for one in listed}
+    assert roles["shared_trunk_phantom"] == "active"
+
+
 def test_the_trace_tells_the_story_and_no_patient(
     with_lesions: tuple[Study, list[Dataset], dict[str, list[Dataset]]], node: RunningNode
 ) -> None:

@@ -134,13 +134,17 @@ def test_a_bundle_that_was_trained_here_is_activated_and_reads_a_study_in_the_no
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "node.toml"
-    config.write_text(f'[node]\ndata = "{tmp_path / "data"}"\n[analyzing]\nthreads = 1\n')
+    config.write_text(
+        f'[node]\ndata = "{tmp_path / "data"}"\n[analyzing]\nthreads = 1\n'
+        "[analyzing.accept]\nrows_min = 100\n"
+    )
     monkeypatch.setenv("FOURVIEWS_CONFIG", str(config))
     node = Node(load_settings(config))
     migrate(node)
     read = turns(node)[ANALYZE]
     first, second = (
-        received(node, datasets(study(seed)), tmp_path / str(seed)) for seed in (40, 41)
+        received(node, datasets(study(seed, pitch_mm=0.4)), tmp_path / str(seed))
+        for seed in (40, 41)
     )
     read(first)
     activated = CliRunner().invoke(service, ["models", "activate", str(bundle)])

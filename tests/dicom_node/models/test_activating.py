@@ -6,12 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 from tiny_bundles import tiny
 from typer.testing import CliRunner
 
+from dicom_node.auditing.belongings import decided_otherwise
 from dicom_node.cli import app
 from dicom_node.errors import Misconfigured, NotYourTurn
 from dicom_node.ledger.activations import FROM_SETTINGS, history
+from dicom_node.ledger.tables import Activation
 from dicom_node.models.choosing import NOTHING_CHANGED, activate, roll_back
 from dicom_node.settings.file import load_settings
 from dicom_node.watching.checkup import checkup
@@ -219,6 +223,28 @@ def test_a_bundle_elsewhere_is_named_by_its_path(opening: Open, home: Path, tmp_
     assert reads(opening()) == ["0.0.2"]
     command("activate", str(home / "three"))
     assert history(node.engine, 1)[0].bundles[0]["folder"] == "three"
+
+
+def test_who_reads_by_no_command_is_noticed(opening: Open) -> None:
+    node = opening()
+    command("activate", "two")
+
+    def faults() -> list[str]:
+        with node.engine.connect() as connection:
+            return [said for _, said in decided_otherwise(connection, purged=False)]
+
+    assert faults() == []
+    command("rollback")
+    assert faults() == []
+    with Session(node.engine) as session, session.begin():
+        rows = session.scalars(select(Activation).order_by(Activation.id)).all()
+        rows[-1].bundles = rows[1].bundles
+    assert [one.split(" tells ")[1] for one in faults()] == [
+        "of another bundle than the one that is active"
+    ]
+    with Session(node.engine) as session, session.begin():
+        session.execute(delete(Activation))
+    assert len(faults()) == 1
 
 
 def test_cards_are_shown_and_compared(opening: Open, home: Path) -> None:
