@@ -5,6 +5,7 @@ not what was activated, is refused, and whoever read goes on reading.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -184,6 +185,23 @@ class Models:
             except (BadBundle, RuntimeError) as fault:
                 logger.error("cannot read along", bundle=folder.name, why=str(fault))
 
+    def of_weights(self, digests: Sequence[str]) -> "tuple[Analyzer, ...]":
+        """Open those that read a case once; those that read now, where one is not here any more."""
+        from inference.bundle import CARD, load_card
+        from inference.errors import BadBundle
+
+        if [card.weights_sha256 for card in self.serving.cards] == list(digests):
+            return self.serving.analyzers
+        found: dict[str, Path] = {}
+        for card in sorted(home_of(self.settings).glob(f"*/{CARD}")):
+            with suppress(BadBundle):
+                found.setdefault(load_card(card.parent).weights_sha256, card.parent)
+        if not set(digests) <= set(found):
+            return self.serving.analyzers
+        return tuple(
+            opened(self.settings, self.ledger(), found[digest], along=True) for digest in digests
+        )
+
     def look(self) -> None:
         """Switch to what was activated since, whole; if it cannot be served, stay as it was."""
         before = self.serving
@@ -255,7 +273,7 @@ def opened(
         "point": one.operating_point,
         "correction": correction(),
     }
-    about |= {"shadow": "yes"} if along else {}
+    about |= {"reports": "no"} if along else {}
     ledger.record("model loaded", card.name, **about)
     return one
 

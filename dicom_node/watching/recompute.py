@@ -89,14 +89,13 @@ def _readings(
     if study.declined is not None:
         return (f"the study would be declined now: {study.declined}",)
     exam = Exam(case.study_uid, tuple(views_of(node.spool, images, study)))
-    if len(members or [run]) != len(node.analyzers):
-        return (
-            f"{len(members or [run])} bundles read it, and now there are {len(node.analyzers)}",
-        )
+    analyzers = node.models.of_weights([row.digest for row in members or [run]])
+    if len(members or [run]) != len(analyzers):
+        return (f"{len(members or [run])} bundles read it, and now there are {len(analyzers)}",)
     asked = [row.operating_point for row in members or [run]]
     steered = [_correction(node, row) for row in members or [run]]
     try:
-        read = [one.readings(exam)[at] for one, at in zip(node.analyzers, asked, strict=True)]
+        read = [one.readings(exam)[at] for one, at in zip(analyzers, asked, strict=True)]
     except KeyError as unknown:
         return (f"the bundle has no operating point {unknown} any more",)
     agreement = decided(read, steered, _correction(node, run) if members else None)

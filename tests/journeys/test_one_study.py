@@ -283,7 +283,7 @@ def test_the_workers_that_run_read_the_next_study_with_what_was_activated(
 ) -> None:
     activated = node.run("models", "activate", "ft_mtl_phantom")
     assert activated.returncode == 0, activated.stderr
-    images = datasets(study(SEED, lesions=(), pitch_mm=0.12), uid_salt="activated")
+    images = datasets(study(SEED, lesions=()), uid_salt="activated")
     sent(node, write(images, tmp_path))
     case = node.wait_for_end(str(images[0].StudyInstanceUID))
     assert case.state == State.DELIVERED

@@ -15,6 +15,7 @@ from dicom_node.models.choosing import activate
 from dicom_node.models.comparing import met
 from dicom_node.models.shelf import shelf
 from dicom_node.settings.file import Settings
+from dicom_node.watching.recompute import recompute
 from dicom_node.wiring import Node
 from dicom_node.worker import turns
 from inference.analyzer import Analyzer
@@ -78,6 +79,11 @@ def test_a_shadow_reads_after_the_result_and_is_reported_to_nobody(
     reported = node.questions.run_of(case_id)
     assert reported is not None
     assert reported.cancer_score is not None
+    activate(node.settings, node.ledger, ["along"], "me@here")
+    node.models.look()
+    again = recompute(node, case)
+    assert again.objects == len(written)
+    assert again.differences == (), "by whoever read it then"
     apart = abs(reported.cancer_score - run.cancer_score)
     assert rows["scores apart, mean"] == f"{apart:.3f}"
 
