@@ -4,6 +4,7 @@ A process holds what it opened until another decision can be served whole: what 
 not what was activated, is refused, and whoever read goes on reading.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -27,6 +28,8 @@ from dicom_node.shipped import shipped
 if TYPE_CHECKING:
     from inference.analyzer import Analyzer
     from inference.bundle import Card
+
+AGAIN_SECONDS = 30.0  # before what could not be served is tried once more
 
 logger = log("models")
 
@@ -155,7 +158,8 @@ class Models:
     ) -> None:
         self.settings, self.engine, self.ledger = settings, engine, ledger
         self._serving: Serving | None = None
-        self._refused: int | None = None  # a decision that cannot be served here
+        self._refused: int | None = None  # a decision that cannot be served here ...
+        self._again_at = 0.0  # ... until somebody mends that
 
     @property
     def serving(self) -> Serving:
@@ -209,18 +213,24 @@ class Models:
             decision = active(self.settings, self.engine)
         except (Busy, SQLAlchemyError):  # whoever takes a case next hears of it
             return
-        if decision is None or decision.id in {_number(before), self._refused}:
+        if decision is None or decision.id == _number(before):
+            return
+        if decision.id == self._refused and time.monotonic() < self._again_at:
             return
         try:
             self._serving = self._ready(decision, before)
         except (Misconfigured, RuntimeError, OSError, ValueError) as fault:
-            self._refused = decision.id
-            names = " + ".join(one.folder for one in bundles_of(decision))
-            why = str(fault).strip().partition("\n")[0]
-            logger.error("activated, and cannot be served: the old bundle reads on", why=why)
-            self.ledger().record("model refused", f"{names}: {why}", activation=decision.id)
+            self._refuse(decision, str(fault).strip().partition("\n")[0])
         else:
             logger.info("switched", to=[card.name for card in self._serving.cards])
+
+    def _refuse(self, decision: Activation, why: str) -> None:
+        """Put on record, once, that whoever read reads on."""
+        if decision.id != self._refused:
+            names = " + ".join(one.folder for one in bundles_of(decision))
+            logger.error("activated, and cannot be served: the old bundle reads on", why=why)
+            self.ledger().record("model refused", f"{names}: {why}", activation=decision.id)
+        self._refused, self._again_at = decision.id, time.monotonic() + AGAIN_SECONDS
 
     def _ready(self, decision: Activation, before: Serving) -> Serving:
         """Open what was activated as far as the former ones were."""

@@ -130,7 +130,7 @@ def test_what_is_damaged_is_not_activated_and_the_old_bundle_stays(
 
 
 def test_what_was_exchanged_since_is_refused_wherever_it_is_to_be_served(
-    opening: Open, home: Path
+    opening: Open, home: Path, three: Path
 ) -> None:
     running, command_ = opening(), opening()
     assert running.analyzers
@@ -145,9 +145,14 @@ def test_what_was_exchanged_since_is_refused_wherever_it_is_to_be_served(
     assert "is not the bundle that was activated" in told[0].sentence
     with pytest.raises(Misconfigured, match="is not the bundle that was activated"):
         assert opening().cards
-    activate(command_.settings, command_.ledger, ["two"], "me@here")
+    right, wrong = three / "two", home / "two"
+    shutil.rmtree(wrong)
+    shutil.copytree(right, wrong)
     running.models.look()
-    assert reads(running) == ["0.0.3"]
+    assert reads(running) == ["0.0.1"], "it is not tried at once"
+    running.models._again_at = 0.0
+    running.models.look()
+    assert reads(running) == ["0.0.2"], "but when somebody has mended it"
 
 
 def test_a_rollback_to_what_is_not_there_any_more_changes_nothing(
