@@ -138,6 +138,7 @@ class Deeplima:
     preparation: Preparations
     decision: Decision
     device: torch.device
+    marks: tuple[Kind, ...] = BOTH  # a training of one network alone asks that one alone
 
     @classmethod
     def opened(cls, card: Card, weights: dict[str, Tensor], device: torch.device) -> Self:
@@ -153,20 +154,26 @@ class Deeplima:
 
     @property
     def preparations(self) -> tuple[Preparation, ...]:
-        """Tell how a view's two pictures are made."""
-        return (self.preparation.mass, self.preparation.calcification)
+        """Tell how a view's pictures are made, one for each network."""
+        hows = {
+            Kind.MASS: self.preparation.mass,
+            Kind.CALCIFICATION: self.preparation.calcification,
+        }
+        return tuple(hows[kind] for kind in self.marks)
 
     @property
     def scope(self) -> Scope:
         """Tell what the system can be asked for."""
-        return Scope(marks=BOTH, judges=())
+        return Scope(marks=self.marks, judges=())
 
     def read(self, pictures: Sequence[PreparedView]) -> Seen:
         """Look at one view."""
-        coarse, fine = pictures
+        look = {Kind.MASS: self._masses, Kind.CALCIFICATION: self._calcifications}
         with torch.inference_mode():
-            findings = (*self._masses(coarse), *self._calcifications(fine))
-        return Seen(cancer=None, findings=findings)
+            found = [
+                look[kind](picture) for kind, picture in zip(self.marks, pictures, strict=True)
+            ]
+        return Seen(cancer=None, findings=tuple(one for some in found for one in some))
 
     def _masses(self, prepared: PreparedView) -> tuple[Finding, ...]:
         placement = prepared.placement

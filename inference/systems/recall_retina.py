@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,9 +23,11 @@ from inference.networks.recall_retina import (
 from inference.networks.trunks import Norm, TrunkName, channels_last
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, PreparedView
+from inference.scores import logit_of
 from inference.systems.views import BOTH, Scope, Seen, finite, finite_answers, loaded
 
 NAME = "recall_retina"
+_MALIGNANT = (MALIGNANT_MASS, MALIGNANT_CALCIFICATION)
 
 
 class Network(BaseModel):
@@ -54,6 +56,9 @@ class Decision(BaseModel):
     least_score: float = Field(gt=0, lt=1)  # less sure boxes are not looked at
     most_overlap: float = Field(gt=0, lt=1)  # of two boxes of one class; else they are one
     same_lesion: float = Field(gt=0, lt=1)  # overlap at which boxes of any class are one lesion
+    # Who says whether a view shows a cancer: the recall head, or the surest malignant box, as of a
+    # detector alone, the paper's single task.
+    judged_by: Literal["recall", "boxes"] = "recall"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +93,7 @@ class RecallRetina:
         return Scope(marks=BOTH, judges=BOTH)
 
     def read(self, pictures: Sequence[PreparedView]) -> Seen:
-        """Look at one view; its cancer score is the recall head's, the boxes have no part in it."""
+        """Look at one view; its cancer score is the one that the decision asks for."""
         (prepared,) = pictures
         picture = torch.from_numpy(prepared.picture)[None].to(self.device)  # 1 C H W
         shown = (prepared.placement.rows, prepared.placement.columns)
@@ -105,9 +110,16 @@ class RecallRetina:
         )
         finite(boxes, scores, reading.recall)
         return Seen(
-            cancer=float(reading.recall[0]),
+            cancer=self._cancer(float(reading.recall[0]), scores, labels),
             findings=findings(boxes, scores, labels, prepared.placement, self.decision),
         )
+
+    def _cancer(self, recall: float, scores: Tensor, labels: Tensor) -> float:
+        """Return the logit of cancer."""
+        if self.decision.judged_by == "recall":
+            return recall
+        malignant = scores[torch.isin(labels, torch.tensor(_MALIGNANT))]
+        return logit_of(float(malignant.max()) if len(malignant) else 0.0)
 
 
 def findings(

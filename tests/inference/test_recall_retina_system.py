@@ -1,5 +1,7 @@
 """From the boxes of a RetinaNet to findings."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from inference.networks.recall_retina import (
 )
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, PreparedView
+from inference.scores import logit_of
 from inference.systems.recall_retina import Decision, Network, RecallRetina, findings
 
 DECISION = Decision(least_score=0.01, most_overlap=0.3, same_lesion=0.3)
@@ -96,6 +99,28 @@ def test_the_cancer_score_is_the_recall_heads_alone(system: RecallRetina) -> Non
     with torch.inference_mode():
         reading = system.network.read(torch.from_numpy(picture)[None], [(64, 64)])
     assert seen.cancer == pytest.approx(float(reading.recall[0]))
+
+
+def test_without_a_recall_head_the_surest_malignant_box_judges(system: RecallRetina) -> None:
+    # An untrained network is sure of nothing.
+    decision = DECISION.model_copy(update={"judged_by": "boxes", "least_score": 1e-3})
+    alone = replace(system, decision=decision)
+    picture = torch.rand(1, 64, 64).numpy()
+    seen = alone.read([PreparedView(picture, Placement(0, 0, 64, 64, False, 64, 64))])
+    with torch.inference_mode():
+        reading = system.network.read(
+            torch.from_numpy(picture)[None],
+            [(64, 64)],
+            least_score=decision.least_score,
+            most_overlap=decision.most_overlap,
+        )
+    malignant = [
+        float(score)
+        for score, label in zip(reading.scores[0], reading.labels[0], strict=True)
+        if label in {MALIGNANT_MASS, MALIGNANT_CALCIFICATION}
+    ]
+    assert malignant
+    assert seen.cancer == pytest.approx(logit_of(max(malignant)))
 
 
 def test_findings_lie_within_what_the_picture_shows(system: RecallRetina) -> None:

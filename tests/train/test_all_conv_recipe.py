@@ -312,6 +312,21 @@ def test_a_recipe_without_patches_needs_a_bundle() -> None:
         recipe(ONE + PICTURE_STAGES[0])
 
 
+def test_without_patches_whole_pictures_teach_all_layers(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(ValidationError, match="contradict each other"):
+        recipe("without_patches = true\n" + WHOLE)
+    text = "without_patches = true\n" + ONE + PICTURE_STAGES[1]
+    run_ = trained(tmp_path / "run", text, cache)
+    assert [path.name for path in run_.iterdir() if path.is_dir()] == ["pictures_0"]
+    top_only = "without_patches = true\n" + ONE + PICTURE_STAGES[0]
+    still = weights(trained(tmp_path / "still", top_only, cache), "pictures_0")
+    moved = weights(run_, "pictures_0")
+    trunk = [name for name in moved if name.startswith("trunk.") and name.endswith("weight")]
+    assert trunk
+    # Of one seed, they began alike; only where all layers learn did the trunk move.
+    assert any(not torch.equal(moved[name], still[name]) for name in trunk)
+
+
 def test_pictures_of_one_kind_teach_nothing(lessons: list[Lesson]) -> None:
     with pytest.raises(Refused, match="with and without cancer"):
         labeled([lesson for lesson in lessons if not lesson.cancer])

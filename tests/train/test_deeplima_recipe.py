@@ -190,6 +190,9 @@ def test_a_run_in_pieces_ends_with_the_same_weights_and_each_piece_moves_one_net
     for stages in (1, 2, 3):
         piece = recipe.model_copy(update={"stages": recipe.stages[:stages]})
         piece.train(pieces, cache, device="cpu", workers=1)
+        both = stages == len(recipe.stages)
+        assert piece.reader(pieces).scope.marks == (BOTH if both else (Kind.MASS,))
+        assert len(piece.reader(pieces).preparations) == 1 + both
         states.append(load_file(pieces.folder / WEIGHTS))
 
     def moved(before: int, part: str) -> bool:
@@ -207,6 +210,15 @@ def test_a_run_in_pieces_ends_with_the_same_weights_and_each_piece_moves_one_net
     ]
     whole = load_file(run.folder / WEIGHTS)
     assert all(torch.equal(whole[name], states[-1][name]) for name in whole)
+
+
+def test_of_one_network_alone_no_bundle_is_made(
+    recipe: Recipe, cache: Path, run: Run, tmp_path: Path
+) -> None:
+    alone = recipe.model_copy(update={"stages": recipe.stages[2:]})
+    assert alone.reader(run).scope.marks == (Kind.CALCIFICATION,)
+    with pytest.raises(Refused, match="teaches a calcification network alone"):
+        alone.export(run, cache, tmp_path, workers=1)
 
 
 def test_a_stage_says_which_network_learns(recipe: Recipe) -> None:

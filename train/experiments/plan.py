@@ -59,7 +59,10 @@ class Plan(_Told):
     seeds: Annotated[tuple[int, ...], Field(strict=False, min_length=1)]
     held_out: Seeds
     measures: Annotated[tuple[Measure, ...], Field(strict=False, min_length=1)]
-    marks: Annotated[tuple[Kind, ...], Field(strict=False)] = tuple(Kind)  # these alone count
+    # Of lesions and marks, these alone count.
+    marks: Annotated[tuple[Annotated[Kind, Field(strict=False)], ...], Field(strict=False)] = tuple(
+        Kind
+    )
     hit: Hit = "usual"  # which marks find a lesion
     scale: Keys = {}  # what all rows say otherwise than the recipe
     rows: dict[str, Row] = Field(min_length=1)

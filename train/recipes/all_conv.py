@@ -91,6 +91,7 @@ class Recipe(Common):
     decision: Decision
     changes: Changing
     sampling: Sampling
+    without_patches: bool = False  # whole pictures teach all layers, the trunk's too
     patch_stages: Annotated[tuple[OnPatches, ...], Field(strict=False)] = ()
     picture_stages: Annotated[tuple[OnPictures, ...], Field(strict=False, min_length=1)]
 
@@ -101,7 +102,11 @@ class Recipe(Common):
 
     @model_validator(mode="after")
     def _begins_somewhere(self) -> Self:
-        if not self.patch_stages and self.begin is None:
+        if self.without_patches and self.patch_stages:
+            raise ValueError(
+                "without_patches and patch_stages contradict each other: leave one out"
+            )
+        if not (self.patch_stages or self.begin or self.without_patches):
             raise ValueError("nothing teaches a trunk: add patch_stages, or a bundle to begin with")
         return self
 
@@ -162,6 +167,9 @@ class _Going:
 def _beginnings(going: _Going) -> Iterator[WholeNet]:
     """Make each member as its first stage on pictures finds it."""
     recipe = going.recipe
+    if recipe.without_patches:
+        yield from _untaught(recipe)
+        return
     if not recipe.patch_stages:
         assert recipe.begin is not None
         yield from _taken_over(recipe, recipe.begin)
@@ -172,6 +180,15 @@ def _beginnings(going: _Going) -> Iterator[WholeNet]:
         first = next(at for at, other in enumerate(members) if other.patches == member.patches)
         network = _taught(going, first)
         torch.manual_seed(_seed(recipe, 1, number))
+        yield member.converted(network, recipe.size)
+
+
+def _untaught(recipe: Recipe) -> Iterator[WholeNet]:
+    for number, member in enumerate(recipe.network.members):
+        torch.manual_seed(_seed(recipe, 1, number))
+        network = member.build(recipe.network.in_channels)
+        if recipe.begin is not None:
+            recipe.begin.fill(network.trunk)
         yield member.converted(network, recipe.size)
 
 

@@ -45,6 +45,7 @@ from train.errors import Refused
 from train.export import Described
 from train.metrics.dice import Dice
 from train.metrics.froc import finds, marked, sensitivity_at
+from train.recipes.patients import Split
 from train.recipes.recipe import Common, Course, View, at_most_all, finished, read_validation
 
 _PARTS = ("mass", "calcification")
@@ -95,25 +96,27 @@ class Recipe(Common):
         Field(strict=False, min_length=1),
     ]
 
+    @property
+    def learned(self) -> tuple[Kind, ...]:
+        """Name the kinds whose network learns; of one kind alone, no bundle can be made."""
+        taught = {course.learns for course in self.stages}
+        return tuple(kind for kind in BOTH if kind.value in taught)
+
     def train(self, run: Run, cache: Path, *, device: str, workers: int) -> None:
         """Train, or go on training, into a run folder."""
         torch.manual_seed(self.seed)
         few = self.data.some(self.calcification_studies)
-        preparation, steer = self.preparation, self.data.validation
-        coarse = self.lessons(self.data.training, preparation.mass, cache, workers)
-        fine = self.lessons(few, preparation.calcification, cache, workers)
         matter = Matter(
-            masses=pool([masses_alone(lesson) for lesson in coarse]),
-            calcium=self._calcium(fine),
+            masses=pool(self._masses(self.data.training, cache, workers)),
+            calcium=self._calcium(few, cache, workers),
         )
-        coarse = self.lessons(steer, preparation.mass, cache, workers)
-        fine = self.lessons(steer, preparation.calcification, cache, workers)
-        tiles = drawn_tiles(
-            self._calcium(fine),
-            _STEERING_TILES,
-            self.decision.tiling.size_px,
-            np.random.default_rng(self.seed),
-        )
+        steer = self.data.validation
+        coarse = self._masses(steer, cache, workers)
+        fine = self._calcium(steer, cache, workers)
+        tiles = None
+        if fine:
+            size_px, rng = self.decision.tiling.size_px, np.random.default_rng(self.seed)
+            tiles = drawn_tiles(fine, _STEERING_TILES, size_px, rng)
         network = self.network.build()
         network.mass.learn_from(proposed=self.proposed_regions, sampled=self.sampled_regions)
         if self.begin is not None:
@@ -125,7 +128,7 @@ class Recipe(Common):
             run,
             partial(
                 _validation,
-                masses=[masses_alone(lesson) for lesson in coarse[:_STEERING_VIEWS]],
+                masses=coarse[:_STEERING_VIEWS],
                 calcium=tiles,
                 device=device,
             ),
@@ -139,6 +142,11 @@ class Recipe(Common):
 
     def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
         """Make scores comparable on the validation patients of a run, and write the bundle."""
+        if self.learned != BOTH:
+            raise Refused(
+                f"this recipe teaches a {self.learned[0]} network alone, and a bundle holds two: "
+                "add stages for the other one"
+            )
         raw = self.reader(run)
         views = read_validation(self, raw, cache, workers=workers)
         lines = {kind: line(views, kind) for kind in BOTH}
@@ -154,9 +162,20 @@ class Recipe(Common):
             courses=self.stages,
         )
 
-    def _calcium(self, lessons: Sequence[Lesson]) -> list[CalciumView]:
-        pitch_mm = self.preparation.calcification.pitch_mm
-        return [calcium_view(lesson, pitch_mm) for lesson in lessons]
+    def _masses(self, split: Split, cache: Path, workers: int) -> list[Lesson]:
+        """Return what the mass network learns from; nothing where no stage is about masses."""
+        if Kind.MASS not in self.learned:
+            return []
+        lessons = self.lessons(split, self.preparation.mass, cache, workers)
+        return [masses_alone(lesson) for lesson in lessons]
+
+    def _calcium(self, split: Split, cache: Path, workers: int) -> list[CalciumView]:
+        """Return what the calcification network learns from; nothing without such a stage."""
+        if Kind.CALCIFICATION not in self.learned:
+            return []
+        how = self.preparation.calcification
+        lessons = self.lessons(split, how, cache, workers)
+        return [calcium_view(lesson, how.pitch_mm) for lesson in lessons]
 
     def _reader(self, network: DeeplimaNet, lines: Mapping[Kind, Calibration]) -> Deeplima:
         return Deeplima(
@@ -168,6 +187,7 @@ class Recipe(Common):
                 calcification_score=lines[Kind.CALCIFICATION],
             ),
             device=torch.device("cpu"),
+            marks=self.learned,
         )
 
 
@@ -291,10 +311,19 @@ def masses_alone(lesson: Lesson) -> Lesson:
 
 
 def _validation(
-    network: nn.Module, masses: Sequence[Lesson], calcium: Tiles, device: str
+    network: nn.Module, masses: Sequence[Lesson], calcium: Tiles | None, device: str
 ) -> dict[str, float]:
     """Return how many masses are found at one false mark a view, and the Dice of calcifications."""
-    images, dice = [], Dice(_PIXELS)
+    figures = {}
+    if masses:
+        figures["mass_sensitivity_at_1"] = _found(network, masses, device)
+    if calcium is not None:
+        figures["calcification_dice"] = _outlined(network, calcium, device)
+    return figures
+
+
+def _found(network: nn.Module, masses: Sequence[Lesson], device: str) -> float:
+    images = []
     with torch.inference_mode():
         for start in range(0, len(masses), _AT_ONCE):
             batch = unchanged(masses[start : start + _AT_ONCE]).to(device)
@@ -302,16 +331,19 @@ def _validation(
             for boxes, scores, shown in zip(*reading, batch.lesions, strict=True):
                 marks = zip(_boxes(boxes), scores.tolist(), strict=True)
                 images.append(marked(list(marks), _boxes(shown.boxes)))
+    return round(sensitivity_at(images, 1.0), 4)
+
+
+def _outlined(network: nn.Module, calcium: Tiles, device: str) -> float:
+    dice = Dice(_PIXELS)
+    with torch.inference_mode():
         for start in range(0, len(calcium.pictures), _AT_ONCE):
             here = slice(start, start + _AT_ONCE)
             pixels: Tensor = network.get_submodule("calcification")(
                 calcium.pictures[here].to(device)
             ).pixels
             dice.add(calcium.labels[here].numpy(), pixels.argmax(dim=1).cpu().numpy())
-    return {
-        "mass_sensitivity_at_1": round(sensitivity_at(images, 1.0), 4),
-        "calcification_dice": round(float(dice.by_class()[1]), 4),
-    }
+    return round(float(dice.by_class()[1]), 4)
 
 
 def _boxes(boxes: Tensor) -> list[Box]:
