@@ -13,6 +13,7 @@ from inference.networks.recall_retina import (
     BENIGN_MASS,
     MALIGNANT_CALCIFICATION,
     MALIGNANT_MASS,
+    Reading,
     Sight,
 )
 from inference.preparing.placement import Placement
@@ -101,26 +102,19 @@ def test_the_cancer_score_is_the_recall_heads_alone(system: RecallRetina) -> Non
     assert seen.cancer == pytest.approx(float(reading.recall[0]))
 
 
-def test_without_a_recall_head_the_surest_malignant_box_judges(system: RecallRetina) -> None:
-    # An untrained network is sure of nothing.
-    decision = DECISION.model_copy(update={"judged_by": "boxes", "least_score": 1e-3})
-    alone = replace(system, decision=decision)
-    picture = torch.rand(1, 64, 64).numpy()
-    seen = alone.read([PreparedView(picture, Placement(0, 0, 64, 64, False, 64, 64))])
-    with torch.inference_mode():
-        reading = system.network.read(
-            torch.from_numpy(picture)[None],
-            [(64, 64)],
-            least_score=decision.least_score,
-            most_overlap=decision.most_overlap,
-        )
-    malignant = [
-        float(score)
-        for score, label in zip(reading.scores[0], reading.labels[0], strict=True)
-        if label in {MALIGNANT_MASS, MALIGNANT_CALCIFICATION}
-    ]
-    assert malignant
-    assert seen.cancer == pytest.approx(logit_of(max(malignant)))
+@pytest.mark.parametrize(("second", "judged"), [(MALIGNANT_MASS, 0.3), (BENIGN_MASS, 0.0)])
+def test_without_a_recall_head_the_surest_malignant_box_judges(
+    system: RecallRetina, second: int, judged: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes, scores, labels = tensors(
+        ((20, 30, 25, 40), 0.5, BENIGN_MASS), ((5, 10, 10, 20), 0.3, second)
+    )
+    reading = Reading([boxes], [scores], [labels], torch.tensor([7.0]))
+    monkeypatch.setattr(system.network, "read", lambda *_, **__: reading)
+    alone = replace(system, decision=DECISION.model_copy(update={"judged_by": "boxes"}))
+    picture = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
+    assert alone.read([picture]).cancer == pytest.approx(logit_of(judged))
+    assert system.read([picture]).cancer == 7
 
 
 def test_findings_lie_within_what_the_picture_shows(system: RecallRetina) -> None:
