@@ -23,15 +23,8 @@ from train.data.splits import Seeds
 from train.engine import WEIGHTS, Run
 from train.errors import Refused, Unfinished
 from train.recipes import all_conv
-from train.recipes.all_conv import (
-    Patches,
-    Pictures,
-    Recipe,
-    below,
-    labeled,
-    patch_losses,
-    picture_losses,
-)
+from train.recipes.all_conv import Patches, Pictures, Recipe
+from train.recipes.all_conv_learning import below, labeled, patch_losses, picture_losses
 from train.recipes.by_name import read_recipe
 
 HEAD = """
@@ -111,6 +104,7 @@ MEMBERS = [
 ]
 ONE, THREE = HEAD + MEMBERS[0], "".join([HEAD, *MEMBERS])
 WHOLE = "".join([THREE, *PATCH_STAGES, *PICTURE_STAGES])
+PATCHLESS = "without_patches = true\n"
 
 
 def recipe(text: str) -> Recipe:
@@ -308,23 +302,19 @@ def test_a_trunk_that_does_not_fit_is_no_beginning(tmp_path: Path, cache: Path) 
 
 
 def test_a_recipe_without_patches_needs_a_bundle() -> None:
-    with pytest.raises(ValidationError, match="nothing teaches a trunk"):
-        recipe(ONE + PICTURE_STAGES[0])
+    for text, fault in ((ONE + PICTURE_STAGES[0], "nothing"), (PATCHLESS + WHOLE, "contradict")):
+        with pytest.raises(ValidationError, match=fault):
+            recipe(text)
 
 
 def test_without_patches_whole_pictures_teach_all_layers(tmp_path: Path, cache: Path) -> None:
-    with pytest.raises(ValidationError, match="contradict each other"):
-        recipe("without_patches = true\n" + WHOLE)
-    text = "without_patches = true\n" + ONE + PICTURE_STAGES[1]
-    run_ = trained(tmp_path / "run", text, cache)
-    assert [path.name for path in run_.iterdir() if path.is_dir()] == ["pictures_0"]
-    top_only = "without_patches = true\n" + ONE + PICTURE_STAGES[0]
-    still = weights(trained(tmp_path / "still", top_only, cache), "pictures_0")
-    moved = weights(run_, "pictures_0")
-    trunk = [name for name in moved if name.startswith("trunk.") and name.endswith("weight")]
-    assert trunk
-    # Of one seed, they began alike; only where all layers learn did the trunk move.
-    assert any(not torch.equal(moved[name], still[name]) for name in trunk)
+    top, whole = (  # of one seed, they begin alike
+        weights(
+            trained(tmp_path / stage.split('"')[1], PATCHLESS + ONE + stage, cache), "pictures_0"
+        )
+        for stage in PICTURE_STAGES
+    )
+    assert any(not torch.equal(top[name], whole[name]) for name in top if "trunk" in name)
 
 
 def test_pictures_of_one_kind_teach_nothing(lessons: list[Lesson]) -> None:
