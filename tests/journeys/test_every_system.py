@@ -114,7 +114,7 @@ def test_notebook_workshop_and_node_give_one_score(served: Served) -> None:
     assert run is not None
     assert run.digest == served.analyzer.digest
     assert served.notebook.cancer_score == alike(served.workshop.score)
-    assert run.cancer_score == alike(served.notebook.cancer_score)
+    assert run.cancer_score == alike(served.notebook.card_score)
     for one, other in zip(served.notebook.views, served.workshop.views, strict=True):
         assert one.cancer_score == alike(other.score)
 
