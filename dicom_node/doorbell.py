@@ -15,6 +15,7 @@ from dicom_node.doormat import lay
 from dicom_node.errors import Busy
 from dicom_node.life import Verb
 from dicom_node.logs import log
+from dicom_node.owner import give_to_owner
 from dicom_node.settings.file import Settings
 
 ANSWER_SECONDS = 2.0
@@ -62,6 +63,7 @@ def _transport(settings: Settings) -> dict[str, Any]:
     folders = {name: settings.data / "queue" / name for name in ("messages", "control")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
+        give_to_owner(folder.parent, folder)
     return {
         "data_folder_in": str(folders["messages"]),
         "data_folder_out": str(folders["messages"]),

@@ -19,6 +19,7 @@ from redis.exceptions import DataError, ResponseError
 
 from dicom_node.life import VERBS
 from dicom_node.logs import log
+from dicom_node.owner import give_to_owner
 
 _MOST_CASES = (1 << 63) - 1
 _USUAL: dict[str, object] = {  # of the headers that change what Celery does
@@ -129,6 +130,14 @@ class FolderChannel(Careful, filesystem.Channel):
             logger.warning("the queue's folder cannot be read", why=type(trouble).__name__)
             raise Empty from None
         return payload
+
+    def _put(self, *ring: Any, **more: Any) -> None:  # noqa: ANN401 - kombu's
+        super()._put(*ring, **more)
+        give_to_owner(*Path(self.data_folder_out).iterdir())
+
+    def _queue_bind(self, *names: Any) -> None:  # noqa: ANN401 - kombu's
+        super()._queue_bind(*names)
+        give_to_owner(*self.control_folder.iterdir())
 
     def get_table(self, exchange: str) -> Any:  # noqa: ANN401 - kombu's
         """Read which queues an exchange has; what cannot be read has none."""

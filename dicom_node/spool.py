@@ -19,6 +19,8 @@ from typing import Protocol
 
 from blake3 import blake3
 
+from dicom_node.owner import give_to_owner
+
 BLAKE3 = "blake3:"  # an image's digest tells its kind; older ones do not, and are SHA-256
 BLOCK = 1 << 20
 PREFIX = 132  # preamble and DICM
@@ -44,10 +46,12 @@ class Spool:
 
     def prepare(self) -> None:
         """Make the folders, those of the images too: none is made while an image waits."""
-        for name in ("incoming", "images", "cases", "quarantine"):
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
-        for number in range(256):
-            (self.folder / "images" / f"{number:02x}").mkdir(exist_ok=True)
+        names = ("", "incoming", "images", "cases", "quarantine")
+        images = (f"images/{number:02x}" for number in range(256))
+        for folder in (self.folder / name for name in (*names, *images)):
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                give_to_owner(folder)
         for folder in (self.folder / "images", self.folder):
             sync_folder(folder)
 
@@ -174,6 +178,7 @@ class Spool:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+            give_to_owner(place.parent.parent, place.parent, draft)
             draft.replace(place)
         except OSError:  # on a full disk the half of a file is room that others need
             draft.unlink(missing_ok=True)

@@ -17,11 +17,12 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from dicom_node.auditing.signing import Signer, give_to_owner
+from dicom_node.auditing.signing import Signer
 from dicom_node.ledger.chain import GENESIS, moment_text
 from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.tables import Checkpoint, Event
+from dicom_node.owner import give_to_owner
 from dicom_node.settings.audit import Audit
 from dicom_node.settings.file import Settings
 
@@ -188,7 +189,7 @@ def _append(path: Path, lines: str) -> None:
             file.seek(-1, os.SEEK_END)
             lines = lines if file.read(1) == b"\n" else "\n" + lines
         else:
-            give_to_owner(file.fileno(), path.parent)
+            give_to_owner(file.fileno(), of=path.parent)
         file.write(lines.encode())
         file.flush()
         os.fsync(file.fileno())

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from dicom_node.errors import Misconfigured
+from dicom_node.owner import give_to_owner
 from dicom_node.settings.file import Settings
 
 KEY_FILE = "audit-key.pem"
@@ -95,13 +96,6 @@ def signer(settings: Settings) -> Signer:
     return Signer(_private(_content(path), str(path)))
 
 
-def give_to_owner(handle: int, folder: Path) -> None:
-    """Let a file belong to whom its folder does: what root makes, the node must go on using."""
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        os.fchown(handle, owner.st_uid, owner.st_gid)
-
-
 def own_public_key(settings: Settings) -> PublicKey | None:
     """Return the public half of the node's key, where there is one."""
     if settings.audit.key.get_secret_value() or key_path(settings).exists():
@@ -151,7 +145,7 @@ def _make(path: Path) -> None:
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
-        give_to_owner(handle, path.parent)
+        give_to_owner(handle, of=path.parent)
         file.flush()
         os.fsync(file.fileno())
     try:

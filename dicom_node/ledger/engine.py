@@ -17,6 +17,7 @@ from dicom_node.ledger.chain import as_text
 from dicom_node.ledger.patience import left
 from dicom_node.ledger.refuge import Refuge
 from dicom_node.logs import log
+from dicom_node.owner import give_to_owner
 
 LOCK_SECONDS = 20.0  # who writes next to whom; a sender waits less, see `patience`
 LONG_LOCK_SECONDS = 1.5  # no writer of the node takes so long
@@ -128,6 +129,8 @@ class _OneFile:
     def remember(self, connection: sqlite3.Connection, record: Any) -> None:  # noqa: ANN401
         """Take note of what a new connection works in; a first look opens the logs."""
         connection.execute("PRAGMA schema_version").close()
+        if self._first is None:
+            give_to_owner(self._path, *self._logs)
         self._first = self._first or _identity(self._path)
         record.info["files"] = self._files()
 
