@@ -119,7 +119,7 @@ def up() -> None:
     from dicom_node.receiving.port import wait_for_port
     from dicom_node.tending import stop_on_signals
 
-    node = open_node()
+    node = open_node(begins=True)
     settings = node.settings
     serve = settings.watching.page.serve
     stop = threading.Event()
@@ -139,7 +139,7 @@ def listen(number: Annotated[int, typer.Option(hidden=True)] = 0) -> None:
     from dicom_node.receiving.port import wait_for_port
     from dicom_node.tending import caring, stop_on_signals
 
-    node = open_node()
+    node = open_node(begins=True)
     stop = threading.Event()
     stop_on_signals(stop)
     receiving = node.settings.receiving
@@ -196,7 +196,7 @@ def work(
     unknown = sorted(set(only or ()) - {verb.name for verb in VERBS})
     if unknown:
         raise typer.BadParameter(f"no such step: {', '.join(unknown)}")
-    node = open_node()
+    node = open_node(begins=True)
     name = "-".join(verb.name for verb in verbs)
     with on_duty(node.ledger, node.settings, f"work {name}", CODE_VERSION):
         node.engine.dispose()  # connections survive no fork

@@ -10,6 +10,7 @@ import socket
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alembic import command
@@ -26,6 +27,7 @@ from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.questions import Questions
 from dicom_node.life import State
 from dicom_node.models.serving import Models
+from dicom_node.owner import give_to_owner
 from dicom_node.settings.file import Settings
 from dicom_node.shipped import shipped
 from dicom_node.spool import Spool
@@ -35,6 +37,11 @@ if TYPE_CHECKING:
     from inference.bundle import Card
 
 CODE_VERSION = version("fourviews")
+
+BEGINS_HERE = (
+    'node.data = "{}" is relative and begins in the folder where a command starts: name the whole '
+    "path, or call every command from the node's own folder"
+)
 
 
 @dataclass(frozen=True)
@@ -164,8 +171,14 @@ def _may_pass(node: Node, trouble: OperationalError) -> bool:
     return node.engine.dialect.name != "sqlite" or name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
 
-def ready(node: Node) -> Node:
-    """Let a process start only on a ledger of its own revision; make a new one where none is."""
+def ready(node: Node, *, begins: bool = True) -> Node:
+    """Let a process start only on a ledger of its own revision.
+
+    Who `begins` a node makes a new one where none is. Who looks at a node makes none: called from
+    the wrong folder it would find that all is well, in a ledger that is empty.
+    """
+    if not begins:
+        _refuse_to_begin(node, is_there=_lies_there(node))
     try:
         have = revision(node)
     except SQLAlchemyError as trouble:
@@ -176,6 +189,7 @@ def ready(node: Node) -> Node:
         raise Misconfigured([sentence]) from trouble
     want = newest_revision(node)
     if have is None and node.engine.dialect.name == "sqlite":
+        _refuse_to_begin(node, is_there=begins)
         _make_tables_once(node)
     elif have != want:
         known = {script.revision for script in _scripts(node)}
@@ -193,9 +207,30 @@ def ready(node: Node) -> Node:
     return node
 
 
+def _lies_there(node: Node) -> bool:
+    """Say whether there may be a ledger, before anything is made in the data folder."""
+    settings = node.settings
+    return (
+        bool(settings.node.database.get_secret_value())
+        or Path(settings.database_url.removeprefix("sqlite:///")).exists()
+    )
+
+
+def _refuse_to_begin(node: Node, *, is_there: bool) -> None:
+    if not is_there:
+        told = node.settings.node.data
+        raise Misconfigured(
+            [
+                f"node.data: there is no ledger in {node.settings.data}: no node has run there yet"
+                + ("" if told.expanduser().is_absolute() else f"; {BEGINS_HERE.format(told)}")
+            ]
+        )
+
+
 def _make_tables_once(node: Node) -> None:
     """Let only one of the processes that start together make the tables of a new ledger."""
     with (node.settings.data / ".making-tables").open("w") as lock:
+        give_to_owner(lock.fileno(), of=node.settings.data)
         fcntl.flock(lock, fcntl.LOCK_EX)
         if revision(node) is None:
             _refuse_to_forget(node)

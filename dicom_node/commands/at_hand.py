@@ -54,12 +54,15 @@ def say(words: str) -> None:
     console.print(words, highlight=False, soft_wrap=True)
 
 
-def open_node(*, check: bool = True) -> Any:  # noqa: ANN401 - a Node, imported late
-    """Make the node that the settings describe; `check`: its ledger must be up to date."""
+def open_node(*, check: bool = True, begins: bool = False) -> Any:  # noqa: ANN401 - a late Node
+    """Make the node that the settings describe.
+
+    `check`: its ledger must be up to date; `begins`: where it has none, one is made.
+    """
     from dicom_node.wiring import Node, ready
 
     node = Node(load_settings())
-    return ready(node) if check else node
+    return ready(node, begins=begins) if check else node
 
 
 def who() -> str:

@@ -14,7 +14,7 @@ def page() -> None:
     from dicom_node.tending import stop_on_signals
     from dicom_node.watching.page.run import show_page
 
-    node = open_node()
+    node = open_node(begins=True)
     stop = threading.Event()
     stop_on_signals(stop)
     show_page(node, stop)

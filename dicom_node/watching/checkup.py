@@ -22,7 +22,7 @@ from dicom_node.receiving.port import try_port
 from dicom_node.receiving.tls import last_day, server_context
 from dicom_node.settings.file import Settings
 from dicom_node.settings.secrets import is_loopback
-from dicom_node.wiring import Node, newest_revision, revision
+from dicom_node.wiring import BEGINS_HERE, Node, newest_revision, revision
 
 WARNING = "warning: "
 SOON_DAYS = 30
@@ -80,6 +80,9 @@ def _data(node: Node) -> str:
         )
         raise Misconfigured([sentence])
     told = (f"{node.settings.data} can be written, {free} MB free", node.spool.ask())
+    named = node.settings.node.data
+    if not named.expanduser().is_absolute():
+        return f"{WARNING}{'; '.join(filter(None, told))}; {BEGINS_HERE.format(named)}"
     return "; ".join(filter(None, told))
 
 

@@ -74,6 +74,7 @@ def test_migrate_says_from_where_to_where(ends: Ends, config: Path) -> None:
 
 
 def test_a_fresh_node_has_nothing_to_tell(ends: Ends) -> None:
+    ends("migrate")
     status, out, _ = ends("status", "--json")
     assert status == 0
     counts = ("cases", "owed", "unreachable", "parked", "not_committed")
@@ -172,12 +173,14 @@ def test_trace_says_where_a_system_does_not_judge(ends: Ends, books: Posted) -> 
 @pytest.mark.parametrize("command", ["trace", "retry"])
 @pytest.mark.parametrize("name", ["77", "1.2.3.4", "9" * 21, "\u00b2", "../../etc/passwd"])
 def test_a_study_that_nobody_knows_is_said_to_be(ends: Ends, command: str, name: str) -> None:
+    ends("migrate")
     status, out, err = ends(command, name)
     assert (status, out) == (1, "")
     assert err.strip() == f"the ledger knows no study or case {name}"
 
 
 def test_what_nobody_knows_is_not_drawn(ends: Ends, tmp_path: Path) -> None:
+    ends("migrate")
     status, _, err = ends("render", "77", "--out", str(tmp_path / "out"))
     assert status == 1
     assert err.strip() == "77 is no folder, and the ledger knows no such study or case"
