@@ -10,7 +10,7 @@ from torch import Tensor
 
 from inference.bundle import CARD, Card, faults, load_card, load_weights
 from inference.errors import BadBundle, NoDevice
-from inference.findings import ExamFindings, Member, ViewFindings
+from inference.findings import ExamFindings, Kind, Member, ViewFindings
 from inference.mammogram import Exam
 from inference.scores import exam_logit, told
 from inference.systems import all_conv, deeplima, ft_mtl, recall_retina, shared_trunk
@@ -107,6 +107,10 @@ def tried(device: str) -> str:
         raise NoDevice(f"{device} cannot be used: {said}") from fault
 
 
+def _kinds(kinds: Sequence[Kind]) -> str:
+    return " and ".join(kinds) or "nothing"
+
+
 def open_bundle(
     folder: Path, *, device: str = "cpu", operating_point: str | None = None
 ) -> Analyzer:
@@ -123,5 +127,10 @@ def open_bundle(
         reader = SYSTEMS[card.system](card, weights, torch.device(device))
     except ValidationError as error:
         raise BadBundle("\n".join(faults(str(folder / CARD), error))) from error
+    if set(reader.scope.marks) != set(card.marks):
+        raise BadBundle(
+            f"{card.system} marks {_kinds(reader.scope.marks)}, but MARKS in inference/bundle.py says "
+            f"{_kinds(card.marks)}: a study that is declined would be told so"
+        )
     system = ViewByView(reader, card.calibration, card.finding_calibration, card.aggregation.breast)
     return Analyzer(card, operating_point or card.default_operating_point, system)

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, Field, PrivateAttr, model_validator
@@ -141,7 +141,7 @@ class Begin(Table):
 class Common(Table, ABC):
     """What every recipe says, and what can be done with it."""
 
-    system: Literal["recall_retina", "shared_trunk", "ft_mtl", "all_conv", "deeplima"]
+    system: str  # each recipe says its own
     seed: int = Field(ge=0)
     bundle: Naming
     data: Data
