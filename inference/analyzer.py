@@ -129,8 +129,8 @@ def open_bundle(
         raise BadBundle("\n".join(faults(str(folder / CARD), error))) from error
     if set(reader.scope.marks) != set(card.marks):
         raise BadBundle(
-            f"{card.system} marks {_kinds(reader.scope.marks)}, but MARKS in inference/bundle.py says "
-            f"{_kinds(card.marks)}: a study that is declined would be told so"
+            f"{card.system} marks {_kinds(reader.scope.marks)}, but MARKS in inference/bundle.py "
+            f"says {_kinds(card.marks)}, and studies that are declined would be told so: mend it"
         )
     system = ViewByView(reader, card.calibration, card.finding_calibration, card.aggregation.breast)
     return Analyzer(card, operating_point or card.default_operating_point, system)
