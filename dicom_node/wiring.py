@@ -6,7 +6,9 @@ process that never analyzes never loads it.
 
 import fcntl
 import os
+import pwd
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -177,6 +179,7 @@ def ready(node: Node, *, begins: bool = True) -> Node:
     Who `begins` a node makes a new one where none is. Who looks at a node makes none: called from
     the wrong folder it would find that all is well, in a ledger that is empty.
     """
+    _refuse_strangers(node)
     if not begins:
         _refuse_to_begin(node, is_there=_lies_there(node))
     try:
@@ -205,6 +208,27 @@ def ready(node: Node, *, begins: bool = True) -> Node:
         )
     keep_time(node.engine)
     return node
+
+
+def _refuse_strangers(node: Node) -> None:
+    """Say whose the data are, where whoever calls may not work with them."""
+    data, me = node.settings.data, os.getuid()
+    for path in (data, data / "ledger.sqlite"):
+        with suppress(OSError):  # what is not there yet is nobody's
+            owner = path.stat().st_uid
+            if me not in (0, owner) and not os.access(path, os.R_OK | os.W_OK):
+                sentence = (
+                    f"node.data: {path} belongs to {_named(owner)} and is closed to {_named(me)}: "
+                    "call as its owner or as root, or give the whole folder to who runs the node"
+                )
+                raise Misconfigured([sentence])
+
+
+def _named(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:  # in a container a user may have a number alone
+        return f"uid {user}"
 
 
 def _lies_there(node: Node) -> bool:

@@ -26,7 +26,7 @@ def post(peer: Peer, files: Sequence[Path], console: Console) -> int:
         console.print(f"no DICOM files in {', '.join(str(path) for path in files)}")
         return 1
     kinds = [_kind(path) for path in paths]
-    refused = 0
+    refused = unanswered = 0
     with connected(peer, kinds) as line, Progress(console=console) as progress:
         for path, kind in progress.track(
             list(zip(paths, kinds, strict=True)), description=f"to {peer}"
@@ -34,11 +34,14 @@ def post(peer: Peer, files: Sequence[Path], console: Console) -> int:
             status = line.send(Parcel(*kind, path.read_bytes()))
             if meaning(status) is not Meaning.ARRIVED:
                 refused += 1
+                unanswered += status is None
                 said = "no answer" if status is None else f"status {status:04X}"
                 why = "it does not accept this kind of object"
                 words = why if status == NO_CONTEXT else words_of(status)
                 console.print(f"[red]not taken[/] {path.name}  {said}: {words}")
     console.print(f"{len(paths) - refused} of {len(paths)} taken by {peer}")
+    if unanswered:
+        console.print("send them all again once it answers: what it has already changes nothing")
     return refused
 
 

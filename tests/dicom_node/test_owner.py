@@ -9,9 +9,10 @@ from destinations import Destination, Posted
 from typer.testing import CliRunner
 
 from dicom_node.cli import app
+from dicom_node.errors import Misconfigured
 from dicom_node.owner import give_to_owner
 from dicom_node.settings.file import ENVIRONMENT_VARIABLE, Settings, load_settings
-from dicom_node.wiring import Node
+from dicom_node.wiring import Node, ready
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
 
@@ -77,3 +78,17 @@ def test_nobody_is_given_what_lies_elsewhere(data: Path, tmp_path: Path) -> None
     give_to_owner(data / "link", data / "name", data / "gone")
     assert (tmp_path / "roots").stat().st_uid == 0
     assert (data / "link").lstat().st_uid == 0
+
+
+@pytest.mark.usefixtures("data")
+def test_who_may_not_work_with_the_data_is_told_whose_they_are(
+    opened: Callable[[Settings], Node],
+) -> None:
+    node = ready(opened(load_settings()))
+    os.setreuid(4713, -1)
+    try:
+        with pytest.raises(Misconfigured, match="data belongs to uid 4711 and is closed to uid 47"):
+            ready(node)
+    finally:
+        os.setreuid(0, -1)
+    assert ready(node), "root may"

@@ -125,6 +125,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
                     broken.add(promise)
     table = Table("id", "figure wanted", "figure measured", "kept")
     for promise, wanted in WANTED.items():
+        if config.getoption("keyword") and promise not in measured:
+            continue  # nobody asked
         told = "\n".join(dict.fromkeys(measured[promise])) or "NOT MEASURED"
         kept = "BROKEN" if promise in broken else "yes" if measured[promise] else "MISSING"
         table.add_row(promise, wanted, told, kept, end_section=True)

@@ -208,6 +208,19 @@ def test_a_file_that_is_not_taken_is_named(
     assert "1 of 3 taken" in said
 
 
+def test_who_was_cut_off_is_told_to_send_again(
+    destination: Callable[..., Destination], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pacs = destination(running=False)
+    monkeypatch.setattr(pacs, "_store", lambda event: event.assoc.abort() or 0xA700)
+    pacs.start()
+    (tmp_path / "a.dcm").write_bytes(file_of(mammogram()))
+    refused, said = told(pacs, tmp_path)
+    assert refused == 1
+    assert "a.dcm  no answer: the connection ended" in said
+    assert "send them all again once it answers: what it has already changes nothing" in said
+
+
 def test_a_folder_without_dicom_is_no_success(
     destination: Callable[..., Destination], tmp_path: Path
 ) -> None:
