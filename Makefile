@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 VIEWERS := tests/viewers/node_modules/.package-lock.json
 SHOTS := build/artifacts
-# Test processes at a time. Each test process starts servers of its own.
-JOBS ?= 2
+# Test processes at a time; much of a test is waiting. Each one starts servers of its own.
+JOBS ?= 3
 TESTS := $(BIN)/python -m pytest
 IN_PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
