@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from readers.small_cbis import write_resized
 from scipy import ndimage
+from small_cbis import write_resized
 from typer.testing import CliRunner
 
 from inference.bundle import load_card
