@@ -122,7 +122,7 @@ def export_run(
     course.export(Run(run, text), cache, folder, workers=workers)
     card = with_phantom(folder)
     _print(card.metrics, {}, f"on {card.metrics[0].on}" if card.metrics else "")
-    typer.echo(f"exported: {folder}; next: train evaluate {folder} --write")
+    typer.echo(f"exported: {folder}; next: train evaluate {folder} {_measuring(course, data)}")
 
 
 @app.command()
@@ -323,6 +323,18 @@ def _on_data(  # noqa: PLR0913 - what `evaluate` was asked for
         on += ", which steered the training"
     system = analyzer.system
     return examined_samples(system, found, spacing_mm, overlaps), on
+
+
+def _measuring(course: "Common", data: Path | None) -> str:
+    """Say how what a recipe has made is measured: on patients of the sort that it learned from."""
+    from train.recipes.patients import DataSet
+
+    if data is None or not isinstance(course.data, DataSet):
+        return "--write"
+    told = f"--data {data} --set {course.data.set} --split {course.data.split}"
+    if course.data.spacing_mm is None:
+        return told
+    return f"{told} --spacing-mm {' '.join(map(str, course.data.spacing_mm))}"
 
 
 def _population(cancers: float | None, benign: float | None) -> tuple[float, float] | None:

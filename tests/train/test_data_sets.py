@@ -135,6 +135,8 @@ def test_a_data_set_goes_the_whole_way(
     ):
         result = CliRunner().invoke(app, command)
         assert result.exit_code == 0, result.output
+        if command[0] == "export":  # phantoms would say nothing of it
+            assert " ".join([*here, *of]) in result.output.replace("\n", " ")
     card = load_card(bundle)
     assert card.training.data.startswith("CBIS-DDSM, part training of split ")
     assert card.training.studies == 6
