@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from dicom_node.ledger.arrivals import close_left_open, known_image
+from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.recalls import read_again
 from dicom_node.ledger.tables import Association, Case, Event, Instance, Product
@@ -199,11 +200,11 @@ def test_a_listener_alone_with_its_ledger_closes_whatever_was_left_open_there(bo
 
 
 def test_times_come_back_as_they_went_in_with_their_zone(book: Book) -> None:
-    before = now()
+    before = by_the_clock()
     book.arrive()
     at = book.questions.last_image_at()
     assert at is not None
     assert at.utcoffset() is not None
-    assert before <= at <= now()
+    assert before <= at <= by_the_clock()
     with Session(book.engine) as session:
-        assert all(before <= event.at <= now() for event in session.scalars(select(Event)))
+        assert all(before <= event.at <= by_the_clock() for event in session.scalars(select(Event)))
