@@ -36,6 +36,8 @@ def test_echo_calls_nobody_who_cannot_be(
 def test_a_file_that_cannot_be_written_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    assert status_of(monkeypatch, "migrate") == 0
+    capsys.readouterr()
     out = tmp_path / "no" / "trail.xml"
     assert status_of(monkeypatch, "audit", "export", "--out", str(out)) == 1
     assert capsys.readouterr().err == f"{out}: No such file or directory\n"

@@ -1,6 +1,7 @@
 """`dicom-node rules` and `rules test`, as an administrator types them."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -151,7 +152,7 @@ def reading(folder: Path, name: str, reads: str) -> None:
     bundle = folder / name
     shutil.copytree(shipped("bundles") / "shared_trunk_phantom", bundle)
     card = (bundle / CARD).read_text(encoding="utf-8")
-    taking_more = card.replace("license =", f"reads = {reads}\nlicense =", 1)
+    taking_more = re.sub(r"^reads = .*$", f"reads = {reads}", card, flags=re.MULTILINE)
     (bundle / CARD).write_text(sealed(taking_more))
 
 
