@@ -19,8 +19,12 @@ from dicom_node.logs import log
 
 BEAT_SECONDS = 1.0
 NAP_SECONDS = 5.0
+LISTEN_SECONDS = 5.0
+DEAF_SECONDS = 20.0  # that rings may wait while whoever is to answer them rests
 GRACE_SECONDS = 15.0  # between the error that ends a turn and the end of its process
-_SIGN = struct.Struct("<id")  # who; and since when it is at this turn, 0 where it rests
+# Who; and since when it is at this turn. Where it rests, when its last turn began, below zero; 0
+# where it has not been ready for one yet.
+_SIGN = struct.Struct("<id")
 
 logger = log("pulse")
 
@@ -43,6 +47,10 @@ class Pulse:
                 os.write(self.place, _SIGN.pack(os.getpid(), self.began))
                 time.sleep(BEAT_SECONDS)
 
+    def ready(self) -> None:
+        """Say that the first turn may come."""
+        self.began = -time.monotonic()
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Say that a turn has begun, and that it has ended; in the main thread.
@@ -57,7 +65,7 @@ class Pulse:
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            self.began = 0.0
+            self.began = -self.began
 
 
 @dataclass
@@ -103,8 +111,13 @@ class Watch:
                 del self.heard[pid]
             elif now - last > self.silent_seconds:
                 self._end(pid, f"no sign of life for {self.silent_seconds:.0f} s")
-            elif self.turn_seconds and began and now - began > self.turn_seconds + GRACE_SECONDS:
+            elif 0 < self.turn_seconds < now - began - GRACE_SECONDS and began > 0:
                 self._end(pid, f"one turn took more than {self.turn_seconds:.0f} s")
+
+    def rests(self) -> tuple[float, ...]:
+        """Return when the last turn of each child began, if all of them rest."""
+        turns = tuple(began for _, began in list(self.heard.values()))
+        return turns if turns and max(turns) < 0 else ()
 
     def _end(self, pid: int, why: str) -> None:
         del self.heard[pid]
@@ -113,6 +126,46 @@ class Watch:
         finally:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+@dataclass
+class Hearing:
+    """Notice that rings wait, and nobody who rests comes: the queue is not heard any more.
+
+    Celery sometimes finds a lost broker again and then takes nothing from it, without a word
+    (celery/celery issues 8030 and 10302). Whoever starts the worker again cures that.
+    """
+
+    waiting: Callable[[], int]
+    rests: Callable[[], tuple[float, ...]]
+    deaf: Callable[[], None]
+    resting: tuple[float, ...] = ()
+    since: float = 0.0
+    looked: float = field(default_factory=time.monotonic)
+
+    def begin(self) -> None:
+        """Listen from now on."""
+        threading.Thread(target=self._listen, name="hearing", daemon=True).start()
+
+    def _listen(self) -> None:
+        while True:
+            time.sleep(LISTEN_SECONDS)
+            try:
+                self.look()
+            except Exception as fault:  # noqa: BLE001 - it is to be noticed later still
+                logger.error("fault of the hearing", why=told(fault))
+
+    def look(self) -> None:
+        """See whether anything waits, and whether a turn has begun since it does."""
+        now = time.monotonic()
+        slept = now - self.looked > LISTEN_SECONDS + NAP_SECONDS
+        self.looked = now
+        resting = self.rests()
+        if slept or not resting or resting != self.resting or not self.waiting():
+            self.resting, self.since = resting, now
+        elif now - self.since > DEAF_SECONDS:
+            self.since = now
+            self.deaf()
 
 
 def _too_long(*_: object) -> None:

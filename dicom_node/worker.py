@@ -21,7 +21,7 @@ from dicom_node.doorbell import Bell, queue
 from dicom_node.errors import Busy, Misconfigured, NotYourTurn, Refused, told
 from dicom_node.life import ANALYZE, DELIVER, REPORT, VERBS, Verb
 from dicom_node.logs import log, set_up
-from dicom_node.pulse import Pulse, Watch, end_with_parent, goes_before_the_listener
+from dicom_node.pulse import Hearing, Pulse, Watch, end_with_parent, goes_before_the_listener
 from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.telling import report_or_tell
 from dicom_node.settings.file import Settings
@@ -98,6 +98,7 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
         try:
             home.update(_at_home(settings, verbs))
         finally:
+            pulse.ready()
             if not home:  # Celery logs why, and would go on to serve with nothing to serve from
                 os.kill(os.getppid(), signal.SIGTERM)
 
@@ -118,11 +119,21 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
         optimization="fair",
     )
     watch.begin()
+    bell = Bell(settings)
+    Hearing(lambda: sum(map(bell.waiting, verbs)), watch.rests, _deaf).begin()
     worker.start()
 
 
 def _ended(pid: int, why: str) -> None:
     logger.error("ended a process that hangs", pid=pid, why=why)
+
+
+def _deaf() -> None:
+    """End this worker, which is at no turn; whoever started it starts it again."""
+    logger.error("rings wait and are not heard: this worker ends, to be started again")
+    for child in active_children():
+        os.kill(child.pid, signal.SIGKILL)
+    os._exit(1)
 
 
 def _verify_bundles(node: Node) -> None:

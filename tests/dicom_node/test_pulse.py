@@ -75,7 +75,59 @@ def test_a_turn_that_can_be_interrupted_ends_with_an_error_that_tells_where() ->
     with told.turn():
         pass
     time.sleep(0.2)  # nothing rings after the turn
-    assert told.began == 0.0
+    assert told.began < 0  # it rests, and says since which turn
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    at = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: at[0])
+    return at
+
+
+def test_rings_that_wait_while_everybody_rests_are_not_heard(clock: list[float]) -> None:
+    deaf: list[float] = []
+    resting, waiting = [(-900.0,)], [1]
+    hearing = pulse.Hearing(
+        lambda: waiting[0], lambda: resting[0], lambda: deaf.append(clock[0]), looked=clock[0]
+    )
+
+    def pass_(seconds: float) -> None:
+        for _ in range(round(seconds / pulse.LISTEN_SECONDS)):
+            clock[0] += pulse.LISTEN_SECONDS
+            hearing.look()
+
+    almost = pulse.DEAF_SECONDS
+    pass_(almost)
+    assert not deaf
+    resting[0] = (-1050.0,)  # a turn has come and gone: it hears
+    pass_(almost)
+    resting[0] = ()  # one is at a turn, or not ready for the first
+    pass_(300)
+    waiting[0], resting[0] = 0, (-1200.0,)
+    pass_(300)
+    assert not deaf
+    waiting[0] = 3
+    pass_(almost)
+    clock[0] += 3600  # the machine slept, which is nobody's fault
+    hearing.look()
+    pass_(almost)
+    assert not deaf
+    pass_(10)
+    assert len(deaf) == 1
+
+
+def test_who_rests_says_since_which_turn_and_who_is_not_ready_does_not_rest(
+    sleeper: "subprocess.Popen[bytes]",
+) -> None:
+    watch, _ = watching()
+    assert watch.rests() == ()
+    says(watch, sleeper.pid, 0.0)
+    assert watch.rests() == ()
+    says(watch, sleeper.pid, 7.0)
+    assert watch.rests() == ()
+    says(watch, sleeper.pid, -7.0)
+    assert watch.rests() == (-7.0,)
 
 
 def test_a_number_that_is_another_process_by_now_is_left_alone() -> None:

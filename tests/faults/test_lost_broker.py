@@ -2,8 +2,12 @@
 
 import base64
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
+import tomllib
 import uuid
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -19,7 +23,7 @@ from slow_pacs import slow_pacs
 from tcp_proxy import TcpProxy, tcp_proxy
 
 from dicom_node import doorbell
-from dicom_node.life import ANALYZE, State
+from dicom_node.life import ANALYZE, REPORT, State
 from dicom_node.settings.file import Settings
 from phantom.dicom import datasets, write
 from phantom.study import study
@@ -233,6 +237,47 @@ def test_R14_a_ring_that_a_worker_stumbles_over_is_not_its_last(tmp_path: Path, 
                 for _ in range(3):
                     connection.drain_events(timeout=20)
     assert len(heard) == 3
+
+
+DEAF = """
+import sys
+from dicom_node import doormat, pulse
+doormat.RedisChannel._brpop_start = lambda *_, **__: None
+pulse.DEAF_SECONDS, pulse.LISTEN_SECONDS = 1.0, 0.5
+from dicom_node.cli import run
+sys.argv = ["dicom-node", "work", "--only", "report"]
+run()
+"""
+
+
+def test_R14_a_worker_that_hears_no_ring_ends_and_is_started_again(
+    tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    """As Celery leaves one now and then that has lost its broker and found it again."""
+    config = tmp_path / "node.toml"
+    with redis_server() as server:
+        config.write_text(f'[node]\ndata = "{tmp_path}/data"\nbroker = "{server.url}"\n')
+        environment = os.environ | {"FOURVIEWS_CONFIG": str(config)}
+        made = [sys.executable, "-m", "dicom_node", "migrate"]
+        assert subprocess.run(made, env=environment, check=False).returncode == 0
+        bell = doorbell.Bell(Settings.model_validate(tomllib.loads(config.read_text())))
+        assert bell.ring(1, REPORT)
+        began = time.monotonic()
+        ended = subprocess.run(
+            [sys.executable, "-c", DEAF],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert bell.waiting(REPORT) == 1
+    assert "rings wait and are not heard" in ended.stdout + ended.stderr
+    assert ended.returncode == 1
+    figure(
+        "a worker that hears no ring: ended, start included, after "
+        f"{time.monotonic() - began:.0f} s"
+    )
 
 
 def spoil(messages: Path, how: str) -> None:
