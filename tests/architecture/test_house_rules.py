@@ -38,6 +38,7 @@ BROAD_EXCEPTS = {
     ("dicom_node/auditing/keeping.py", "round"): "a spoilt row must not end who signs the trail",
     ("dicom_node/auditing/exporting.py", "_keep_telling"): "nor who tells a collector of it",
     ("dicom_node/pulse.py", "_watch"): "a watch that ended would end nobody who hangs later",
+    ("dicom_node/pulse.py", "_listen"): "a hearing that ended would never notice a deaf worker",
     ("dicom_node/receiving/connection.py", "_associate"): "bytes from outside, as below",
     ("dicom_node/receiving/upper_layer.py", "_take"): "bytes from outside: parsers raise anything",
     ("dicom_node/receiving/fragments.py", "_decode_command"): "bytes from outside, as above",
