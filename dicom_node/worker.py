@@ -119,8 +119,9 @@ def work(settings: Settings, verbs: Sequence[Verb], name: str) -> None:
         optimization="fair",
     )
     watch.begin()
-    bell = Bell(settings)
-    Hearing(lambda: sum(map(bell.waiting, verbs)), watch.rests, _deaf).begin()
+    if settings.broker_url:  # a folder is always heard, and may hold what is no ring for ever
+        bell = Bell(settings)
+        Hearing(lambda: sum(map(bell.waiting, verbs)), watch.rests, _deaf).begin()
     worker.start()
 
 
