@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -56,9 +56,10 @@ class Decision(BaseModel):
     least_score: float = Field(gt=0, lt=1)  # less sure boxes are not looked at
     most_overlap: float = Field(gt=0, lt=1)  # of two boxes of one class; else they are one
     same_lesion: float = Field(gt=0, lt=1)  # overlap at which boxes of any class are one lesion
-    # Who says whether a view shows a cancer: the recall head, or the surest malignant box, as of a
-    # detector alone, the paper's single task.
-    judged_by: Literal["recall", "boxes"] = "recall"
+    # Who says whether a view shows a cancer: the recall head, the surest malignant box, as of a
+    # detector alone, the paper's single task, or both, by the mean of their logits.
+    judged_by: Literal["recall", "boxes", "both"] = "recall"
+    upside_down: bool = False  # look a second time, at the view upside down, and take the mean
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,30 +97,82 @@ class RecallRetina:
         """Look at one view; its cancer score is the one that the decision asks for."""
         (prepared,) = pictures
         picture = torch.from_numpy(prepared.picture)[None].to(self.device)  # 1 C H W
-        shown = (prepared.placement.rows, prepared.placement.columns)
+        rows, columns = prepared.placement.rows, prepared.placement.columns
+        looks = [picture]
+        if self.decision.upside_down:
+            looks.append(torch.cat([picture[:, :, :rows].flip(2), picture[:, :, rows:]], dim=2))
         # Boxes of NaN are dropped as too small before anyone could look at them.
         with torch.inference_mode(), finite_answers((self.network.pyramid, self.network.head)):
             reading = self.network.read(
-                channels_last(picture),
-                [shown],
+                channels_last(torch.cat(looks)),
+                [(rows, columns)] * len(looks),
                 least_score=self.decision.least_score,
                 most_overlap=self.decision.most_overlap,
             )
-        boxes, scores, labels = (
-            part[0].cpu() for part in (reading.boxes, reading.scores, reading.labels)
-        )
-        finite(boxes, scores, reading.recall)
+        seen = [
+            Boxes(*(part.cpu() for part in parts))
+            for parts in zip(reading.boxes, reading.scores, reading.labels, strict=True)
+        ]
+        for one in seen:
+            finite(one.boxes, one.scores, reading.recall)
+        if self.decision.upside_down:
+            seen[1] = seen[1]._replace(boxes=turned(seen[1].boxes, rows))
+        boxes = met(seen, self.decision.most_overlap) if len(seen) > 1 else seen[0]
         return Seen(
-            cancer=self._cancer(float(reading.recall[0]), scores, labels),
-            findings=findings(boxes, scores, labels, prepared.placement, self.decision),
+            cancer=self._cancer(float(reading.recall.mean()), boxes),
+            findings=findings(*boxes, prepared.placement, self.decision),
         )
 
-    def _cancer(self, recall: float, scores: Tensor, labels: Tensor) -> float:
+    def _cancer(self, recall: float, boxes: "Boxes") -> float:
         """Return the logit of cancer."""
         if self.decision.judged_by == "recall":
             return recall
-        malignant = scores[torch.isin(labels, torch.tensor(_MALIGNANT))]
-        return logit_of(float(malignant.max()) if len(malignant) else 0.0)
+        malignant = boxes.scores[torch.isin(boxes.labels, torch.tensor(_MALIGNANT))]
+        surest = logit_of(float(malignant.max()) if len(malignant) else 0.0)
+        return surest if self.decision.judged_by == "boxes" else (recall + surest) / 2
+
+
+class Boxes(NamedTuple):
+    """What was boxed in one look at a picture, surest first."""
+
+    boxes: Tensor  # n 4, left, top, right, bottom
+    scores: Tensor  # n
+    labels: Tensor  # n
+
+
+def turned(boxes: Tensor, rows: int) -> Tensor:
+    """Return where boxes of a picture lie in it upside down."""
+    left, top, right, bottom = boxes.unbind(dim=1)
+    return torch.stack([left, rows - bottom, right, rows - top], dim=1)
+
+
+def met(looks: Sequence[Boxes], most_overlap: float) -> Boxes:
+    """Make boxes of one class that overlap, from several looks, one box: their weighted mean.
+
+    Its score is the mean over all looks: one that saw nothing there counts as 0.
+    """
+    boxes, scores, labels = (torch.cat(parts) for parts in zip(*looks, strict=True))
+    look = torch.cat([torch.full((len(one.scores),), at) for at, one in enumerate(looks)])
+    together = (box_iou(boxes, boxes) > most_overlap) & (labels[:, None] == labels)
+    left = torch.ones(len(scores), dtype=torch.bool)
+    made: list[tuple[Tensor, Tensor, Tensor]] = []
+    for surest in scores.argsort(descending=True, stable=True).tolist():
+        if not left[surest]:
+            continue
+        here = together[surest] & left
+        here[surest] = True
+        left &= ~here
+        # A look has no two such boxes but where both overlap a third: its surest one counts.
+        each = [scores.where(here & (look == at), torch.tensor(0.0)) for at in range(len(looks))]
+        chosen = [(part.argmax(), part.max()) for part in each]
+        weights = torch.stack([score for _, score in chosen])
+        places = boxes[torch.stack([place for place, _ in chosen])]
+        made.append((weights @ places / weights.sum(), weights.sum() / len(looks), labels[surest]))
+    if not made:
+        return looks[0]
+    mean_boxes, mean_scores, its_labels = (torch.stack(parts) for parts in zip(*made, strict=True))
+    order = mean_scores.argsort(descending=True, stable=True)
+    return Boxes(mean_boxes[order], mean_scores[order], its_labels[order])
 
 
 def findings(

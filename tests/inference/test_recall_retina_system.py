@@ -19,7 +19,15 @@ from inference.networks.recall_retina import (
 from inference.preparing.placement import Placement
 from inference.preparing.prepare import Preparation, PreparedView
 from inference.scores import logit_of
-from inference.systems.recall_retina import Decision, Network, RecallRetina, findings
+from inference.systems.recall_retina import (
+    Boxes,
+    Decision,
+    Network,
+    RecallRetina,
+    findings,
+    met,
+    turned,
+)
 
 DECISION = Decision(least_score=0.01, most_overlap=0.3, same_lesion=0.3)
 WHERE = Placement(left=100, top=200, right=220, bottom=360, flipped=False, rows=40, columns=30)
@@ -30,7 +38,7 @@ Seen = tuple[tuple[float, float, float, float], float, int]
 
 def tensors(*seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
     return (
-        torch.tensor([box for box, _, _ in seen]).reshape(-1, 4),
+        torch.tensor([box for box, _, _ in seen], dtype=torch.float32).reshape(-1, 4),
         torch.tensor([score for _, score, _ in seen]),
         torch.tensor([label for _, _, label in seen], dtype=torch.int64),
     )
@@ -115,6 +123,71 @@ def test_without_a_recall_head_the_surest_malignant_box_judges(
     picture = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
     assert alone.read([picture]).cancer == pytest.approx(logit_of(judged))
     assert system.read([picture]).cancer == 7
+
+
+def test_the_head_and_the_boxes_may_judge_together(
+    system: RecallRetina, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes, scores, labels = tensors(((5, 10, 10, 20), 0.3, MALIGNANT_MASS))
+    reading = Reading([boxes], [scores], [labels], torch.tensor([7.0]))
+    monkeypatch.setattr(system.network, "read", lambda *_, **__: reading)
+    both = replace(system, decision=DECISION.model_copy(update={"judged_by": "both"}))
+    picture = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
+    assert both.read([picture]).cancer == pytest.approx((7 + logit_of(0.3)) / 2)
+
+
+def test_what_two_looks_saw_is_one_box_and_what_one_saw_counts_half() -> None:
+    upright = Boxes(
+        *tensors(
+            ((10, 10, 20, 20), 0.8, MALIGNANT_MASS),
+            ((40, 40, 50, 50), 0.6, MALIGNANT_MASS),
+            ((10, 10, 20, 20), 0.1, BENIGN_MASS),
+        )
+    )
+    flipped = Boxes(
+        *tensors(((10, 14, 20, 24), 0.4, MALIGNANT_MASS), ((10, 10, 20, 20), 0.3, BENIGN_MASS))
+    )
+    boxes, scores, labels = met([upright, flipped], 0.3)
+    assert scores.tolist() == pytest.approx([0.6, 0.3, 0.2])
+    assert labels.tolist() == [MALIGNANT_MASS, MALIGNANT_MASS, BENIGN_MASS]
+    assert boxes[0].tolist() == pytest.approx([10, 10 + 4 / 3, 20, 20 + 4 / 3])
+    assert boxes[1].tolist() == [40, 40, 50, 50]
+
+
+def test_one_look_has_one_voice_however_many_boxes_it_draws() -> None:
+    once = Boxes(
+        *tensors(((10, 10, 20, 20), 0.8, BENIGN_MASS), ((10, 13, 20, 23), 0.7, BENIGN_MASS))
+    )
+    boxes, scores, _ = met([once, Boxes(*tensors())], 0.3)
+    assert scores.tolist() == pytest.approx([0.4])
+    assert boxes[0].tolist() == [10, 10, 20, 20]
+    assert len(met([Boxes(*tensors())] * 2, 0.3).scores) == 0
+
+
+def test_a_second_look_upside_down_sees_what_is_shown_and_no_padding(
+    system: RecallRetina,
+) -> None:
+    twice = replace(system, decision=DECISION.model_copy(update={"upside_down": True}))
+    place = Placement(left=7, top=9, right=47, bottom=41, flipped=True, rows=32, columns=40)
+    picture = torch.zeros(1, 64, 64)
+    picture[:, :32, :40] = torch.rand(1, 32, 40)
+    other = picture.clone()
+    other[:, :32] = picture[:, :32].flip(1)
+    one, two = (PreparedView(each.numpy(), place) for each in (picture, other))
+    seen, turned_over = twice.read([one]), twice.read([two])
+    alone = [system.read([each]).cancer for each in (one, two)]
+    assert seen.cancer == pytest.approx(sum(filter(None, alone)) / 2, abs=1e-5)
+    assert turned_over.cancer == pytest.approx(seen.cancer, abs=1e-5)
+    assert len(seen.findings) == len(turned_over.findings) > 0
+    for up, down in zip(seen.findings, turned_over.findings, strict=True):
+        assert up.score == pytest.approx(down.score, abs=1e-5)
+        assert up.box.top - 9 == pytest.approx(41 - down.box.bottom, abs=1e-3)
+
+
+def test_boxes_turned_twice_lie_where_they_were() -> None:
+    boxes = torch.tensor([[1.0, 2.0, 3.0, 7.0]])
+    assert turned(boxes, 10).tolist() == [[1.0, 3.0, 3.0, 8.0]]
+    assert torch.equal(turned(turned(boxes, 10), 10), boxes)
 
 
 def test_findings_lie_within_what_the_picture_shows(system: RecallRetina) -> None:
