@@ -42,6 +42,7 @@ class Network(BaseModel):
     norm: Norm
     attach: Attach
     smallest_anchor_px: float = Field(gt=0)
+    edges: int = Field(default=0, ge=0)  # directions in which the last channel's edges are told
 
     def build(self) -> RecallRetinaNet:
         """Make the network, with weights that were never trained."""

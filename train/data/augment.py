@@ -56,7 +56,7 @@ class Batch:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
     """How far a lesson may be changed."""
 
@@ -64,6 +64,7 @@ class Augmentation:
     zoom: float  # 0.1: from 1/1.1 to 1.1
     contrast: float  # exponent of grey, and gain, alike
     flip: bool  # upside down; the chest wall stays on the left
+    stretch: float = 0.0  # of height and width apart; 0.1: a square becomes at most 1 by 1.21
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +171,18 @@ def _changed(
     angle = math.radians(rng.uniform(-change.turn_deg, change.turn_deg))
     zoom = math.exp(rng.uniform(-1, 1) * math.log1p(change.zoom))
     upside_down = change.flip and rng.random() < 0.5  # noqa: PLR2004 - a coin
+    # Drawn only where it is wanted: other recipes draw what they always did.
+    stretch = math.exp(rng.uniform(-1, 1) * math.log1p(change.stretch)) if change.stretch else 1.0
     height, width = lesson.labels.shape
     row, column = _center(lesson, shape, rng) if centered else (shape[0] / 2, shape[1] / 2)
     cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
     sign = -1.0 if upside_down else 1.0
+    across, down = shape[1] / stretch, shape[0] * stretch  # as many of the lesson's pixels
     # From the window's coordinates, -1 to 1, to the lesson's: turn, scale, shift.
     matrix = torch.tensor(
         [
-            [cos * shape[1] / width, -sign * sin * shape[0] / width, 2 * column / width - 1],
-            [sin * shape[1] / height, sign * cos * shape[0] / height, 2 * row / height - 1],
+            [cos * across / width, -sign * sin * down / width, 2 * column / width - 1],
+            [sin * across / height, sign * cos * down / height, 2 * row / height - 1],
         ],
         dtype=torch.float32,
     )

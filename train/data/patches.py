@@ -28,7 +28,7 @@ Mask = NDArray[np.bool_]
 Centers = NDArray[np.int64]  # N 2, row and column
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change(Augmentation):
     """How far patches and pictures are changed (section 3.1.2)."""
 

@@ -16,7 +16,7 @@ from train.data.patches import Change, Patch, cut
 from train.errors import Refused
 from train.metrics.auc import auc
 
-_STILL = Change(0, 0, 0, flip=False, mirror=False, shear_rad=0, shift=0)
+_STILL = Change(turn_deg=0, zoom=0, contrast=0, flip=False, mirror=False, shear_rad=0, shift=0)
 _PATCHES_AT_ONCE, _PICTURES_AT_ONCE = 64, 8  # in validation
 
 Picture = NDArray[np.uint8]  # C H W

@@ -22,7 +22,7 @@ from train.engine import WEIGHTS, Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.froc import marked, sensitivity_at
-from train.recipes.recipe import Common, Course, at_most_all, finished, read_validation
+from train.recipes.recipe import Changes, Common, Course, at_most_all, finished, read_validation
 from train.recipes.table import Table
 
 _VALIDATION_BATCH = 8
@@ -57,10 +57,17 @@ class Detecting(Course):
         return at_most_all(self, self.cancers, self.benign)
 
 
+class Stretching(Changes):
+    """How far lessons are changed, also where nobody knows how wide a pixel is."""
+
+    stretch: float = Field(default=0.0, ge=0)
+
+
 class Recipe(Common):
     """Everything that a run depends on."""
 
     system: Literal["recall_retina"]
+    changes: Stretching
     preparation: Preparation
     network: Network
     decision: Decision
