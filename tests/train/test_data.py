@@ -102,14 +102,29 @@ def test_an_unchanged_batch_is_the_lesson_itself() -> None:
         assert batch.cancer.tolist() == [1]
 
 
+@pytest.mark.parametrize("stretch", [0.0, 0.3])
 @pytest.mark.parametrize("centered", [True, False])
-def test_pictures_and_labels_move_together(centered: bool) -> None:  # noqa: FBT001 - a case
-    change = Augmentation(turn_deg=30, zoom=0.3, contrast=0, flip=True)
+def test_pictures_and_labels_move_together(centered: bool, stretch: float) -> None:  # noqa: FBT001 - a case
+    change = Augmentation(turn_deg=30, zoom=0.3, contrast=0, flip=True, stretch=stretch)
     draw = Draw(16, 64, 64, cancers=1, benign=0, centered=centered)
     batch = drawn(pool([square(40, 30)]), draw, change, np.random.default_rng(1))
     bright = batch.pictures[:, 0] * 255 > 120
     assert batch.labels.bool().sum() > 500
     assert (bright != batch.labels.bool()).float().mean() < 0.01
+
+
+def test_a_stretched_lesion_keeps_its_area_and_changes_its_shape() -> None:
+    change = Augmentation(turn_deg=0, zoom=0, contrast=0, flip=False, stretch=0.5)
+    draw = Draw(32, 64, 64, cancers=1, benign=0, centered=True)
+    batch = drawn(pool([square(40, 30)]), draw, change, np.random.default_rng(1))
+    boxes = torch.cat([one.boxes for one in batch.lesions])
+    width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    ratios = width / height
+    assert 1 / 3 < ratios.min() < 0.7
+    assert 1.4 < ratios.max() < 3
+    whole = drawn(pool([square(40, 30)]), draw, STILL, np.random.default_rng(1)).lesions[0].boxes
+    area = float((whole[0, 2] - whole[0, 0]) * (whole[0, 3] - whole[0, 1]))
+    assert (width * height).median() == pytest.approx(area, rel=0.15)
 
 
 def test_what_is_no_padding_is_where_the_changed_picture_shows_it() -> None:
