@@ -370,7 +370,8 @@ def _recipe(text: str, where: str, data: Path | None) -> "Common":
 def _print(metrics: list[Measurement], missing: dict[str, str], title: str) -> None:
     table = Table("measured", "value", "95 % interval", title=title)
     for metric in metrics:
-        table.add_row(metric.name, f"{metric.value:.3f}", f"{metric.low:.3f} to {metric.high:.3f}")
+        name = f"{metric.name}, {metric.subgroup}" if metric.subgroup else metric.name
+        table.add_row(name, f"{metric.value:.3f}", f"{metric.low:.3f} to {metric.high:.3f}")
     for name, needs in missing.items():
         table.add_row(name, "none", f"needs {needs}")
     Console().print(table)

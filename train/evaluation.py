@@ -1,7 +1,7 @@
 """Measure an opened bundle on patients it never saw, as the node would meet them."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,7 +9,7 @@ from functools import partial
 from rich.progress import track
 
 from inference.findings import Box, Finding, Kind, Mask
-from inference.mammogram import Exam
+from inference.mammogram import Exam, Projection
 from inference.systems.views import BOTH, Scope, ViewByView
 from train.data.lesson import Known, Truth
 from train.data.phantom import Case, case
@@ -19,6 +19,7 @@ from train.errors import Refused
 from train.metrics.dice import mask_dice
 from train.metrics.froc import Marked, finds, marked
 
+_GROUPED = ("density", "device")  # facts by which figures are told apart
 STRATA = ("a cancer", "benign lesions only", "nothing")
 
 
@@ -44,6 +45,7 @@ class SeenView:
     lesions: int  # of any kind
     overlaps: tuple[float, ...] = ()  # Dice of each found lesion whose mark has a mask
     told: bool | None = None  # whether it shows a cancer, where that is known without lesions
+    groups: tuple[str, ...] = ()  # of whom figures are asked for apart, as "density 2"
 
     def shows_cancer(self, kinds: Sequence[Kind] = BOTH) -> bool:
         """Tell whether the view shows a cancer of these kinds; of which kind may be unknown."""
@@ -111,11 +113,14 @@ def seen(system: ViewByView, patient: Case, exam: Exam | None = None) -> SeenPat
         patient=str(patient.seed),
         score=score,
         views=tuple(
-            compared(
-                view.cancer_score,
-                view.findings,
-                [lesion_of(truth) for truth in truths],
-                system.reader.scope,
+            replace(
+                compared(
+                    view.cancer_score,
+                    view.findings,
+                    [lesion_of(truth) for truth in truths],
+                    system.reader.scope,
+                ),
+                groups=groups_of(view.projection, {"density": patient.density}),
             )
             for view, truths in zip(views, patient.truths, strict=True)
         ),
@@ -149,6 +154,12 @@ def compared(
     )
 
 
+def groups_of(projection: Projection | None, facts: Mapping[str, str]) -> tuple[str, ...]:
+    """Name the groups that a view counts in: its projection, and what is known of the breast."""
+    known = [f"{name} {facts[name].lower()}" for name in _GROUPED if facts.get(name)]
+    return (*([] if projection is None else [str(projection)]), *known)
+
+
 def examined_samples(
     system: ViewByView,
     samples: Sequence[Sample],
@@ -160,29 +171,35 @@ def examined_samples(
     for sample in samples:
         patients.setdefault(sample.patient, []).append(sample)
     return [
-        _seen_of(system, name, [opened(one, spacing_mm) for one in images], found_by)
+        _seen_of(system, name, [(one, opened(one, spacing_mm)) for one in images], found_by)
         for name, images in track(patients.items(), "Reading patients")
     ]
 
 
 def _seen_of(
-    system: ViewByView, patient: str, known: Sequence[Known], found_by: Callable[[Box, Box], bool]
+    system: ViewByView,
+    patient: str,
+    images: Sequence[tuple[Sample, Known]],
+    found_by: Callable[[Box, Box], bool],
 ) -> SeenPatient:
-    exam = Exam(patient, tuple(one.view for one in known))
+    exam = Exam(patient, tuple(one.view for _, one in images))
     score, views = system.read_exam(exam, 0.0)
     return SeenPatient(
         patient=patient,
         score=score,
         views=tuple(
-            compared(
-                view.cancer_score,
-                view.findings,
-                [lesion_of(truth) for truth in one.truths],
-                system.reader.scope,
-                found_by=found_by,
-                told=one.told,
+            replace(
+                compared(
+                    view.cancer_score,
+                    view.findings,
+                    [lesion_of(truth) for truth in one.truths],
+                    system.reader.scope,
+                    found_by=found_by,
+                    told=one.told,
+                ),
+                groups=groups_of(sample.projection, sample.facts),
             )
-            for view, one in zip(views, known, strict=True)
+            for view, (sample, one) in zip(views, images, strict=True)
         ),
     )
 

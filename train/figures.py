@@ -1,8 +1,8 @@
 """The figures that a card states: each with its interval, and counted as its rule says."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from inference.bundle import Measurement, OperatingPoint
@@ -37,6 +37,9 @@ class Counting:
     false_marks: tuple[float, ...] = (0.25, 0.5, 1.0)  # per image
 
 
+# What is told of each group apart.
+_OF_GROUPS = ("image_auc", "image_auc_any_lesion", "sensitivity_at_1_false_marks_per_image")
+
 USUAL = Counting()
 # As data sets are measured in publications.
 PUBLISHED = Counting(OVERLAP_RULE, (0.25, 0.5, 1.0, 2.0, 4.0))
@@ -61,26 +64,45 @@ def measured(
 
     A figure that has no value on these patients is left out; `unmeasured` says why.
     """
+    found = list(_values(_figures(points, scope, counting), patients, on))
+    # An exam's score is of all its views, so that views alone are told apart.
+    asked = [one for one in _figures({}, scope, counting) if one.name in _OF_GROUPS]
+    for group, some in grouped(patients).items():
+        found += [one.model_copy(update={"subgroup": group}) for one in _values(asked, some, on)]
+    return found
+
+
+def grouped(patients: Patients) -> dict[str, list[SeenPatient]]:
+    """Return each group's views, by patient; a group of all views is none."""
+    names = {name for patient in patients for view in patient.views for name in view.groups}
+    found: dict[str, list[SeenPatient]] = {}
+    for name in sorted(names):
+        some = [
+            replace(patient, views=tuple(view for view in patient.views if name in view.groups))
+            for patient in patients
+        ]
+        if any(len(one.views) < len(all_.views) for one, all_ in zip(some, patients, strict=True)):
+            found[name] = [one for one in some if one.views]
+    return found
+
+
+def _values(figures: Iterable[_Figure], patients: Patients, on: str) -> Iterator[Measurement]:
     images = sum(len(patient.views) for patient in patients)
-    found = []
-    for figure in _figures(points, scope, counting):
+    for figure in figures:
         value = figure.measure(patients)
         if math.isnan(value):
             continue
         low, high = interval(figure.measure, patients)
-        found.append(
-            Measurement(
-                name=figure.name,
-                value=round(value, 4),
-                low=round(low, 4),
-                high=round(high, 4),
-                on=on,
-                studies=len(patients),
-                images=images,
-                rule=figure.rule,
-            )
+        yield Measurement(
+            name=figure.name,
+            value=round(value, 4),
+            low=round(low, 4),
+            high=round(high, 4),
+            on=on,
+            studies=len(patients),
+            images=images,
+            rule=figure.rule,
         )
-    return found
 
 
 def unmeasured(

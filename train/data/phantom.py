@@ -34,12 +34,14 @@ class Case:
     seed: int
     exam: Exam
     truths: tuple[tuple[Truth, ...], ...]
+    density: str = ""  # as BI-RADS has it
 
 
 def case(seed: int, pitch_mm: float) -> Case:
     """Image one patient."""
     seen = study(seed, pitch_mm=pitch_mm)
-    return Case(seed, _exam(seen), tuple(_truths(view) for view in seen.views))
+    truths = tuple(_truths(view) for view in seen.views)
+    return Case(seed, _exam(seen), truths, seen.patient.density)
 
 
 def lessons(
