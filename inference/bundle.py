@@ -107,6 +107,7 @@ class DataSet(_Table):
     patients: int
     images: int
     use: str  # "training", "validation", ...
+    credit: str = ""  # whom to name, where the terms ask for it
 
 
 class Contract(_Table):
@@ -156,6 +157,8 @@ class Card(_Table):
     # comes from a tomosynthesis; a volume itself is read by no system here.
     reads: list[Kind] = Field(default=["mammogram"], min_length=1)
     created: datetime
+    # Kinds of lesions that these weights learned to mark; empty: all that the system can.
+    kinds: list[Literal["mass", "calcification"]] = []
     weights_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     default_operating_point: str
     training: Training
@@ -186,8 +189,9 @@ class Card(_Table):
 
     @property
     def marks(self) -> tuple[findings.Kind, ...]:
-        """Tell which kinds of lesions the system marks, without opening it."""
-        return MARKS.get(self.system, tuple(findings.Kind))
+        """Tell which kinds of lesions are marked, without opening the bundle."""
+        able = MARKS.get(self.system, tuple(findings.Kind))
+        return tuple(kind for kind in able if not self.kinds or kind in self.kinds)
 
     @property
     def judges(self) -> bool:

@@ -21,6 +21,7 @@ from inference.bundle import (
     Training,
     save_bundle,
 )
+from inference.findings import Kind
 from train.data.splits import Seeds, named_in
 from train.deciding import DEFAULT_POINT, Decided
 
@@ -43,6 +44,7 @@ class Described:
     network: BaseModel
     preparation: BaseModel
     decision: BaseModel
+    kinds: tuple[Kind, ...] = ()  # of lesions, where the system has learned of fewer than it can
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def export(  # noqa: PLR0913 - a card has many sources
         license=naming.license,
         intended_use=intended_use,
         created=datetime.now(UTC),
+        kinds=[kind.value for kind in described.kinds],
         weights_sha256="0" * 64,  # known once the weights are written
         default_operating_point=DEFAULT_POINT,
         training=training,

@@ -25,9 +25,10 @@ def described(card: "Card") -> Iterator[str]:
             f"{one.use}: {one.name}, {one.patients} patients, {one.images} images, {one.license}, "
             f"list {one.sha256[:12]}"
         )
+    yield from dict.fromkeys(f"credit: {one.credit}" for one in card.data_sets if one.credit)
     if card.training.begun_from:
         yield f"begun from: {card.training.begun_from}"
-    yield f"reads: {', '.join(card.reads)}"
+    yield f"reads: {', '.join(card.reads)}; marks: {', '.join(card.marks) or 'nothing'}"
     if (contract := card.contract) is not None:
         finest, coarsest = contract.spacing_mm
         yield f"learned from: {', '.join(contract.views)}, pixels of {finest:g} to {coarsest:g} mm"

@@ -71,6 +71,7 @@ class RecallRetina:
     preparation: Preparation
     decision: Decision
     device: torch.device
+    kinds: tuple[Kind, ...] = BOTH  # that it learned to mark; of others it says nothing
 
     @classmethod
     def opened(cls, card: Card, weights: dict[str, Tensor], device: torch.device) -> Self:
@@ -82,6 +83,7 @@ class RecallRetina:
             preparation=Preparation.model_validate(card.preparation),
             decision=Decision.model_validate(card.decision),
             device=device,
+            kinds=card.marks,
         )
 
     @property
@@ -92,7 +94,7 @@ class RecallRetina:
     @property
     def scope(self) -> Scope:
         """Tell what the system can be asked for."""
-        return Scope(marks=BOTH, judges=BOTH)
+        return Scope(marks=self.kinds, judges=self.kinds)
 
     def read(self, pictures: Sequence[PreparedView]) -> Seen:
         """Look at one view; its cancer score is the one that the decision asks for."""
@@ -119,9 +121,10 @@ class RecallRetina:
         if self.decision.upside_down:
             seen[1] = seen[1]._replace(boxes=turned(seen[1].boxes, rows))
         boxes = met(seen, self.decision.most_overlap) if len(seen) > 1 else seen[0]
+        found = findings(*boxes, prepared.placement, self.decision)
         return Seen(
             cancer=self._cancer(float(reading.recall.mean()), boxes),
-            findings=findings(*boxes, prepared.placement, self.decision),
+            findings=tuple(one for one in found if one.kind in self.kinds),
         )
 
     def _cancer(self, recall: float, boxes: "Boxes") -> float:

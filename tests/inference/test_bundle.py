@@ -27,6 +27,7 @@ from inference.bundle import (
     sealed,
 )
 from inference.errors import BadBundle
+from inference.findings import Kind
 
 
 def card(**changed: Any) -> Card:  # noqa: ANN401 - any field
@@ -89,9 +90,16 @@ def test_a_card_without_measurements_comes_back_too(tmp_path: Path) -> None:
 def test_what_a_hospital_asks_comes_back_too(tmp_path: Path) -> None:
     told = card(
         limits=["Not for implants."],
+        kinds=["mass"],
         data_sets=[
             DataSet(
-                name="D", license="CC BY 4.0", sha256="2" * 64, patients=1, images=4, use="training"
+                name="D",
+                license="CC BY 4.0",
+                sha256="2" * 64,
+                patients=1,
+                images=4,
+                use="training",
+                credit="A and B, 2017",
             )
         ],
         contract=Contract(spacing_mm=[0.05, 0.1], views=["LCC"], devices=["Maker Model"]),
@@ -105,6 +113,8 @@ def test_what_a_hospital_asks_comes_back_too(tmp_path: Path) -> None:
     saved = save_bundle(tmp_path, told, WEIGHT)
     assert load_card(tmp_path) == saved
     assert saved.metrics == told.metrics
+    assert saved.marks == (Kind.MASS,)
+    assert card().marks == (Kind.MASS, Kind.CALCIFICATION)
     text = (tmp_path / CARD).read_text(encoding="utf-8").partition("\n")[0]
     assert text.endswith(seal_of(tmp_path))
 

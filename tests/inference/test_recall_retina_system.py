@@ -190,6 +190,21 @@ def test_boxes_turned_twice_lie_where_they_were() -> None:
     assert torch.equal(turned(turned(boxes, 10), 10), boxes)
 
 
+def test_what_learned_of_masses_alone_marks_nothing_else(
+    system: RecallRetina, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = tensors(
+        ((20, 30, 25, 40), 0.5, BENIGN_CALCIFICATION), ((5, 10, 10, 20), 0.3, MALIGNANT_MASS)
+    )
+    reading = Reading(*([part] for part in seen), torch.tensor([7.0]))
+    monkeypatch.setattr(system.network, "read", lambda *_, **__: reading)
+    picture = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
+    assert len(system.read([picture]).findings) == 2
+    narrow = replace(system, kinds=(Kind.MASS,))
+    assert [one.kind for one in narrow.read([picture]).findings] == [Kind.MASS]
+    assert narrow.scope.marks == narrow.scope.judges == (Kind.MASS,)
+
+
 def test_findings_lie_within_what_the_picture_shows(system: RecallRetina) -> None:
     place = Placement(left=7, top=9, right=47, bottom=41, flipped=True, rows=32, columns=40)
     seen = system.read([PreparedView(torch.rand(1, 64, 64).numpy(), place)])

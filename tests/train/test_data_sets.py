@@ -143,6 +143,8 @@ def test_a_data_set_goes_the_whole_way(
     assert card.training.studies == 6
     assert "CBIS-DDSM" in card.intended_use
     assert "synthetic" not in card.intended_use
+    assert "digitized films" in " ".join(card.limits)
+    assert all("Lee et al." in one.credit for one in card.data_sets)
     assert {metric.images for metric in card.metrics} == {4}
     assert all(metric.on.endswith("which steered the training") for metric in card.metrics)
     named = {metric.name: metric for metric in card.metrics}

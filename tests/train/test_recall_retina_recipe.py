@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from inference.analyzer import open_bundle
+from inference.findings import Kind
 from inference.networks.recall_retina import RecallRetinaNet
+from inference.preparing.prepare import Preparation
 from train.data.augment import Draw, drawn, pool
+from train.data.lesson import Lesson
 from train.engine import METRICS, WEIGHTS, Run
 from train.recipes.by_name import read_recipe
+from train.recipes.patients import Split
 from train.recipes.recall_retina import Population, Recipe, _truth, outlined, weights
 
 RECIPE = """
@@ -96,6 +101,34 @@ def test_a_recipe_becomes_a_bundle_that_reads(recipe: Recipe, cache: Path, tmp_p
     assert {"image_auc", "image_auc_in_screening", "sensitivity_at_1"} == set(
         lines[-1]["validation"]
     )
+
+
+def test_lessons_of_masses_alone_make_a_bundle_that_speaks_of_masses_alone(
+    recipe: Recipe, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = Recipe.lessons
+
+    def masses(
+        own: Recipe, split: Split, how: Preparation, kept: Path, workers: int
+    ) -> list[Lesson]:
+        return [_of_masses(lesson) for lesson in every(own, split, how, kept, workers)]
+
+    monkeypatch.setattr(Recipe, "lessons", masses)
+    run = Run(tmp_path / "run", RECIPE)
+    recipe.train(run, cache, device="cpu", workers=1)
+    card = recipe.export(run, cache, tmp_path / "bundle", workers=1)
+    assert card.kinds == ["mass"]
+    reader = open_bundle(tmp_path / "bundle").system.reader
+    assert reader.scope.marks == reader.scope.judges == (Kind.MASS,)
+    assert not any("calcification" in figure.name for figure in card.metrics)
+
+
+def _of_masses(lesson: Lesson) -> Lesson:
+    kept = [at for at, kind in enumerate(lesson.kinds) if kind is Kind.MASS]
+    boxes, kinds, malignant = (
+        tuple(part[at] for at in kept) for part in (lesson.boxes, lesson.kinds, lesson.malignant)
+    )
+    return replace(lesson, boxes=boxes, kinds=kinds, malignant=malignant)
 
 
 def test_heads_learn_on_a_frozen_trunk(recipe: Recipe, cache: Path, tmp_path: Path) -> None:

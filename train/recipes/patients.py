@@ -41,17 +41,44 @@ TERMS = {  # as docs/datasets.md has them
     "mini_mias": "for research",
     "ddsm": "free, with citation",
 }
+CREDITS = {  # whom weights that learned from it have to name
+    "cbis_ddsm": (
+        'Lee et al., "A curated mammography data set for use in computer-aided detection and '
+        'diagnosis research", Scientific Data 4:170177 (2017); The Cancer Imaging Archive, doi '
+        "10.7937/K9/TCIA.2016.7O02S9CY; resized"
+    ),
+}
+SHORTCOMINGS = {  # of a data set, which are those of whatever learned from it alone
+    "cbis_ddsm": (
+        "Its images are digitized films of the 1990s; no image of a detector was among them.",
+        "Each of its images shows a lesion, so nobody knows how often it marks a healthy breast.",
+    ),
+}
 VIEWS = [f"{side}{projection}" for projection in Projection for side in Side]
 
 
 def taken_of(
-    name: str, license_: str, use: str, patients: Iterable[object], count: int, images: int
+    name: str,
+    terms: tuple[str, str],
+    use: str,
+    patients: Iterable[object],
+    count: int,
+    images: int,
 ) -> bundle.DataSet:
-    """Tell of patients what a card does; the list of their names is known by its digest."""
+    """Tell of patients what a card does; the list of their names is known by its digest.
+
+    The terms are the license, and whom it wants to be named.
+    """
     names = "\n".join(sorted(map(str, patients)))
     digest = hashlib.sha256(names.encode()).hexdigest()
     return bundle.DataSet(
-        name=name, license=license_, sha256=digest, patients=count, images=images, use=use
+        name=name,
+        license=terms[0],
+        sha256=digest,
+        patients=count,
+        images=images,
+        use=use,
+        credit=terms[1],
     )
 
 
@@ -99,7 +126,7 @@ class Phantoms(Table):
         return [
             taken_of(
                 str(split),
-                "Apache-2.0",
+                ("Apache-2.0", ""),
                 use,
                 split.seeds,
                 split.studies,
@@ -178,7 +205,8 @@ class DataSet(Table):
     def limits(self) -> list[str]:
         """Say where such a bundle ends."""
         name = self._division().data_set
-        return [f"It learned from {name} alone: elsewhere its figures may not hold."]
+        alone = f"It learned from {name} alone: elsewhere its figures may not hold."
+        return [alone, *SHORTCOMINGS.get(self.set, ())]
 
     @property
     def contract(self) -> bundle.Contract | None:
@@ -200,7 +228,7 @@ class DataSet(Table):
             found.append(
                 taken_of(
                     str(part),
-                    TERMS.get(self.set, "as its owner says"),
+                    (TERMS.get(self.set, "as its owner says"), CREDITS.get(self.set, "")),
                     use,
                     patients,
                     len(patients),

@@ -1,6 +1,7 @@
 """Sainz de Cea and others 2020: detection and the recall of the exam are learned together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -12,9 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from inference.bundle import Card
+from inference.findings import Kind
 from inference.networks.recall_retina import Marks, RecallRetinaNet, Truth
 from inference.preparing.prepare import Preparation
 from inference.systems.recall_retina import NAME, Decision, Network, RecallRetina, findings
+from inference.systems.views import BOTH
 from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
 from train.data.divided import chance
 from train.data.lesson import Lesson
@@ -107,17 +110,26 @@ class Recipe(Common):
 
     def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
         """Calibrate a finished run on its validation patients, and write the bundle."""
-        reader = self.reader(run)
+        lessons = self.lessons(self.data.validation, self.preparation, cache, workers)
+        shown = {kind for lesson in lessons for kind in lesson.kinds}
+        reader = replace(self.reader(run), kinds=tuple(kind for kind in BOTH if kind in shown))
         return finished(
             self,
             run,
             folder,
             reader=reader,
-            described=Described(NAME, self.network, self.preparation, self.decision),
+            described=Described(
+                NAME, self.network, self.preparation, self.decision, _fewer(reader.kinds)
+            ),
             network=reader.network,
             views=read_validation(self, reader, cache, workers=workers),
             courses=self.stages,
         )
+
+
+def _fewer(kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
+    """Return the kinds that a card has to name: none where it is all of them."""
+    return () if kinds == BOTH else kinds
 
 
 def weights(
