@@ -56,7 +56,7 @@ class SiteCalibration(Table):
 class Analyzing(Table):
     """Which bundle reads the studies, or which several, and which studies."""
 
-    bundle: Bundles = "shared_trunk_phantom"
+    bundle: Bundles = "recall_retina_cbis"
     bundles: Path | None = None
     shadow: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     operating_point: str = ""

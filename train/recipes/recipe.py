@@ -3,7 +3,6 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -216,13 +215,11 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
 ) -> Card:
     """Calibrate on the validation patients, choose operating points, write the bundle."""
     scope, split = reader.scope, recipe.data.validation
-    patients = [
-        _patient(list(of_one), reader, recipe.aggregation.breast)
-        for _, of_one in groupby(views, key=_of)
-    ]
+    each = _by_patient(views)
+    patients = [_patient(of_one, reader, recipe.aggregation.breast) for of_one in each]
     try:
         chosen = decided(
-            [[_read_view(view, scope) for view in of_one] for _, of_one in groupby(views, key=_of)],
+            [[_read_view(view, scope) for view in of_one] for of_one in each],
             scope,
             str(split),
             recipe.aggregation.breast,
@@ -308,6 +305,14 @@ def _digest(lessons_: Sequence[Lesson]) -> str:
 def prepared_view(lesson: Lesson) -> PreparedView:
     """Return a lesson's picture as the service would have it."""
     return PreparedView(lesson.picture.astype(np.float32) / np.float32(255), lesson.placement)
+
+
+def _by_patient(views: Sequence[View]) -> list[list[View]]:
+    """Put each patient's views together: a data set lists its images as it likes."""
+    patients: dict[str, list[View]] = {}
+    for view in views:
+        patients.setdefault(_of(view), []).append(view)
+    return list(patients.values())
 
 
 def _of(view: View) -> str:

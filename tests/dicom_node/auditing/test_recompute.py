@@ -36,7 +36,8 @@ intercept = -1.0
 
 
 def _settings(folder: Path) -> str:
-    return f'[node]\ndata = "{folder / "data"}"\n[analyzing]\nthreads = 1\n'
+    reads = 'bundle = "shared_trunk_phantom"\nthreads = 1'
+    return f'[node]\ndata = "{folder / "data"}"\n[analyzing]\n{reads}\n'
 
 
 @pytest.fixture

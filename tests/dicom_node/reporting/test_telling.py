@@ -112,7 +112,7 @@ def test_a_failed_study_is_told_of_with_the_bundle_that_was_to_read_it(
     (told,) = owed(node, "pacs", "notice")
     assert "No algorithms succeeded; without findings" in plain_text(told)
     assert "Failed Detections" in plain_text(told)
-    assert "shared_trunk" in plain_text(told)
+    assert "recall_retina" in plain_text(told)
     assert "the disk is on fire" not in plain_text(told)  # its words may quote a header
 
 
