@@ -24,7 +24,7 @@ from train.data.patches import (
     sampled,
 )
 
-STILL = Change(0, 0, 0, flip=False, mirror=False, shear_rad=0, shift=0)
+STILL = Change(turn_deg=0, zoom=0, contrast=0, flip=False, mirror=False, shear_rad=0, shift=0)
 ROWS, COLUMNS = 300, 200
 
 
@@ -205,7 +205,7 @@ def test_a_whole_picture_is_cut_like_a_patch() -> None:
 
 def test_flips_show_a_picture_four_ways() -> None:
     picture = np.arange(16, dtype=np.uint8).reshape(1, 4, 4)
-    change = Change(0, 0, 0, flip=True, mirror=True, shear_rad=0, shift=0)
+    change = Change(turn_deg=0, zoom=0, contrast=0, flip=True, mirror=True, shear_rad=0, shift=0)
     seen = {
         tuple(
             (changed(picture, (2, 2), (4, 4), change, np.random.default_rng(n)) * 255)
