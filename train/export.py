@@ -44,13 +44,13 @@ class Described:
     network: BaseModel
     preparation: BaseModel
     decision: BaseModel
-    kinds: tuple[Kind, ...] = ()  # of lesions, where the system has learned of fewer than it can
 
 
 @dataclass(frozen=True, slots=True)
 class Rests:
-    """What a hospital asks of a model: what it learned from, and where it ends."""
+    """What a hospital asks of a model: what it learned from, what it marks, and where it ends."""
 
+    kinds: tuple[Kind, ...]
     limits: list[str] = field(default_factory=list)
     data_sets: list[DataSet] = field(default_factory=list)
     contract: Contract | None = None
@@ -79,7 +79,7 @@ def export(  # noqa: PLR0913 - a card has many sources
         license=naming.license,
         intended_use=intended_use,
         created=datetime.now(UTC),
-        kinds=[kind.value for kind in described.kinds],
+        kinds=[kind.value for kind in rests.kinds],
         weights_sha256="0" * 64,  # known once the weights are written
         default_operating_point=DEFAULT_POINT,
         training=training,

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from inference.bundle import Card
-from inference.findings import Kind
 from inference.networks.recall_retina import Marks, RecallRetinaNet, Truth
 from inference.preparing.prepare import Preparation
 from inference.systems.recall_retina import NAME, Decision, Network, RecallRetina, findings
@@ -118,18 +117,11 @@ class Recipe(Common):
             run,
             folder,
             reader=reader,
-            described=Described(
-                NAME, self.network, self.preparation, self.decision, _fewer(reader.kinds)
-            ),
+            described=Described(NAME, self.network, self.preparation, self.decision),
             network=reader.network,
             views=read_validation(self, reader, cache, workers=workers),
             courses=self.stages,
         )
-
-
-def _fewer(kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
-    """Return the kinds that a card has to name: none where it is all of them."""
-    return () if kinds == BOTH else kinds
 
 
 def weights(

@@ -251,6 +251,7 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
         aggregation=recipe.aggregation,
         metrics=measured(patients, scores, f"{split}, which steered the training", scope),
         rests=Rests(
+            scope.marks,
             recipe.data.limits,
             recipe.data.taken(),
             recipe.data.contract,
