@@ -313,7 +313,8 @@ def test_who_waits_for_another_goes_first_after_a_slow_peer(
     monkeypatch.setattr(delivering, "SLOW_SECONDS", 3.0)
     monkeypatch.setattr(paying, "FAIR_SECONDS", 3.2)
     quick = destination("QUICK")
-    office = posted(pacs.table, quick.table)
+    # Slow, and never so slow as not to answer at all: what is tested is the order.
+    office = posted({**pacs.table, "timeout_seconds": 30.0}, quick.table)
     cases = [office.case(objects=4) for _ in range(3)]
     pacs.stalls_seconds = 1.7
     started = time.monotonic()
