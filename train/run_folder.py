@@ -57,6 +57,10 @@ class Run:
                 f"{folder} holds a run of another recipe: choose another folder, or remove it"
             )
 
+    def part(self, name: str) -> "Run":
+        """Return the folder of one of several networks that one recipe trains."""
+        return Run(self.folder / name, (self.folder / RECIPE).read_text(encoding="utf-8"))
+
     def note(self, **facts: object) -> None:
         """Add a line to the run's measurements."""
         with (self.folder / METRICS).open("a", encoding="utf-8") as lines:

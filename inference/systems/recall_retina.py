@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.ops import box_iou  # type: ignore[import-untyped]
 
 from inference.bundle import Card
@@ -18,6 +18,7 @@ from inference.networks.recall_retina import (
     MALIGNANT_CALCIFICATION,
     MALIGNANT_MASS,
     Attach,
+    Reading,
     RecallRetinaNet,
 )
 from inference.networks.trunks import Norm, TrunkName, channels_last
@@ -31,7 +32,7 @@ _MALIGNANT = (MALIGNANT_MASS, MALIGNANT_CALCIFICATION)
 
 
 class Network(BaseModel):
-    """The arguments of `RecallRetinaNet`."""
+    """The arguments of `RecallRetinaNet`, and how many of it look."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -43,10 +44,20 @@ class Network(BaseModel):
     attach: Attach
     smallest_anchor_px: float = Field(gt=0)
     edges: int = Field(default=0, ge=0)  # directions in which the last channel's edges are told
+    members: int = Field(default=1, ge=1)  # each begun and taught by another chance
 
-    def build(self) -> RecallRetinaNet:
-        """Make the network, with weights that were never trained."""
-        return RecallRetinaNet(**self.model_dump())
+    def member(self) -> RecallRetinaNet:
+        """Make one of the networks, with weights that were never trained."""
+        return RecallRetinaNet(**self.model_dump(exclude={"members"}))
+
+    def build(self) -> nn.ModuleList:
+        """Make all of them."""
+        return nn.ModuleList(self.member() for _ in range(self.members))
+
+
+def bundled(networks: nn.ModuleList) -> nn.Module:
+    """Return what a bundle's weights are named by: several networks have their numbers first."""
+    return networks[0] if len(networks) == 1 else networks
 
 
 class Decision(BaseModel):
@@ -67,7 +78,7 @@ class Decision(BaseModel):
 class RecallRetina:
     """The system of one bundle."""
 
-    network: RecallRetinaNet
+    networks: nn.ModuleList  # of `RecallRetinaNet`s
     preparation: Preparation
     decision: Decision
     device: torch.device
@@ -76,10 +87,10 @@ class RecallRetina:
     @classmethod
     def opened(cls, card: Card, weights: dict[str, Tensor], device: torch.device) -> Self:
         """Rebuild the system that a card describes."""
-        network = Network.model_validate(card.network).build()
-        loaded(network, weights, device)
+        networks = Network.model_validate(card.network).build()
+        loaded(bundled(networks), weights, device)
         return cls(
-            network=network,
+            networks=networks,
             preparation=Preparation.model_validate(card.preparation),
             decision=Decision.model_validate(card.decision),
             device=device,
@@ -104,28 +115,34 @@ class RecallRetina:
         looks = [picture]
         if self.decision.upside_down:
             looks.append(torch.cat([picture[:, :, :rows].flip(2), picture[:, :, rows:]], dim=2))
+        batch = channels_last(torch.cat(looks))
+        readings = [self._reading(network, batch, (rows, columns)) for network in self.networks]
+        seen = []
+        for reading in readings:
+            for at, parts in enumerate(
+                zip(reading.boxes, reading.scores, reading.labels, strict=True)
+            ):
+                boxes = Boxes(*(part.cpu() for part in parts))
+                finite(boxes.boxes, boxes.scores, reading.recall)
+                seen.append(boxes._replace(boxes=turned(boxes.boxes, rows)) if at else boxes)
+        together = met(seen, self.decision.most_overlap) if len(seen) > 1 else seen[0]
+        found = findings(*together, prepared.placement, self.decision)
+        recall = torch.cat([reading.recall for reading in readings])
+        return Seen(
+            cancer=self._cancer(float(recall.mean()), together),
+            findings=tuple(one for one in found if one.kind in self.kinds),
+        )
+
+    def _reading(self, network: nn.Module, batch: Tensor, size: tuple[int, int]) -> Reading:
+        assert isinstance(network, RecallRetinaNet)
         # Boxes of NaN are dropped as too small before anyone could look at them.
-        with torch.inference_mode(), finite_answers((self.network.pyramid, self.network.head)):
-            reading = self.network.read(
-                channels_last(torch.cat(looks)),
-                [(rows, columns)] * len(looks),
+        with torch.inference_mode(), finite_answers((network.pyramid, network.head)):
+            return network.read(
+                batch,
+                [size] * len(batch),
                 least_score=self.decision.least_score,
                 most_overlap=self.decision.most_overlap,
             )
-        seen = [
-            Boxes(*(part.cpu() for part in parts))
-            for parts in zip(reading.boxes, reading.scores, reading.labels, strict=True)
-        ]
-        for one in seen:
-            finite(one.boxes, one.scores, reading.recall)
-        if self.decision.upside_down:
-            seen[1] = seen[1]._replace(boxes=turned(seen[1].boxes, rows))
-        boxes = met(seen, self.decision.most_overlap) if len(seen) > 1 else seen[0]
-        found = findings(*boxes, prepared.placement, self.decision)
-        return Seen(
-            cancer=self._cancer(float(reading.recall.mean()), boxes),
-            findings=tuple(one for one in found if one.kind in self.kinds),
-        )
 
     def _cancer(self, recall: float, boxes: "Boxes") -> float:
         """Return the logit of cancer."""

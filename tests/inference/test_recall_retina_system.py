@@ -47,7 +47,7 @@ def tensors(*seen: Seen) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.fixture
 def system() -> RecallRetina:
     torch.manual_seed(3)
-    network = Network(
+    networks = Network(
         trunk="resnet18",
         in_channels=1,
         width=8,
@@ -57,7 +57,7 @@ def system() -> RecallRetina:
         smallest_anchor_px=8,
     ).build()
     return RecallRetina(
-        network=network.eval(),
+        networks=networks.eval(),
         preparation=Preparation(height_px=64, width_px=64, pitch_mm=0.4, channels=("mean",)),
         decision=DECISION,
         device=torch.device("cpu"),
@@ -106,7 +106,7 @@ def test_the_cancer_score_is_the_recall_heads_alone(system: RecallRetina) -> Non
     picture = torch.rand(1, 64, 64).numpy()
     seen = system.read([PreparedView(picture, Placement(0, 0, 64, 64, False, 64, 64))])
     with torch.inference_mode():
-        reading = system.network.read(torch.from_numpy(picture)[None], [(64, 64)])
+        reading = system.networks[0].read(torch.from_numpy(picture)[None], [(64, 64)])
     assert seen.cancer == pytest.approx(float(reading.recall[0]))
 
 
@@ -118,7 +118,7 @@ def test_without_a_recall_head_the_surest_malignant_box_judges(
         ((20, 30, 25, 40), 0.5, BENIGN_MASS), ((5, 10, 10, 20), 0.3, second)
     )
     reading = Reading([boxes], [scores], [labels], torch.tensor([7.0]))
-    monkeypatch.setattr(system.network, "read", lambda *_, **__: reading)
+    monkeypatch.setattr(system.networks[0], "read", lambda *_, **__: reading)
     alone = replace(system, decision=DECISION.model_copy(update={"judged_by": "boxes"}))
     picture = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
     assert alone.read([picture]).cancer == pytest.approx(logit_of(judged))
@@ -130,7 +130,7 @@ def test_the_head_and_the_boxes_may_judge_together(
 ) -> None:
     boxes, scores, labels = tensors(((5, 10, 10, 20), 0.3, MALIGNANT_MASS))
     reading = Reading([boxes], [scores], [labels], torch.tensor([7.0]))
-    monkeypatch.setattr(system.network, "read", lambda *_, **__: reading)
+    monkeypatch.setattr(system.networks[0], "read", lambda *_, **__: reading)
     both = replace(system, decision=DECISION.model_copy(update={"judged_by": "both"}))
     picture = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
     assert both.read([picture]).cancer == pytest.approx((7 + logit_of(0.3)) / 2)
@@ -162,6 +162,25 @@ def test_one_look_has_one_voice_however_many_boxes_it_draws() -> None:
     assert scores.tolist() == pytest.approx([0.4])
     assert boxes[0].tolist() == [10, 10, 20, 20]
     assert len(met([Boxes(*tensors())] * 2, 0.3).scores) == 0
+
+
+def test_members_look_each_for_itself_and_their_boxes_meet(
+    system: RecallRetina, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = replace(system, networks=nn.ModuleList([system.networks[0], nn.Identity()]))
+    told = [
+        Reading(*([part] for part in tensors(((5, 10, 10, 20), 0.8, MALIGNANT_MASS))), one(7.0)),
+        Reading(*([part] for part in tensors(((5, 10, 10, 20), 0.4, MALIGNANT_MASS))), one(3.0)),
+    ]
+    monkeypatch.setattr(RecallRetina, "_reading", lambda *_: told.pop(0))
+    picture = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
+    seen = several.read([picture])
+    assert seen.cancer == pytest.approx(5)
+    assert [found.score for found in seen.findings] == pytest.approx([0.6])
+
+
+def one(logit: float) -> torch.Tensor:
+    return torch.tensor([logit])
 
 
 def test_a_second_look_upside_down_sees_what_is_shown_and_no_padding(
@@ -197,7 +216,7 @@ def test_what_learned_of_masses_alone_marks_nothing_else(
         ((20, 30, 25, 40), 0.5, BENIGN_CALCIFICATION), ((5, 10, 10, 20), 0.3, MALIGNANT_MASS)
     )
     reading = Reading(*([part] for part in seen), torch.tensor([7.0]))
-    monkeypatch.setattr(system.network, "read", lambda *_, **__: reading)
+    monkeypatch.setattr(system.networks[0], "read", lambda *_, **__: reading)
     picture = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
     assert len(system.read([picture]).findings) == 2
     narrow = replace(system, kinds=(Kind.MASS,))
@@ -218,13 +237,13 @@ def test_findings_lie_within_what_the_picture_shows(system: RecallRetina) -> Non
 def test_a_network_that_answers_with_no_number_has_no_answer(
     system: RecallRetina, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = system.network._seen
+    seen = system.networks[0]._seen
 
     def spoiled(pictures: Tensor, shown: list[tuple[int, int]]) -> Sight:
         sight = seen(pictures, shown)
         return sight._replace(**{end: getattr(sight, end) * torch.nan})
 
-    monkeypatch.setattr(system.network, "_seen", spoiled)
+    monkeypatch.setattr(system.networks[0], "_seen", spoiled)
     view = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
     with pytest.raises(BadBundle, match="not finite"):
         system.read([view])
@@ -237,7 +256,7 @@ def test_features_and_boxes_that_are_no_numbers_are_no_silence(
     def spoiled(_: nn.Module, __: object, answer: Tensor) -> Tensor:
         return answer * torch.nan
 
-    hook = system.network.get_submodule(part).register_forward_hook(spoiled)
+    hook = system.networks[0].get_submodule(part).register_forward_hook(spoiled)
     view = PreparedView(torch.rand(1, 64, 64).numpy(), Placement(0, 0, 64, 64, False, 64, 64))
     try:
         with pytest.raises(BadBundle, match="not finite"):

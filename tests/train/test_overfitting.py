@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from inference.networks.recall_retina import RecallRetinaNet
 from inference.networks.shared_trunk import SharedTrunkNet
@@ -124,11 +125,13 @@ def test_the_recall_retinanet_learns_eight_images(eight: list[Lesson], tmp_path:
     recipe = read_recipe(RECALL)
     assert isinstance(recipe, recall_retina.Recipe)
     torch.manual_seed(1)
-    network = recipe.network.build()
+    network = recipe.network.member()
     (course,) = recipe.stages
     stage = recall_retina._stage(course, recipe, pool(eight), "cpu")
     validation = partial(recall_retina._validation, lessons=eight, recipe=recipe, device="cpu")
     fit(network, [stage], AS_ASKED, Run(tmp_path / "run", RECALL), validation)
     assert isinstance(network, RecallRetinaNet)
-    reader = RecallRetina(network, recipe.preparation, recipe.decision, torch.device("cpu"))
+    reader = RecallRetina(
+        nn.ModuleList([network]), recipe.preparation, recipe.decision, torch.device("cpu")
+    )
     assert_known_by_heart(looked_at(reader, eight))

@@ -21,6 +21,7 @@ from train.engine import METRICS, WEIGHTS, Run
 from train.recipes.by_name import read_recipe
 from train.recipes.patients import Split
 from train.recipes.recall_retina import Population, Recipe, _truth, outlined, weights
+from train.recipes.recipe import prepared_view
 
 RECIPE = """
 system = "recall_retina"
@@ -103,6 +104,34 @@ def test_a_recipe_becomes_a_bundle_that_reads(recipe: Recipe, cache: Path, tmp_p
     )
 
 
+def test_several_members_are_trained_one_by_one_and_their_scores_averaged(
+    recipe: Recipe, cache: Path, tmp_path: Path
+) -> None:
+    text = RECIPE.replace("width = 8\n", "width = 8\nmembers = 2\n", 1)
+    both = read_recipe(text)
+    assert isinstance(both, Recipe)
+    run = Run(tmp_path / "both", text)
+    both.train(run, cache, device="cpu", workers=1)
+    one_more = Run(tmp_path / "alone", RECIPE.replace("seed = 1", "seed = 2", 1))
+    alone = recipe.model_copy(update={"seed": 2})
+    alone.train(one_more, cache, device="cpu", workers=1)
+    second = load_file(run.folder / "member_1" / WEIGHTS)
+    assert all(
+        torch.equal(tensor, second[name])
+        for name, tensor in load_file(one_more.folder / WEIGHTS).items()
+    )
+    card = both.export(run, cache, tmp_path / "bundle", workers=1)
+    assert (card.training.steps, card.network["members"]) == (8, 2)
+    own = sum(tensor.numel() for tensor in alone.network.member().parameters())
+    assert card.training.parameters == 2 * own
+    lesson = both.lessons(both.data.validation, both.preparation, cache, workers=1)[0]
+    pictures = [prepared_view(lesson)]
+    first = replace(both.reader(run), networks=both.reader(run).networks[:1])
+    scores = [reader.read(pictures).cancer for reader in (first, alone.reader(one_more))]
+    reader = open_bundle(tmp_path / "bundle").system.reader  # type: ignore[attr-defined]
+    assert reader.read(pictures).cancer == pytest.approx(sum(filter(None, scores)) / 2)
+
+
 def test_lessons_of_masses_alone_make_a_bundle_that_speaks_of_masses_alone(
     recipe: Recipe, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,7 +163,7 @@ def _of_masses(lesson: Lesson) -> Lesson:
 def test_heads_learn_on_a_frozen_trunk(recipe: Recipe, cache: Path, tmp_path: Path) -> None:
     heads = recipe.model_copy(update={"stages": recipe.stages[:1]})
     torch.manual_seed(recipe.seed)
-    before = recipe.network.build().state_dict()
+    before = recipe.network.member().state_dict()
     heads.train(Run(tmp_path / "run", RECIPE), cache, device="cpu", workers=1)
     after = load_file(tmp_path / "run" / WEIGHTS)
     moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
@@ -172,7 +201,7 @@ def test_patients_without_outlines_teach_recall_alone(recipe: Recipe, cache: Pat
     assert [marks is not None for marks in truth.marks] == known
     assert set(known) == {True, False}
     nobody = recipe.model_copy(update={"outlined": 0.0})
-    network = recipe.network.build().train()
+    network = recipe.network.member().train()
     assert isinstance(network, RecallRetinaNet)
     losses = network.losses(batch.pictures, batch.sizes, _truth(batch, nobody, recipe.stages[1]))
     assert losses["focal"] == losses["box"] == 0

@@ -24,7 +24,7 @@ from inference.systems.all_conv import NAME, AllConv, Decision, Network, WholeNe
 from inference.systems.views import loaded
 from train.data.lesson import Lesson
 from train.data.patches import Change, Patch, changed, cut, sampled
-from train.engine import RECIPE, Run, Stage, fit
+from train.engine import Run, Stage, fit
 from train.export import Described
 from train.recipes.all_conv_learning import (
     Labeled,
@@ -121,7 +121,7 @@ class Recipe(Common):
                 network,
                 [_on_pictures(course, self, pictures, device) for course in self.picture_stages],
                 self.optimizer.options(_seed(self, 1, number), device),
-                _part(run, _folder(number)),
+                run.part(_folder(number)),
                 partial(picture_figures, lessons=steer, device=device),
             )
 
@@ -129,7 +129,7 @@ class Recipe(Common):
         """Open what a finished run has learned, as the service would."""
         networks = self.network.build(self.preparation)
         for number, network in enumerate(networks):
-            network.load_state_dict(_part(run, _folder(number)).weights())
+            network.load_state_dict(run.part(_folder(number)).weights())
         return AllConv(
             networks=networks.eval(),
             preparation=self.preparation,
@@ -223,7 +223,7 @@ def _taught(going: _Going, number: int) -> PatchNet:
             for course in recipe.patch_stages
         ],
         recipe.optimizer.options(seed, going.device),
-        _part(going.run, f"patches_{number}"),
+        going.run.part(f"patches_{number}"),
         partial(
             patch_figures,
             lessons=going.steer,
@@ -270,11 +270,6 @@ def _on_pictures(course: OnPictures, recipe: Recipe, lot: Labeled, device: str) 
         partial(picture_losses, weight_decay=course.weight_decay),
         frozen=("trunk",) if course.learns == "top" else (),
     )
-
-
-def _part(run: Run, name: str) -> Run:
-    """Return the folder of one network of a run."""
-    return Run(run.folder / name, (run.folder / RECIPE).read_text(encoding="utf-8"))
 
 
 def _folder(number: int) -> str:

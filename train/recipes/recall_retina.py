@@ -9,18 +9,24 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from inference.bundle import Card
 from inference.networks.recall_retina import Marks, RecallRetinaNet, Truth
 from inference.preparing.prepare import Preparation
-from inference.systems.recall_retina import NAME, Decision, Network, RecallRetina, findings
+from inference.systems.recall_retina import (
+    NAME,
+    Decision,
+    Network,
+    RecallRetina,
+    bundled,
+    findings,
+)
 from inference.systems.views import BOTH
 from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
 from train.data.divided import chance
 from train.data.lesson import Lesson
-from train.engine import WEIGHTS, Run, Stage, fit
+from train.engine import Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.froc import marked, sensitivity_at
@@ -81,27 +87,33 @@ class Recipe(Common):
 
     def train(self, run: Run, cache: Path, *, device: str, workers: int) -> None:
         """Train, or go on training, into a run folder."""
-        torch.manual_seed(self.seed)
         teach = self.lessons(self.data.training, self.preparation, cache, workers)
         steer = self.lessons(self.data.validation, self.preparation, cache, workers)
-        network = self.network.build()
-        if self.begin is not None:
-            self.begin.fill(network.trunk)
         lot = pool(teach)
-        fit(
-            network,
-            [_stage(course, self, lot, device) for course in self.stages],
-            self.optimizer.options(self.seed, device),
-            run,
-            partial(_validation, lessons=steer, recipe=self, device=device),
-        )
+        for number in range(self.network.members):
+            torch.manual_seed(self.seed + number)
+            network = self.network.member()
+            if self.begin is not None:
+                self.begin.fill(network.trunk)
+            fit(
+                network,
+                [_stage(course, self, lot, device) for course in self.stages],
+                self.optimizer.options(self.seed + number, device),
+                self._member(run, number),
+                partial(_validation, lessons=steer, recipe=self, device=device),
+            )
+
+    def _member(self, run: Run, number: int) -> Run:
+        """Return the folder of one of several networks; one alone has the run's."""
+        return run if self.network.members == 1 else run.part(f"member_{number}")
 
     def reader(self, run: Run) -> RecallRetina:
         """Open what a finished run has learned, as the service would."""
-        network = self.network.build()
-        network.load_state_dict(load_file(run.folder / WEIGHTS))
+        networks = self.network.build()
+        for number, network in enumerate(networks):
+            network.load_state_dict(self._member(run, number).weights())
         return RecallRetina(
-            network=network.eval(),
+            networks=networks.eval(),
             preparation=self.preparation,
             decision=self.decision,
             device=torch.device("cpu"),
@@ -118,9 +130,9 @@ class Recipe(Common):
             folder,
             reader=reader,
             described=Described(NAME, self.network, self.preparation, self.decision),
-            network=reader.network,
+            network=bundled(reader.networks),
             views=read_validation(self, reader, cache, workers=workers),
-            courses=self.stages,
+            courses=self.stages * self.network.members,
         )
 
 
