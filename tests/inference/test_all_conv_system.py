@@ -1,6 +1,5 @@
 """Shen's system as the node serves it: one network, or several whose scores are averaged."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +7,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
+from untrained import untrained_card
 
 from inference.analyzer import open_bundle
-from inference.bundle import Calibration, Card, OperatingPoint, Training, save_bundle
+from inference.bundle import Calibration, save_bundle
 from inference.errors import BadBundle
 from inference.mammogram import Exam, GreyScale, Mammogram, Projection, Side
 from inference.networks.all_conv import Reading, ResNetBlock, VggBlock
@@ -70,33 +70,12 @@ def view(seed: int = 1) -> Mammogram:
 
 
 def bundle(folder: Path, weights: dict[str, Tensor], **changes: object) -> Path:
-    card = Card(
-        format="fourviews-bundle-1",
-        system="all_conv",
-        name="Untrained",
-        version="0.0.1",
-        license="Apache-2.0",
-        intended_use="tests",
-        created=datetime(2026, 1, 1, tzinfo=UTC),
-        weights_sha256="0" * 64,
-        default_operating_point="all",
-        training=Training(
-            recipe="none",
-            recipe_sha256="0",
-            data="none",
-            studies=0,
-            seed=3,
-            steps=0,
-            parameters=0,
-            torch_version="2",
-            code_version="0",
-        ),
-        network=PAIR.model_dump(),
-        preparation=HOW.model_dump(),
-        decision={"flips": True},
+    card = untrained_card(
+        "all_conv",
+        PAIR,
+        Decision(flips=True),
+        HOW.model_dump(),
         calibration=Calibration(slope=2.0, intercept=-0.5),
-        operating_points={"all": OperatingPoint(finding_score=0.0, chosen_for="tests")},
-        metrics=[],
     ).model_copy(update=changes)
     save_bundle(folder, card, weights)
     return folder

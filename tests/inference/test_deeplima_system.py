@@ -1,6 +1,5 @@
 """From boxes and from a map of calcium to one list of findings with comparable scores."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from untrained import untrained_card
 
 from inference.analyzer import open_bundle
-from inference.bundle import Calibration, Card, OperatingPoint, Training, save_bundle, save_card
+from inference.bundle import Calibration, save_bundle, save_card
 from inference.errors import BadBundle
 from inference.findings import Box, Kind
 from inference.mammogram import Exam, GreyScale, Mammogram, Projection, Side
@@ -119,32 +119,11 @@ def system(**changed: Any) -> Deeplima:  # noqa: ANN401 - any field
 def bundle(tmp_path: Path) -> Path:
     """Make a bundle that was never trained."""
     torch.manual_seed(3)
-    card = Card(
-        format="fourviews-bundle-1",
-        system="deeplima",
-        name="Untrained",
-        version="0.0.1",
-        license="Apache-2.0",
-        intended_use="tests",
-        created=datetime(2026, 1, 1, tzinfo=UTC),
-        weights_sha256="0" * 64,
-        default_operating_point="all",
-        training=Training(
-            recipe="none",
-            recipe_sha256="0",
-            data="none",
-            studies=0,
-            seed=3,
-            steps=0,
-            parameters=0,
-            torch_version="2",
-            code_version="0",
-        ),
-        network=NETWORK.model_dump(),
-        preparation=PREPARATION.model_dump(),
-        decision=DECISION.model_dump(),
-        operating_points={"all": OperatingPoint(finding_score=0.0, chosen_for="tests")},
-        metrics=[],
+    card = untrained_card(
+        "deeplima",
+        NETWORK,
+        DECISION,
+        PREPARATION.model_dump(),
     )
     save_bundle(tmp_path, card, NETWORK.build().state_dict())
     return tmp_path

@@ -1,15 +1,15 @@
 """Boxes of the feature-transfer network become findings where the masses are."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from untrained import untrained_card
 
 from inference.analyzer import Analyzer, open_bundle
-from inference.bundle import Calibration, Card, OperatingPoint, Training, save_bundle, save_card
+from inference.bundle import Calibration, save_bundle, save_card
 from inference.errors import BadBundle
 from inference.findings import Box, Kind
 from inference.mammogram import Exam, GreyScale, Mammogram, Projection, Side
@@ -182,33 +182,12 @@ EXAM = Exam(
 def bundle(tmp_path: Path) -> Path:
     """Make a bundle that was never trained."""
     torch.manual_seed(3)
-    card = Card(
-        format="fourviews-bundle-1",
-        system="ft_mtl",
-        name="Untrained",
-        version="0.0.1",
-        license="Apache-2.0",
-        intended_use="tests",
-        created=datetime(2026, 1, 1, tzinfo=UTC),
-        weights_sha256="0" * 64,
-        default_operating_point="all",
-        training=Training(
-            recipe="none",
-            recipe_sha256="0",
-            data="none",
-            studies=0,
-            seed=3,
-            steps=0,
-            parameters=0,
-            torch_version="2",
-            code_version="0",
-        ),
-        network=NETWORK.model_dump(),
-        preparation={"height_px": 96, "width_px": 64, "pitch_mm": 0.4, "channels": ["mean"]},
-        decision=DECISION.model_dump(),
+    card = untrained_card(
+        "ft_mtl",
+        NETWORK,
+        DECISION,
+        {"height_px": 96, "width_px": 64, "pitch_mm": 0.4, "channels": ["mean"]},
         calibration=Calibration(slope=2.0, intercept=-0.5),
-        operating_points={"all": OperatingPoint(finding_score=0.0, chosen_for="tests")},
-        metrics=[],
     )
     save_bundle(tmp_path, card, NETWORK.build().state_dict())
     return tmp_path

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -24,13 +24,14 @@ from inference.networks.ft_mtl import STEPS, UNITED, FtMtlNet, Part, Step, Truth
 from inference.preparing.prepare import Preparation
 from inference.systems.ft_mtl import NAME, Decision, FtMtl, Network, look, seen
 from inference.systems.views import Seen
-from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
+from train.data.augment import Batch, Pool, pool, unchanged
 from train.data.lesson import Lesson, label_of
 from train.engine import WEIGHTS, Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.froc import marked, sensitivity_at
-from train.recipes.recipe import Common, Course, at_most_all, finished, read_validation
+from train.recipes.on_views import OnViews
+from train.recipes.recipe import Common, finished, read_validation
 
 _VALIDATION_BATCH = 4
 _PARTS: tuple[Part, ...] = ("trunk", "regions", "heads")
@@ -38,7 +39,7 @@ TOGETHER = 6  # the step that is ours
 _STEPS = STEPS | {TOGETHER: Step(_PARTS, ("objectness", "region", *UNITED))}
 
 
-class Tuning(Course):
+class Tuning(OnViews):
     """One stage: which step of table 1 it is, and on what."""
 
     step: Literal[3, 4, 5, 6]
@@ -51,16 +52,6 @@ class Tuning(Course):
     # takes the best 2,000 of a quarter of a million; of the few thousand that a small picture has,
     # they would be nearly all, and the heads would meet what is hard to tell too seldom.
     objectness: float = Field(ge=0, lt=1)
-    batch: int = Field(ge=1)
-    height_px: int = Field(ge=32)
-    width_px: int = Field(ge=32)
-    centered: bool
-    cancers: float = Field(ge=0, le=1)  # malignant masses
-    benign: float = Field(ge=0, le=1)  # benign masses only
-
-    @model_validator(mode="after")
-    def _are_parts(self) -> Self:
-        return at_most_all(self, self.cancers, self.benign)
 
 
 class Recipe(Common):
@@ -147,18 +138,7 @@ def masses_only(lesson: Lesson) -> Lesson:
 def _stage(course: Tuning, recipe: Recipe, lot: Pool, device: str) -> Stage[Batch]:
     step = _STEPS[course.step]
     united = set(step.losses) & set(UNITED)
-    draw = Draw(
-        size=course.batch,
-        height_px=course.height_px,
-        width_px=course.width_px,
-        cancers=course.cancers,
-        benign=course.benign,
-        centered=course.centered,
-    )
-    change = recipe.changes.augmentation()
-
-    def batch(rng: np.random.Generator) -> Batch:
-        return drawn(lot, draw, change, rng).to(device)
+    batch = course.drawing(lot, recipe.changes.augmentation(), device)
 
     def named(network: nn.Module, lesson: Batch) -> Mapping[str, Tensor]:
         assert isinstance(network, FtMtlNet)

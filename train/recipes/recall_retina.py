@@ -23,14 +23,15 @@ from inference.systems.recall_retina import (
     findings,
 )
 from inference.systems.views import BOTH
-from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
+from train.data.augment import Batch, Pool, pool, unchanged
 from train.data.divided import chance
 from train.data.lesson import Lesson
 from train.engine import Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.froc import marked, sensitivity_at
-from train.recipes.recipe import Changes, Common, Course, at_most_all, finished, read_validation
+from train.recipes.on_views import OnViews
+from train.recipes.recipe import Changes, Common, at_most_all, finished, read_validation
 from train.recipes.table import Table
 
 _VALIDATION_BATCH = 8
@@ -48,21 +49,11 @@ class Population(Table):
         return at_most_all(self, self.cancers, self.benign)
 
 
-class Detecting(Course):
+class Detecting(OnViews):
     """One stage: on what, and how much the recall counts beside the boxes (lambda)."""
 
     recall_weight: float = Field(ge=0)
-    batch: int = Field(ge=1)
-    height_px: int = Field(ge=32)
-    width_px: int = Field(ge=32)
-    centered: bool
-    cancers: float = Field(ge=0, le=1)
-    benign: float = Field(ge=0, le=1)
     frozen: Annotated[tuple[str, ...], Field(strict=False)] = ()
-
-    @model_validator(mode="after")
-    def _are_parts(self) -> Self:
-        return at_most_all(self, self.cancers, self.benign)
 
 
 class Stretching(Changes):
@@ -160,18 +151,7 @@ def outlined(patient: str, part: float) -> bool:
 
 
 def _stage(course: Detecting, recipe: Recipe, lot: Pool, device: str) -> Stage[Batch]:
-    draw = Draw(
-        size=course.batch,
-        height_px=course.height_px,
-        width_px=course.width_px,
-        cancers=course.cancers,
-        benign=course.benign,
-        centered=course.centered,
-    )
-    change = recipe.changes.augmentation()
-
-    def batch(rng: np.random.Generator) -> Batch:
-        return drawn(lot, draw, change, rng).to(device)
+    batch = course.drawing(lot, recipe.changes.augmentation(), device)
 
     def named(network: nn.Module, lesson: Batch) -> Mapping[str, Tensor]:
         assert isinstance(network, RecallRetinaNet)

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -16,13 +16,14 @@ from inference.networks.shared_trunk import Reading
 from inference.preparing.prepare import Preparation
 from inference.systems.shared_trunk import NAME, Decision, Network, SharedTrunk
 from train import losses
-from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
+from train.data.augment import Batch, Pool, pool, unchanged
 from train.data.lesson import Lesson
 from train.engine import WEIGHTS, Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.dice import Dice
-from train.recipes.recipe import Common, Course, at_most_all, finished, read_validation
+from train.recipes.on_views import OnViews
+from train.recipes.recipe import Common, finished, read_validation
 
 _CLASSES = 5
 _VALIDATION_BATCH = 8
@@ -31,20 +32,10 @@ _VALIDATION_BATCH = 8
 Scheme = Literal["classification", "segmentation", "sequential", "joint"]
 
 
-class Segmenting(Course):
+class Segmenting(OnViews):
     """One stage: on what, and the share of classification (lambda)."""
 
     classification_share: float = Field(ge=0, le=1)
-    batch: int = Field(ge=1)
-    height_px: int = Field(ge=32)
-    width_px: int = Field(ge=32)
-    centered: bool
-    cancers: float = Field(ge=0, le=1)
-    benign: float = Field(ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _are_parts(self) -> Self:
-        return at_most_all(self, self.cancers, self.benign)
 
     @property
     def frozen(self) -> tuple[str, ...]:
@@ -120,18 +111,7 @@ class Recipe(Common):
 def _stage(
     course: Segmenting, recipe: Recipe, lot: Pool, weights: Tensor, device: str
 ) -> Stage[Batch]:
-    draw = Draw(
-        size=course.batch,
-        height_px=course.height_px,
-        width_px=course.width_px,
-        cancers=course.cancers,
-        benign=course.benign,
-        centered=course.centered,
-    )
-    change = recipe.changes.augmentation()
-
-    def batch(rng: np.random.Generator) -> Batch:
-        return drawn(lot, draw, change, rng).to(device)
+    batch = course.drawing(lot, recipe.changes.augmentation(), device)
 
     def named(network: nn.Module, lesson: Batch) -> Mapping[str, Tensor]:
         reading: Reading = network(lesson.pictures)
