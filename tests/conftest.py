@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from orthanc_server import OrthancServer, orthanc_server
 from postgres_server import PostgresServer, postgres_server
 from redis_server import RedisServer, redis_server
@@ -17,6 +18,15 @@ LONG = frozenset({"train", "reporting"})
 # Two test processes that each compute with every core are slower than with one each.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# How long an example takes is the machine's affair, and so is how fast examples are made. CI's own
+# profile of Hypothesis, where it is chosen, stays what this one is made from.
+settings.register_profile(
+    "unhurried",
+    settings.get_profile(settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("unhurried")
 # A console that is made while these are set keeps its size, and a test cannot ask for another.
 for size in ("COLUMNS", "LINES"):
     os.environ.pop(size, None)

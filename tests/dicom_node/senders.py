@@ -14,8 +14,8 @@ from pynetdicom.presentation import build_context
 from small_images import encoded
 
 
-def until(happens: Callable[[], object], seconds: float = 15.0) -> None:
-    """Wait for something that is bound to happen."""
+def until(happens: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait for something that is bound to happen, be the machine ever so busy."""
     deadline = time.monotonic() + seconds
     while not happens():
         assert time.monotonic() < deadline, "waited in vain"

@@ -40,7 +40,7 @@ def test_who_has_fallen_silent_is_ended(sleeper: "subprocess.Popen[bytes]") -> N
     assert sleeper.poll() is None
     time.sleep(0.2)
     watch.look()
-    assert sleeper.wait(5) == -signal.SIGKILL
+    assert sleeper.wait(60) == -signal.SIGKILL
     assert told == ["no sign of life for 0 s"]
 
 
@@ -56,25 +56,25 @@ def test_trouble_with_telling_saves_nobody_and_ends_no_watch(
     with subprocess.Popen(["sleep", "60"]) as another:
         for process in (sleeper, another):
             os.write(watch.ends[1], pulse._SIGN.pack(process.pid, 0.0))
-            assert process.wait(10) == -signal.SIGKILL
+            assert process.wait(60) == -signal.SIGKILL
 
 
 def test_a_turn_that_takes_too_long_is_ended(sleeper: "subprocess.Popen[bytes]") -> None:
-    watch, told = watching(turn_seconds=5.0)
-    says(watch, sleeper.pid, time.monotonic() - 19)
+    watch, told = watching(turn_seconds=100.0)
+    says(watch, sleeper.pid, time.monotonic() - 95)
     assert not told
-    says(watch, sleeper.pid, time.monotonic() - 21)
-    assert sleeper.wait(5) == -signal.SIGKILL
-    assert told == ["one turn took more than 5 s"]
+    says(watch, sleeper.pid, time.monotonic() - 116)
+    assert sleeper.wait(60) == -signal.SIGKILL
+    assert told == ["one turn took more than 100 s"]
 
 
 def test_a_turn_that_can_be_interrupted_ends_with_an_error_that_tells_where() -> None:
-    told = Watch(100.0, turn_seconds=0.1).pulse()
+    told = Watch(100.0, turn_seconds=0.5).pulse()
     with pytest.raises(TimeoutError), told.turn():
         time.sleep(30)
     with told.turn():
         pass
-    time.sleep(0.2)  # nothing rings after the turn
+    time.sleep(0.6)  # nothing rings after the turn
     assert told.began < 0  # it rests, and says since which turn
 
 
@@ -165,26 +165,26 @@ class Ended:
         return self.returncode
 
 
-def waits(status: int, times: int, *, lived: float = 1.0) -> list[float]:
+def waits(clock: list[float], status: int, times: int, *, lived: float = 1.0) -> list[float]:
     """Let a member end so often, and say how long each next start is put off."""
     member, waited = Member(("listen",), Path("node.toml"), 0), list[float]()
     for _ in range(times):
         member.process = Ended(status)  # type: ignore[assignment]
-        member.started_at, member.due_at = time.monotonic() - lived, None
+        member.started_at, member.due_at = clock[0] - lived, None
         assert member.look() == status
         assert member.due_at is not None
-        waited.append(round(member.due_at - time.monotonic(), 1))
+        waited.append(round(member.due_at - clock[0], 1))
     return waited
 
 
-def test_who_ends_at_its_start_is_started_again_later_each_time() -> None:
-    assert waits(1, 9) == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+def test_who_ends_at_its_start_is_started_again_later_each_time(clock: list[float]) -> None:
+    assert waits(clock, 1, 9) == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
 
 
-def test_who_was_killed_or_lived_for_long_is_started_again_at_once() -> None:
-    assert waits(-signal.SIGKILL, 3) == [0.5, 0.5, 0.5]
-    assert waits(1, 3, lived=household.SETTLED_SECONDS + 1) == [0.5, 0.5, 0.5]
+def test_who_was_killed_or_lived_for_long_is_started_again_at_once(clock: list[float]) -> None:
+    assert waits(clock, -signal.SIGKILL, 3) == [0.5, 0.5, 0.5]
+    assert waits(clock, 1, 3, lived=household.SETTLED_SECONDS + 1) == [0.5, 0.5, 0.5]
 
 
-def test_who_waits_for_a_database_does_not_wait_long() -> None:
-    assert waits(BUSY, 6) == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+def test_who_waits_for_a_database_does_not_wait_long(clock: list[float]) -> None:
+    assert waits(clock, BUSY, 6) == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.findings import Box, ExamFindings, Finding, Kind, Mask, Member, ViewFindings
@@ -20,8 +20,6 @@ from inference.systems.agreement import (
     together,
     voted,
 )
-
-unhurried = settings(deadline=None)
 
 MASS, CALCIFICATION = Kind.MASS, Kind.CALCIFICATION
 NAMES = ("shared_trunk", "recall_retina", "ft_mtl")
@@ -162,7 +160,6 @@ masks = st.builds(
 )
 
 
-@unhurried
 @given(st.lists(masks, min_size=1, max_size=5))
 def test_a_vote_is_what_counting_every_pixel_gives(members: list[Mask]) -> None:
     laid = [mask.on(20, 20) for mask in members]
@@ -182,7 +179,6 @@ boxes = st.tuples(
 seen_by_one = st.lists(st.builds(found, boxes, st.floats(0, 1), st.sampled_from(Kind)), max_size=6)
 
 
-@unhurried
 @given(st.lists(seen_by_one, min_size=2, max_size=3))
 def test_every_finding_of_every_member_is_in_one_lesion_and_nothing_is_made_up(
     seen: list[list[Finding]],
@@ -209,7 +205,6 @@ def test_every_finding_of_every_member_is_in_one_lesion_and_nothing_is_made_up(
     assert scores == sorted(scores, reverse=True)
 
 
-@unhurried
 @given(seen_by_one, st.integers(2, 3))
 def test_those_who_say_the_same_change_nothing_but_the_names(
     seen: list[Finding], count: int

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -24,8 +24,6 @@ from inference.systems.views import BOTH, Scope, Seen, ViewByView
 
 TISSUE, BRIGHT = 2000, 4095
 GREY = GreyScale(0, np.linspace(0, 1, BRIGHT + 1, dtype=np.float32))
-
-unhurried = settings(deadline=None)  # counting takes as long as the machine's other work lets it
 
 Picture = NDArray[np.float32]
 Marks = NDArray[np.bool_]
@@ -170,7 +168,6 @@ def laid(found: Finding, view: Mammogram) -> Marks:
     return found.mask.on(*view.pixels.shape)
 
 
-@unhurried
 @given(images(), preparations, tilings)
 def test_the_source_pixels_of_a_finding_are_those_of_its_picture_pixels(
     image: tuple[Mammogram, Planted], how: Preparation, tiling: Tiling | None
@@ -185,7 +182,6 @@ def test_the_source_pixels_of_a_finding_are_those_of_its_picture_pixels(
     assert wanted[planted.place].all(), "nothing of what is bright is lost"
 
 
-@unhurried
 @given(images(), tilings)
 def test_at_full_resolution_the_finding_is_the_rectangle_itself(
     image: tuple[Mammogram, Planted], tiling: Tiling | None
@@ -200,7 +196,6 @@ def test_at_full_resolution_the_finding_is_the_rectangle_itself(
     assert laid(found, view).sum() == (view.pixels == BRIGHT).sum()
 
 
-@unhurried
 @given(images(), preparations, tilings)
 def test_a_mirrored_image_has_the_mirrored_finding(
     image: tuple[Mammogram, Planted], how: Preparation, tiling: Tiling | None
@@ -215,7 +210,6 @@ def test_a_mirrored_image_has_the_mirrored_finding(
     )
 
 
-@unhurried
 @given(images(), preparations)
 def test_a_picture_shows_the_breast_and_black_around_it(
     image: tuple[Mammogram, Planted], how: Preparation
@@ -231,7 +225,6 @@ def test_a_picture_shows_the_breast_and_black_around_it(
     assert not air.any(), "the crop holds the whole breast"
 
 
-@unhurried
 @given(images(), preparations)
 def test_a_box_that_a_detector_draws_lies_within_a_pixel_of_the_finding(
     image: tuple[Mammogram, Planted], how: Preparation
@@ -253,7 +246,6 @@ def test_a_box_that_a_detector_draws_lies_within_a_pixel_of_the_finding(
     )
 
 
-@unhurried
 @given(images(), preparations)
 def test_a_rectangle_goes_to_the_picture_and_comes_back(
     image: tuple[Mammogram, Planted], how: Preparation

@@ -74,7 +74,7 @@ def header_with(elements: dict[str, tuple[str, bytes]]) -> Dataset:
     return image
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(st.sampled_from(KEYWORDS), st.tuples(VRS, VALUES), max_size=6))
 def judge_any(elements: dict[str, tuple[str, bytes]]) -> None:
     try:

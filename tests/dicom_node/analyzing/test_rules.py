@@ -218,7 +218,7 @@ def headers(draw: st.DrawFn) -> Dataset:
     return image
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.lists(headers(), min_size=1, max_size=4))
 def test_no_header_stops_the_judgement_or_is_quoted(images: list[Dataset]) -> None:
     everything = Accept(
@@ -286,7 +286,7 @@ PLAUSIBLE = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(content=files())
 def test_no_file_stops_the_judgement_or_is_quoted(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "spoiled.dcm"

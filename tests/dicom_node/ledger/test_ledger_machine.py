@@ -283,7 +283,6 @@ def test_A1_R21_the_laws_of_the_ledger_hold_whatever_happens(
         settings=settings(
             max_examples=at_length(4, 60),
             stateful_step_count=at_length(20, 40),
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             derandomize=True,
         ),

@@ -26,7 +26,7 @@ def listening(
             "port": free_port(),
             "any_caller": True,
             "reserve_megabytes": 10,
-            "idle_seconds": 5.0,
+            "idle_seconds": 30.0,
             **receiving,
         }
         started.append(OpenListener(opened(settled(receiving=given))))

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -81,8 +82,8 @@ def echo_command() -> bytes:
 class RawSender:
     """A connection to a listener."""
 
-    def __init__(self, port: int, seconds: float = 20.0, comes_from: str = "127.0.0.1") -> None:
-        where = ("127.0.0.1", port)
+    def __init__(self, port: int, seconds: float = 60.0, comes_from: str = "127.0.0.1") -> None:
+        where, self.opened_at = ("127.0.0.1", port), time.monotonic()
         self.plug = socket.create_connection(where, timeout=seconds, source_address=(comes_from, 0))
 
     def say(self, *parts: bytes) -> None:

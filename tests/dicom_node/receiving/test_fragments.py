@@ -71,8 +71,7 @@ def uids() -> dict[str, str]:
 
 @settings(
     max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_any_split_is_kept_as_pynetdicom_would_have_it(

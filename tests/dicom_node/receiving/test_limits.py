@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from open_listener import OpenListener
@@ -27,9 +28,10 @@ from senders import send, until
 from small_images import encoded, mammogram
 
 from dicom_node.receiving import fragments
+from dicom_node.receiving import sparing as sparing_module
 from dicom_node.receiving.places import Places
 from dicom_node.receiving.server import Server
-from dicom_node.receiving.sparing import Sparing
+from dicom_node.receiving.sparing import WINDOW_SECONDS, Sparing
 from dicom_node.receiving.wire import Stop
 
 MAMMOGRAM = str(DigitalMammographyXRayImageStorageForPresentation)
@@ -37,11 +39,15 @@ KINDS = [(MAMMOGRAM, LITTLE_ENDIAN)]
 ECHO = [(VERIFICATION, "1.2.840.10008.1.2")]
 
 
+# However busy the machine is: without the limit that is tested, nobody is closed before this.
+LONG_AFTER = 20.0
+
+
 def seconds_until_closed(sender: RawSender) -> float:
-    began = time.monotonic()
+    """Count from the connection on: the listener's time begins after it, never before."""
     while sender.hear()[0]:
         pass
-    return time.monotonic() - began
+    return time.monotonic() - sender.opened_at
 
 
 @pytest.mark.parametrize("said", [b"", b"\x01", b"\x01\x00\x00\x00", associate_request()[:-10]])
@@ -51,7 +57,7 @@ def test_who_asks_for_no_association_is_closed_in_time(
     listener = listening(associate_seconds=0.5)
     sender = RawSender(listener.port)
     sender.say(said)
-    assert 0.3 < seconds_until_closed(sender) < 3.0
+    assert 0.5 <= seconds_until_closed(sender) < LONG_AFTER
     sender.close()
     until(lambda: listener.sentences("association refused"))
     (told,) = listener.sentences("association refused")
@@ -66,16 +72,19 @@ def test_who_drips_is_closed_as_early_as_who_is_silent(
     stop = threading.Event()
 
     def drip() -> None:
-        for byte in associate_request():
+        for byte in associate_request():  # they last ten seconds
             if not stop.wait(0.05):
                 sender.say(bytes([byte]))
 
     dripping = threading.Thread(target=drip)
     dripping.start()
-    assert 0.3 < seconds_until_closed(sender) < 3.0
+    assert 0.6 <= seconds_until_closed(sender) < LONG_AFTER
     stop.set()
     dripping.join()
     sender.close()
+    until(lambda: listener.sentences("association refused"))
+    (told,) = listener.sentences("association refused")
+    assert told == "a connection from 127.0.0.1: no association within 0.6 s"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +140,7 @@ def test_an_application_that_is_not_dicom_is_rejected(listener: OpenListener) ->
 
 
 def test_who_sends_half_a_pdu_is_closed_in_time(listening: Callable[..., OpenListener]) -> None:
-    listener = listening(idle_seconds=0.5)
+    listener = listening(idle_seconds=1.5)
     sender = RawSender(listener.port)
     assert sender.associate(KINDS) == ACCEPTANCE
     command = store_command(MAMMOGRAM, mammogram().SOPInstanceUID)
@@ -140,26 +149,28 @@ def test_who_sends_half_a_pdu_is_closed_in_time(listening: Callable[..., OpenLis
         pdu(P_DATA, pdv(bytes(100), last=False), length=5000),
     )
     until(listener.incoming)
-    assert 0.3 < seconds_until_closed(sender) < 3.0
+    assert 1.5 <= seconds_until_closed(sender) < LONG_AFTER
     sender.close()
     until(lambda: listener.sentences("association cut off"))
+    assert listener.sentences("association cut off") == ["nothing came for 1.5 s"]
     assert listener.incoming() == []
 
 
 def test_who_keeps_a_place_with_next_to_nothing_is_cut_off(
     listening: Callable[..., OpenListener], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fragments, "SLOWEST_BYTES_PER_SECOND", 1000)
-    listener = listening(idle_seconds=0.5)
+    monkeypatch.setattr(fragments, "SLOWEST_BYTES_PER_SECOND", 100_000)
+    listener = listening(idle_seconds=1.5)
     sender = RawSender(listener.port)
     assert sender.associate(KINDS) == ACCEPTANCE
     command = store_command(MAMMOGRAM, mammogram().SOPInstanceUID)
     sender.say(pdu(P_DATA, pdv(command, command=True)))
-    for _ in range(100):
+
+    def drip() -> list[str]:
         sender.say(pdu(P_DATA, pdv(b"", last=False)))
-        time.sleep(0.05)
-        if listener.sentences("association cut off"):
-            break
+        return listener.sentences("association cut off")
+
+    until(drip)
     (told,) = listener.sentences("association cut off")
     assert "bytes of a message came in" in told
     assert listener.incoming() == []
@@ -188,16 +199,17 @@ def test_who_never_reads_is_cut_off(
     sender.close()
 
 
-def test_silent_connections_keep_nobody_out(listener: OpenListener) -> None:
+def test_silent_connections_keep_nobody_out(listening: Callable[..., OpenListener]) -> None:
+    listener = listening(associate_seconds=120.0)  # for so long they would keep others out
     silent = [RawSender(listener.port) for _ in range(300)]
     until(lambda: len(listener.listener._places) == 300)
     began = time.monotonic()
     assert send(listener.port, mammogram()) == [0x0000]
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     for one in silent:
         one.close()
     until(lambda: len(listener.listener._places) == 0)
-    assert not [one for one in threading.enumerate() if one.name.startswith("sender ")]
+    until(lambda: not [one for one in threading.enumerate() if one.name.startswith("sender ")])
 
 
 class Guest:
@@ -226,20 +238,31 @@ def test_one_address_leaves_a_quarter_of_the_places_to_others() -> None:
     assert places.sit(Guest("10.0.0.1")) == "4 senders are connected already"
 
 
-def test_a_flood_of_one_sentence_is_counted_and_not_said() -> None:
-    sparing = Sparing(most=2, seconds=0.2)
+@pytest.fixture
+def minute_passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let a minute be over that nobody waits for."""
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + WINDOW_SECONDS)
+    return lambda: monkeypatch.setattr(sparing_module, "time", later)
+
+
+def test_a_flood_of_one_sentence_is_counted_and_not_said(
+    minute_passes: Callable[[], None],
+) -> None:
+    sparing = Sparing(most=2)
     assert [sparing.may_say("no") for _ in range(5)] == ["no", "no", None, None, None]
     assert sparing.may_say("another") == "another"
-    time.sleep(0.3)
+    minute_passes()
     assert sparing.may_say("no") == "no; and 3 times more before"
 
 
-def test_who_invents_a_name_each_time_is_counted_too_and_hides_nobody_else() -> None:
-    sparing = Sparing(seconds=0.2, most_of_one=3)
+def test_who_invents_a_name_each_time_is_counted_too_and_hides_nobody_else(
+    minute_passes: Callable[[], None],
+) -> None:
+    sparing = Sparing(most_of_one=3)
     said = [sparing.may_say(f"MG{number} is unknown", "10.0.0.9") for number in range(5)]
     assert said == ["MG0 is unknown", "MG1 is unknown", "MG2 is unknown", None, None]
     assert sparing.may_say("MG1 is unknown", "10.0.0.1") == "MG1 is unknown"
-    time.sleep(0.25)
+    minute_passes()
     told = sparing.may_say("MG9 is unknown", "10.0.0.9")
     assert told == "MG9 is unknown; 2 other lines of 10.0.0.9 were left out"
 
@@ -262,7 +285,7 @@ def test_the_image_in_flight_is_answered_before_the_node_stops(listener: OpenLis
     assert sender.status() == 0x0000
     assert sender.hear()[0] == ABORT
     sender.close()
-    stopping.join(20)
+    stopping.join(60)
     assert not stopping.is_alive()
     assert listener.sentences("association cut off") == ["the node stops"] * 2
     assert listener.incoming() == []

@@ -39,8 +39,8 @@ def children(node: RunningNode) -> list[int]:
 @pytest.mark.journey
 def test_two_processes_take_in_on_one_port_and_stop_cleanly(node: RunningNode) -> None:
     assert not list((node.config.parent / "data/spool/incoming").rglob("*.dcm"))
-    images = [mammogram() for _ in range(12)]
-    assert [send(node.port, image) for image in images] == [[0x0000]] * 12
+    images = [mammogram() for _ in range(24)]  # of which the kernel gives some to each
+    assert [send(node.port, image) for image in images] == [[0x0000]] * 24
     served = {
         event.actor
         for event in node.questions.last_events(200)

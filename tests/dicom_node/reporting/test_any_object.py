@@ -95,7 +95,6 @@ def test_R3_whatever_an_object_of_ours_became_the_proof_answers(
 
     @settings(
         max_examples=at_length(12, 80),
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -128,7 +127,6 @@ def test_R3_whatever_lies_in_a_folder_is_drawn_or_told(
 
     @settings(
         max_examples=at_length(12, 80),
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
