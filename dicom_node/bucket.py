@@ -171,6 +171,10 @@ class BucketSpool(Spool):
             raise FileNotFoundError(2, "it is not in the bucket", name)
         return int(seen["ContentLength"])
 
+    def is_there(self) -> bool:
+        """Say whether files may be missed: a bucket that is away says so itself (Busy)."""
+        return True
+
     def holds(self, name: str, digest: str) -> bool:
         """Say whether an image is there: its name holds its digest, and the bucket compared it."""
         del digest

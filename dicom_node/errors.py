@@ -4,6 +4,7 @@
     ├── Misconfigured    the administrator: the node does not start (exit 78)
     ├── Declined         nobody: the study is not for this node (case DECLINED)
     ├── Refused          a destination's administrator: it will not take this (case FAILED)
+    │   └── Lost         the node's administrator: it cannot be sent, its file is gone (case FAILED)
     ├── Busy             time: tried again later (case goes back one step, exit 75)
     └── NotYourTurn      nobody: another process was first (exit 1)
 
@@ -37,6 +38,10 @@ class Declined(Exception):
 
 class Refused(Exception):
     """Say what a destination will not take, and why trying again is no use."""
+
+
+class Lost(Refused):
+    """Say what nobody can be sent, since its file is not what was written, or not there."""
 
 
 class Busy(Exception):

@@ -78,6 +78,11 @@ class Receipt(StrEnum):
     DELIVERED = "DELIVERED"
     REFUSED = "REFUSED"
     WAIVED = "WAIVED"  # nobody waits for it: the destination is gone, or the result was recalled
+    LOST = "LOST"  # its file in the spool is gone or altered: there is nothing to send
+
+
+PARKED = (Receipt.REFUSED, Receipt.LOST)
+"""What is not tried again before somebody has mended the cause, and says so."""
 
 
 class Commit(StrEnum):

@@ -95,6 +95,10 @@ class Spool:
         """Say how large a file is; one that is not there raises FileNotFoundError."""
         return self.path(name).stat().st_size
 
+    def is_there(self) -> bool:
+        """Say whether files may be missed: a disk that is away has none, and has lost none."""
+        return (self.folder / "cases").is_dir()
+
     def has(self, name: str) -> bool:
         """Say whether a file is there."""
         try:
@@ -193,6 +197,14 @@ class Spool:
         if hashlib.sha256(content).hexdigest() != sha256:
             raise Altered(name)
         return content
+
+    def is_whole(self, name: str, sha256: str) -> bool:
+        """Say whether a file is there, with the bytes that were written."""
+        try:
+            self.read(name, sha256)
+        except (FileNotFoundError, Altered):
+            return False
+        return True
 
     def ask(self) -> str:
         """Say what more there is to say of where the files are; nothing of a folder."""

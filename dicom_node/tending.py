@@ -21,7 +21,7 @@ from dicom_node.ledger.commitments import ask_again, places_due
 from dicom_node.ledger.outbox import hurry, owe_again
 from dicom_node.ledger.questions import Debt
 from dicom_node.ledger.recalls import read_again
-from dicom_node.ledger.tables import Case
+from dicom_node.ledger.tables import Case, Product
 from dicom_node.ledger.tellings import tell_again
 from dicom_node.life import ANALYZE, AT_THE_END, DELIVER, TOLD, WAITING, Receipt, State, Verb
 from dicom_node.logs import log
@@ -157,10 +157,15 @@ def _again(node: Node, bell: Bell, case: Case) -> str:
     state = case.state
     debts = node.questions.debts_of(case.id)
     told = not any(one.delivery.receipt == Receipt.REFUSED for one in debts)
+    lost = {one.product.id: one.product for one in debts if one.delivery.receipt == Receipt.LOST}
+    missing = [one for one in lost.values() if not node.spool.is_whole(one.path, one.sha256)]
+    told &= len(missing) == len(lost)  # a note that was put back is sent before all else
     if node.questions.recall_of(case.id) is not None and state in AT_THE_END and told:
         opened = read_again(node.ledger, case.id)
         bell.ring(opened.id, ANALYZE)
         return f"case {case.id} was recalled: round {opened.round} reads the study again"
+    if missing:
+        _make_again(node, case, missing)
     asked = ask_again(node.ledger, case.id)
     if state == State.FAILED:
         state = node.ledger.retry(case.id)
@@ -175,6 +180,15 @@ def _again(node: Node, bell: Bell, case: Case) -> str:
     notice = ["its notice is sent again"] if tells else []
     promise = ["a promise to keep its objects is asked for again"] if asked else []
     return f"case {case.id} stays {state}; {', and '.join(notice + promise)}"
+
+
+def _make_again(node: Node, case: Case, missing: Sequence[Product]) -> None:
+    """Make lost objects again; what builds objects is loaded for this alone."""
+    from dicom_node.reporting.again import make_again
+    from dicom_node.reporting.outgoing import Workshop
+
+    shop = Workshop(node.ledger, node.questions, node.spool, node.settings, CODE_VERSION)
+    make_again(shop, case, missing)
 
 
 def _tell_again(node: Node, case: Case) -> bool:

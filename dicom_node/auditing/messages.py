@@ -90,6 +90,8 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "not committed": Meaning("110104", "R", outcome=MINOR),
     "commitment failed": Meaning("110104", "R", outcome=SERIOUS),
     "refused": Meaning("110104", "R", outcome=SERIOUS),
+    "lost": Meaning("110103", "R", outcome=SERIOUS),
+    "made again": Meaning("110103", "U"),
     "delayed": Meaning("110104", "R", outcome=MINOR),
     "waived": Meaning("110103", "U"),
     "owed again": Meaning("110103", "U"),

@@ -14,12 +14,12 @@ from dicom_node.delivering.commitment import ask_what_is_due
 from dicom_node.delivering.office import Office
 from dicom_node.delivering.paying import pay
 from dicom_node.delivering.places import places_at, road_of
-from dicom_node.errors import Busy, NotYourTurn, Refused
+from dicom_node.errors import Busy, Lost, NotYourTurn, Refused
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.questions import NOTICE, Debt
 from dicom_node.ledger.roads import Place, waiting_elsewhere
 from dicom_node.ledger.tellings import telling
-from dicom_node.life import DELIVER, Receipt
+from dicom_node.life import DELIVER, PARKED, Receipt
 
 CALLED_JUST_NOW = timedelta(seconds=2)
 SLOW_SECONDS = 2.0  # who takes longer lets those go first who wait for somebody else
@@ -109,18 +109,18 @@ def _doubt(office: Office, place: Place) -> tuple[int, float]:
 
 
 def _conclude(office: Office, case_id: int) -> None:
-    """End the turn well, later (Busy) or badly (Refused), by what is still owed."""
+    """End the turn well, later (Busy) or badly (Refused, Lost), by what is still owed."""
     debts = office.questions.debts_of(case_id)
     _wait(office, debts)
-    refused = [
+    parked = [
         debt.delivery
         for debt in debts
-        if debt.delivery.receipt == Receipt.REFUSED and debt.product.kind != NOTICE
+        if debt.delivery.receipt in PARKED and debt.product.kind != NOTICE
     ]
-    if refused:
-        raise Refused(
-            "; ".join(sorted({f"{row.destination}: {row.last_error}" for row in refused}))
-        )
+    if parked:
+        is_lost = all(row.receipt == Receipt.LOST for row in parked)
+        said = "; ".join(sorted({f"{row.destination}: {row.last_error}" for row in parked}))
+        raise Lost(said) if is_lost else Refused(said)
 
 
 def _wait(office: Office, debts: Sequence[Debt]) -> None:

@@ -6,16 +6,18 @@ from datetime import datetime, timedelta
 
 from dicom_node.delivering.places import destination_named
 from dicom_node.delivering.statuses import Meaning, meaning, said
+from dicom_node.errors import told
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.outbox import (
     record_delay,
+    record_loss,
     record_receipt,
     record_refusal,
     record_waiver,
 )
-from dicom_node.ledger.questions import CAD_SR, Debt, Questions
+from dicom_node.ledger.questions import CAD_SR, NEVER_AGAIN, Debt, Questions
 from dicom_node.settings.file import Settings
-from dicom_node.spool import Spool
+from dicom_node.spool import Altered, Spool
 
 KEY_OBJECTS = "1.2.840.10008.5.1.4.1.1.88.59"
 
@@ -64,6 +66,34 @@ def _commit_at(office: Office, debt: Debt) -> datetime | None:
     if destination is None or not destination.commitment:
         return None
     return now() + timedelta(seconds=office.settings.delivering.commitment_after_seconds)
+
+
+def content_of(office: Office, debt: Debt) -> bytes | None:
+    """Read an object as it was proved; None: that cannot be done, and is written down.
+
+    What is lost is not tried again by itself. A disk that stumbles, or is away, has lost nothing.
+    """
+    product = debt.product
+    try:
+        return office.spool.read(product.path, product.sha256)
+    except Altered:
+        _lost(office, debt, "is not what was written any more")
+    except OSError as trouble:
+        if isinstance(trouble, FileNotFoundError) and office.spool.is_there():
+            _lost(office, debt, "is gone from the spool")
+        elif is_too_old(office, debt):
+            give_up(office, debt, told(trouble))
+        else:
+            due_at = now() + office.patience(debt.delivery.attempts)
+            record_delay(office.ledger, debt.delivery.id, None, told(trouble), due_at)
+    return None
+
+
+def _lost(office: Office, debt: Debt, what: str) -> None:
+    mend = "put it back, then" if debt.product.kind in NEVER_AGAIN else "it is made again by"
+    sentence = f"the file of the {debt.product.kind} {what}; {mend}"
+    command = f"`dicom-node retry {debt.product.case_id}`"
+    record_loss(office.ledger, debt.delivery.id, f"{sentence} {command}")
 
 
 def is_too_old(office: Office, debt: Debt) -> bool:

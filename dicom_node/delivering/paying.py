@@ -10,7 +10,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from dicom_node.delivering.office import Office, give_up, is_too_old, note, waive_the_outdated
+from dicom_node.delivering.office import (
+    Office,
+    content_of,
+    give_up,
+    is_too_old,
+    note,
+    waive_the_outdated,
+)
 from dicom_node.delivering.places import peer_of, places_at
 from dicom_node.delivering.sender import Line, Parcel, Peer, connected
 from dicom_node.delivering.statuses import Meaning
@@ -19,7 +26,13 @@ from dicom_node.errors import Busy
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.outbox import record_waiver
 from dicom_node.ledger.questions import Debt
-from dicom_node.ledger.roads import claim_road, close_road, open_road, waiting_elsewhere
+from dicom_node.ledger.roads import (
+    claim_road,
+    close_road,
+    leave_road,
+    open_road,
+    waiting_elsewhere,
+)
 
 FAIR_SECONDS = 15.0  # what a peer may take of the deliverer's time while others wait
 
@@ -97,6 +110,9 @@ def _visit(visit: _Visit) -> None:
         for debt in every:
             if debt.delivery.id in owed and is_too_old(office, debt):
                 give_up(office, debt, str(trouble))
+    finally:
+        if not visit.answered:
+            leave_road(office.ledger, str(peer))
 
 
 def _call(visit: _Visit) -> None:
@@ -108,7 +124,10 @@ def _call(visit: _Visit) -> None:
     with _line(visit.peer, kinds) as line:
         while visit.waiting and (visit.answered == before or visit.has_time()):
             debt = visit.waiting.pop(0)
-            status = _send(visit.office, line, debt)
+            content = content_of(visit.office, debt)
+            if content is None:
+                continue
+            status = _send(line, debt, content)
             if status is None and visit.answered > before:
                 visit.waiting.append(debt)  # it may be a peer that takes one object a time
                 return
@@ -125,8 +144,7 @@ def _line(
     return web_line(peer) if isinstance(peer, WebPeer) else connected(peer, kinds)
 
 
-def _send(office: Office, line: Line | WebLine, debt: Debt) -> int | None:
-    content = office.spool.read(debt.product.path, debt.product.sha256)
+def _send(line: Line | WebLine, debt: Debt, content: bytes) -> int | None:
     kind, syntax = debt.product.sop_class_uid, debt.product.transfer_syntax_uid
     return line.send(Parcel(kind, syntax, content, debt.product.sop_uid))
 

@@ -27,6 +27,7 @@ from dicom_node.ledger.unnumbered import unnumbered
 from dicom_node.life import (
     DELIVER,
     HELD,
+    PARKED,
     REPORT,
     VERBS,
     WAITING,
@@ -345,12 +346,12 @@ class Ledger:
             return verb.before
 
     def owe_again(self, session: Session, case: Case) -> None:
-        """Ask once more for what was refused: somebody says that the cause is mended."""
-        refused = (Delivery.case_id == case.id, Delivery.receipt == Receipt.REFUSED)
+        """Owe once more what was refused or lost: somebody says that the cause is mended."""
+        parked = (Delivery.case_id == case.id, Delivery.receipt.in_(PARKED))
         owed = {"receipt": Receipt.OWED, "due_at": now(), "owed_since": now()}
-        change = update(Delivery).where(*refused).values(**owed)
+        change = update(Delivery).where(*parked).values(**owed)
         if session.connection().execute(change).rowcount:
-            sentence = "what was refused is asked for once more"
+            sentence = "what was refused or lost is owed once more"
             self.note(session, "owed again", sentence, case=case)
 
     # --- the audit trail --------------------------------------------------------------------

@@ -57,6 +57,22 @@ def record_refusal(ledger: Ledger, delivery_id: int, status: int | None, sentenc
         )
 
 
+def record_loss(ledger: Ledger, delivery_id: int, sentence: str) -> None:
+    """Write down that an object cannot be sent, since its file is lost, so that nobody tries."""
+    with ledger.writing() as session:
+        row, product, case = _owed(session, delivery_id)
+        if row.receipt != Receipt.OWED:
+            return
+        row.receipt, row.last_error = Receipt.LOST, sentence
+        ledger.note(
+            session,
+            "lost",
+            f"{row.destination}: {sentence}",
+            case=case,
+            details={"sop_uid": product.sop_uid},
+        )
+
+
 def record_waiver(ledger: Ledger, delivery_id: int, sentence: str) -> None:
     """Write down that nobody waits for an object any more."""
     with ledger.writing() as session:
@@ -81,7 +97,7 @@ def record_delay(
 
 
 def owe_again(ledger: Ledger, case_id: int) -> None:
-    """Ask once more for what was refused of a case."""
+    """Owe once more what was refused or lost of a case."""
     with ledger.writing() as session:
         ledger.owe_again(session, session.get_one(Case, case_id))
 

@@ -24,6 +24,8 @@ from dicom_node.ledger.tables import (
 from dicom_node.life import Commit, Receipt, State
 
 CAD_SR, NOTICE = "cad_sr", "notice"  # kinds of objects; a notice stands in a CAD report's place
+REJECTION = "rejection"  # the note of a recall
+NEVER_AGAIN = {NOTICE, REJECTION}  # they tell when they were made: no record makes the same again
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +306,10 @@ class Questions:
     def parked_by_destination(self) -> dict[str, tuple[int, str]]:
         """Count what each destination will not take, and say why of the newest."""
         return self._parked(Delivery.receipt == Receipt.REFUSED)
+
+    def lost_by_destination(self) -> dict[str, tuple[int, str]]:
+        """Count what each destination cannot be sent, since its file is lost; say which newest."""
+        return self._parked(Delivery.receipt == Receipt.LOST)
 
     def not_committed_by_destination(self) -> dict[str, tuple[int, str]]:
         """Count what each destination took and does not promise to keep, and why the newest."""

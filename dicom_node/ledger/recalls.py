@@ -10,9 +10,9 @@ from dicom_node.errors import Busy, NotYourTurn
 from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.tables import Case, Delivery, Recall
-from dicom_node.life import AT_THE_END, Receipt, State
+from dicom_node.life import AT_THE_END, PARKED, Receipt, State
 
-UNPAID = (Receipt.OWED, Receipt.REFUSED)
+UNPAID = (Receipt.OWED, *PARKED)
 RECALLABLE = {*AT_THE_END, State.REPORTED}
 
 

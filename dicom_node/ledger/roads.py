@@ -59,6 +59,13 @@ def close_road(ledger: Ledger, road: str, sentence: str, due_at: datetime) -> No
         ledger.note(session, "destination unreachable", f"{road}: {sentence}")
 
 
+def leave_road(ledger: Ledger, road: str) -> None:
+    """Give a road back that was claimed, and whose peer was asked for nothing: others may go."""
+    with ledger.writing() as session:
+        change = update(Road).where(Road.destination == road, Road.failures == 0)
+        session.execute(change.values(due_at=now()))
+
+
 def _row(session: Session, road: str) -> Road:
     """Find a road, which another process may have forgotten since it was claimed."""
     row = session.get(Road, road)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from io import BytesIO
 
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from dicom_node.errors import NotYourTurn
 from dicom_node.ledger.ledger import now
@@ -106,8 +106,7 @@ def _note(
     products: Sequence[Product],
 ) -> Product:
     """Build, prove and keep one note."""
-    first = next((one for one in products if one.purged_at is None), products[0])
-    source = dcmread(BytesIO(shop.spool.read(first.path, first.sha256)), stop_before_pixels=True)
+    source = _header(shop, [*products, *shop.questions.products_of(case.id)])
     rejected = tuple(Rejected(one.sop_class_uid, one.sop_uid, one.series_uid) for one in products)
     recalling = Recalling(reason, case.round, at.astimezone(), rejected)
     maker = replace(  # as its destination knows it
@@ -132,6 +131,16 @@ def _note(
         path=path,
         made_at=at,
     )
+
+
+def _header(shop: Workshop, products: Sequence[Product]) -> Dataset:
+    """Read the header of the first object that is still there: they all tell of one patient."""
+    for one in products:
+        if one.purged_at is None and shop.spool.is_whole(one.path, one.sha256):
+            content = shop.spool.read(one.path, one.sha256)
+            return dcmread(BytesIO(content), stop_before_pixels=True)
+    why = f"no object of case {products[0].case_id} is left in the spool to make a note from"
+    raise NotYourTurn(f"{why}: put one back from a backup, or take the objects back by hand")
 
 
 def _perhaps(debts: Sequence[Debt]) -> int:

@@ -23,6 +23,9 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
     for name, one in told["parked"].items():
         said = f"[red]will not take[/] {objects(one['objects'])}: {name}: {one['why']}"
         console.print(said, highlight=False)
+    for name, one in told["lost"].items():
+        said = f"[red]cannot be sent[/] {objects(one['objects'])}: {name}: {one['why']}"
+        console.print(said, highlight=False)
     for name, one in told["not_committed"].items():
         said = f"[red]does not promise to keep[/] {one['objects']} objects: {name}: {one['why']}"
         console.print(said, highlight=False)

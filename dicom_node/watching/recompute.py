@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from dicom_node.analyzing.accept import judge_study, terms_of
 from dicom_node.analyzing.looking import looked_at, views_of
 from dicom_node.errors import NotYourTurn
-from dicom_node.ledger.questions import NOTICE
+from dicom_node.ledger.questions import NEVER_AGAIN
 from dicom_node.ledger.tables import Case, ModelRun
 from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.outgoing import Workshop
@@ -23,8 +23,6 @@ from inference.findings import Correction, ExamFindings
 from inference.mammogram import Exam
 from inference.scores import corrected
 from inference.transcript import pack, unpack
-
-NOT_BUILT_HERE = {NOTICE, "rejection"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,7 @@ def _objects(node: Node, case: Case, run: ModelRun) -> tuple[int, list[str]]:
     shop = Workshop(
         node.ledger, node.questions, node.spool, node.settings, CODE_VERSION, lambda: node.cards
     )
-    then = [row for row in node.questions.products_of(case.id) if row.kind not in NOT_BUILT_HERE]
+    then = [row for row in node.questions.products_of(case.id) if row.kind not in NEVER_AGAIN]
     if not then:
         return 0, []
     now = Counter[tuple[str, str, str]]()

@@ -9,12 +9,11 @@ from dicom_node.facts import class_name
 from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.commitments import OPEN
 from dicom_node.ledger.ledger import now
-from dicom_node.ledger.questions import Questions
+from dicom_node.ledger.questions import REJECTION, Questions
 from dicom_node.ledger.tables import Case, Delivery, Event, ModelRun, Recall, Verdict
 from dicom_node.life import HELD, Receipt, State
 from dicom_node.settings.file import Settings
 
-REJECTION = "rejection"  # the note of a recall: the one object that stays good
 REFUSALS = 5  # shown by `status`
 CASE_NUMBER_DIGITS = 12  # longer words without a dot are no case numbers
 
@@ -88,7 +87,7 @@ def story(questions: Questions, case: Case, settings: Settings) -> dict[str, Any
                 "kind": product.kind,
                 "sop_uid": product.sop_uid,
                 "bytes": product.size_bytes,
-                "recalled": recall is not None and product.kind != REJECTION,
+                "recalled": recall is not None and product.kind != REJECTION,  # which stays good
             }
             for product in questions.products_of(case.id)
         ],
@@ -183,6 +182,10 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
         "parked": {
             name: {"objects": count, "why": why}
             for name, (count, why) in questions.parked_by_destination().items()
+        },
+        "lost": {
+            name: {"objects": count, "why": why}
+            for name, (count, why) in questions.lost_by_destination().items()
         },
         "not_committed": {
             name: {"objects": count, "why": why}

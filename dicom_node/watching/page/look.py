@@ -80,6 +80,7 @@ def _facts(told: Mapping[str, Any]) -> Iterator[str]:
         yield _fact("Cannot be reached", f"{name}: {why}", "bad")
     for title, places in (
         ("Will not take", told["parked"]),
+        ("Cannot be sent", told["lost"]),
         ("Does not promise to keep", told["not_committed"]),
     ):
         for name, one in places.items():

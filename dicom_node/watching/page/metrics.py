@@ -22,13 +22,14 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
         "Cases in each state",
         {_label("state", state): told["cases"].get(state.value, 0) for state in State},
     )
-    parked, unkept = (
+    parked, lost, unkept = (
         {name: one["objects"] for name, one in told[what].items()}
-        for what in ("parked", "not_committed")
+        for what in ("parked", "lost", "not_committed")
     )
     for name, what, counts in (
         ("fourviews_owed_objects", "Objects that are owed to a destination", told["owed"]),
         ("fourviews_refused_objects", "Objects that a destination will not take", parked),
+        ("fourviews_lost_objects", "Objects owed to one, whose files are gone or altered", lost),
         ("fourviews_uncommitted_objects", "Objects that one does not promise to keep", unkept),
     ):
         places = sorted({*told["destinations"], *counts})

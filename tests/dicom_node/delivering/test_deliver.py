@@ -293,21 +293,6 @@ def test_nobody_waits_for_a_destination_that_is_gone_from_the_settings(
     assert pacs.came == []
 
 
-def test_an_object_that_changed_on_the_disk_is_never_sent(
-    destination: Destinations, posted: Makes
-) -> None:
-    pacs = destination()
-    office = posted(pacs.table)
-    case_id = office.case(objects=1)
-    (product,) = office.node.questions.products_of(case_id)
-    path = office.node.spool.path(product.path)
-    path.write_bytes(path.read_bytes()[:-2] + b"\0\1")
-    with pytest.raises(ValueError, match="not the file that the ledger describes"):
-        office.deliver(case_id)
-    assert office.state(case_id) == State.FAILED
-    assert pacs.came == []
-
-
 def test_a_peer_that_dies_in_the_middle_owes_only_the_rest(
     destination: Destinations, posted: Makes
 ) -> None:

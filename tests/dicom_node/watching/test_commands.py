@@ -77,7 +77,7 @@ def test_a_fresh_node_has_nothing_to_tell(ends: Ends) -> None:
     ends("migrate")
     status, out, _ = ends("status", "--json")
     assert status == 0
-    counts = ("cases", "owed", "unreachable", "parked", "not_committed")
+    counts = ("cases", "owed", "unreachable", "parked", "lost", "not_committed")
     lists, words = (
         ("refused", "working", "newest", "drift"),
         ("last_image_at", "bell", "trail_broken"),

@@ -14,7 +14,7 @@ from free_ports import free_port
 from pydantic import ValidationError
 
 from dicom_node.errors import Misconfigured
-from dicom_node.ledger.outbox import record_refusal
+from dicom_node.ledger.outbox import record_loss, record_refusal
 from dicom_node.ledger.tables import Delivery
 from dicom_node.life import Commit, State
 from dicom_node.settings.file import Settings
@@ -150,7 +150,8 @@ def test_page_and_numbers_tell_who_will_not_take_or_keep_something(
     place = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 9}
     node = opened(settled(delivering={"destinations": [place]}))
     office = Posted(node)
-    first, second = office.rows(office.case())
+    first, second, third = office.rows(office.case(3))
+    record_loss(node.ledger, third.id, "its file is gone")
     record_refusal(node.ledger, first.id, 0xC000, "it makes no <sense>")
     with node.ledger.writing() as session:
         row = session.get_one(Delivery, second.id)
@@ -162,7 +163,8 @@ def test_page_and_numbers_tell_who_will_not_take_or_keep_something(
     assert "<dt>Does not promise to keep</dt>" in page
     assert "pacs: 1 objects: it forgets" in page
     numbers = metrics(told).splitlines()
-    for name in ("refused", "uncommitted", "owed"):
+    assert "<dt>Cannot be sent</dt>" in page
+    for name in ("refused", "lost", "uncommitted", "owed"):
         assert f'fourviews_{name}_objects{{destination="pacs"}} 1' in numbers
 
 

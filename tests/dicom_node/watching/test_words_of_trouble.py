@@ -9,7 +9,7 @@ from ledger_book import Book, owing, take_turn
 from rich.console import Console
 
 from dicom_node.ledger.ledger import now
-from dicom_node.ledger.outbox import record_receipt, record_refusal
+from dicom_node.ledger.outbox import record_loss, record_receipt, record_refusal
 from dicom_node.ledger.roads import close_road
 from dicom_node.ledger.tables import Delivery
 from dicom_node.life import REPORT, Commit, State
@@ -28,6 +28,10 @@ def owed(book: Book) -> int:
 
 def refused(book: Book) -> None:
     record_refusal(book.ledger, owed(book), 0xA900, "no such thing here")
+
+
+def lost(book: Book) -> None:
+    record_loss(book.ledger, owed(book), "the file of the cad_sr is gone from the spool")
 
 
 def not_committed(book: Book) -> None:
@@ -59,6 +63,7 @@ def tampered_with(book: Book) -> None:
     [
         (owed, "owed to pacs: 1 object"),
         (refused, "will not take 1 object: pacs: no such thing here"),
+        (lost, "cannot be sent 1 object: pacs: the file of the cad_sr is gone from the spool"),
         (not_committed, "does not promise to keep 1 objects: pacs: does not commit the cad_sr"),
         (unreachable, "cannot reach PACS@10.0.0.9:104: does not answer; next try "),
         (turned_away, "association refused: STRANGER at 10.0.0.7 is not known"),
