@@ -182,14 +182,23 @@ class BucketSpool(Spool):
 
     def names(self) -> Iterator[tuple[str, float]]:
         """List the images and what cases hold, each with when it came."""
+        for part in ("images/", "cases/"):
+            for name, one in self._listed(part):
+                yield name, one["LastModified"].timestamp()
+
+    def image_sizes(self) -> dict[str, int]:
+        """Tell how large each image is; the bucket tells of a thousand at a time."""
+        return {name: int(one["Size"]) for name, one in self._listed("images/")}
+
+    def _listed(self, part: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """List what the bucket holds of a part, each with what it says of it."""
         with _told("list"):
-            for part in ("images/", "cases/"):
-                pages = self._client.get_paginator("list_objects_v2").paginate(
-                    Bucket=self._bucket, Prefix=self._key(part)
-                )
-                for one in (one for page in pages for one in page.get("Contents", [])):
-                    came = one["LastModified"].timestamp()
-                    yield one["Key"].removeprefix(self._prefix), came
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._key(part)
+            )
+            for page in pages:
+                for one in page.get("Contents", []):
+                    yield one["Key"].removeprefix(self._prefix), one
 
     def ask(self) -> str:
         """Say that the bucket can be written, or raise Busy with the reason."""

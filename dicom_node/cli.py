@@ -229,13 +229,19 @@ def migrate() -> None:
 
 
 @app.command()
-def check(*, as_json: JSON = False) -> None:
+def check(
+    *,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read every received image and compare its digest, too.")
+    ] = False,
+    as_json: JSON = False,
+) -> None:
     """Ask everything that can be wrong, and say what to do. Exit 1 where something is."""
     from dicom_node.watching.checkup import checkup
 
     path = settings_path()
     node = open_node(check=False)
-    answers = list(checkup(node))
+    answers = list(checkup(node, deep=deep))
     if as_json:
         told = [
             {"question": one.question, "good": one.good, "sentence": one.sentence}

@@ -131,6 +131,15 @@ class Spool:
                         came = path.lstat().st_ctime
                         yield str(path.relative_to(self.folder)), came
 
+    def image_sizes(self) -> dict[str, int]:
+        """Tell how large each image is that is there."""
+        sizes = {}
+        for folder in (self.folder / "images").iterdir():
+            with os.scandir(folder) as entries:
+                for one in entries:
+                    sizes[f"images/{folder.name}/{one.name}"] = one.stat().st_size
+        return sizes
+
     def secure(self, arrived: Path, name: str, written: int | None = None) -> None:
         """Bring an arrived file to where nothing loses it, before its row is written."""
         del name

@@ -17,6 +17,7 @@ from dicom_node.life import HELD, TOLD, Receipt, State
 DELIVERED, FAILED, DECLINED, PENDING = "delivered", "failed", "declined", "pending"
 ENDS = {State.DELIVERED: DELIVERED, State.FAILED: FAILED, State.DECLINED: DECLINED}
 KEPT = (*ENDS.values(), PENDING)
+AT_ONCE = 1000  # rows that are held in memory
 NAMED = 5  # so many cases are named in a sentence; the others are counted
 
 
@@ -190,6 +191,21 @@ def _named(session: Session, query: Select[int], what: str) -> Iterator[str]:
     if found:
         more = f" (and {len(found) - NAMED} more)" if len(found) > NAMED else ""
         yield f"case {', '.join(map(str, found[:NAMED]))}{more} {what}"
+
+
+def images_kept(engine: Engine) -> Iterator[tuple[Kept, bool]]:
+    """List the received images, each with whether its study is done: nobody is to read it now."""
+    going_on = select(Case.id).where(
+        Case.study_uid == Instance.study_uid,
+        Case.state.not_in((State.DELIVERED, State.DECLINED)),
+    )
+    columns = (Instance.case_id, Instance.path, Instance.digest, Instance.size_bytes)
+    with Session(engine.execution_options(reads_only=True)) as session:
+        rows = session.execute(
+            select(*columns, ~going_on.exists()).execution_options(yield_per=AT_ONCE)
+        )
+        for case_id, path, digest, size, is_done in rows:
+            yield Kept("image", case_id, path, digest, size, is_image=True), is_done
 
 
 def _files(session: Session) -> Iterator[Kept]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from errno import EADDRINUSE
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,10 +23,12 @@ from dicom_node.receiving.port import try_port
 from dicom_node.receiving.tls import last_day, server_context
 from dicom_node.settings.file import Settings
 from dicom_node.settings.secrets import is_loopback
+from dicom_node.watching.images import ask_for_images
 from dicom_node.wiring import BEGINS_HERE, Node, newest_revision, revision
 
 WARNING = "warning: "
 SOON_DAYS = 30
+IMAGES = "are the received images there?"
 ENCRYPTED = {"require", "verify-ca", "verify-full"}
 
 
@@ -39,9 +42,9 @@ class Answer:
     warning: bool = False  # good enough to run, and still to be thought about
 
 
-def checkup(node: Node) -> Iterator[Answer]:
-    """Ask everything, one after the other."""
-    for question, ask in QUESTIONS.items():
+def checkup(node: Node, *, deep: bool = False) -> Iterator[Answer]:
+    """Ask everything, one after the other; `deep` reads every image whole."""
+    for question, ask in (QUESTIONS | {IMAGES: partial(_images, deep=deep)}).items():
         try:
             sentence = ask(node)
             yield Answer(question, True, sentence, sentence.startswith(WARNING))
@@ -96,6 +99,12 @@ def _ledger(node: Node) -> str:
             [f"{where} is at revision {have}, not {want}: run `dicom-node migrate`"]
         )
     return f"{where} is at revision {have}"
+
+
+def _images(node: Node, *, deep: bool = False) -> str:
+    if revision(node) != newest_revision(node):
+        return "asked once the ledger is up to date"
+    return ask_for_images(node, deep=deep)
 
 
 def _trail(node: Node) -> str:
@@ -217,6 +226,7 @@ QUESTIONS: dict[str, Callable[[Node], str]] = {
     "are the packages ours?": _packages,
     "can data be kept?": _data,
     "is the ledger up to date?": _ledger,
+    IMAGES: _images,
     "can the audit trail be rewritten?": _trail,
     "are the ways to ledger and bell private?": _road,
     "does the bell ring?": _bell,

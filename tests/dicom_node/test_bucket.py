@@ -72,6 +72,7 @@ def test_another_machine_reads_what_one_has_taken(
     assert other.path(name).read_bytes() == CONTENT
     assert other.size(name) == len(CONTENT)
     assert [found for found, _ in other.names()] == [name]
+    assert other.image_sizes() == {name: len(CONTENT)}
 
 
 def test_what_is_written_is_read_by_its_digest_and_nothing_else_is(spool: BucketSpool) -> None:

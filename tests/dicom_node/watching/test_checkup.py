@@ -1,11 +1,16 @@
-"""What `check` says of the ways to other machines."""
+"""What `check` says of the ways to other machines, and of the images that came in."""
 
 from pathlib import Path
 
 import pytest
+from came_in import came_in
+from small_images import file_of, mammogram
 
+from dicom_node.ledger.tables import Case
+from dicom_node.life import State
 from dicom_node.settings.file import Settings
-from dicom_node.watching.checkup import QUESTIONS, checkup
+from dicom_node.spool import data_set_digest
+from dicom_node.watching.checkup import IMAGES, QUESTIONS, checkup
 from dicom_node.wiring import Node
 
 PRIVATE = "are the ways to ledger and bell private?"
@@ -54,3 +59,51 @@ def test_a_warning_fails_nothing(tmp_path: Path) -> None:
     assert answers[PRIVATE].warning
     assert not answers["does the bell ring?"].good
     assert not any("rosebud" in one.sentence for one in answers.values())
+
+
+def images_of(node: Node, count: int, state: State | None = None) -> list[Path]:
+    """Keep images, each of a study of its own, and return their files."""
+    node.spool.prepare()
+    paths = []
+    for _ in range(count):
+        content = file_of(image := mammogram())
+        name = node.spool.image_name(str(image.SOPInstanceUID), digest := digest_of(node, content))
+        case_id = came_in(node, image, content, name, digest)
+        if state is not None:
+            with node.ledger.writing() as session:
+                session.get_one(Case, case_id).state = state
+        paths.append(node.spool.path(name))
+    return paths
+
+
+def digest_of(node: Node, content: bytes) -> str:
+    path = node.spool.incoming / "one"
+    path.write_bytes(content)
+    return data_set_digest(path)
+
+
+def told_of_images(node: Node, *, deep: bool = False) -> tuple[bool, bool, str]:
+    (said,) = [one for one in checkup(node, deep=deep) if one.question == IMAGES]
+    return said.good, said.warning, said.sentence
+
+
+def test_images_that_are_gone_are_counted_and_their_cases_named(node: Node) -> None:
+    assert told_of_images(node) == (True, False, "none came in yet")
+    gone, cut, altered, *_ = images_of(node, 4)
+    assert told_of_images(node) == (True, False, "all 4 are there with their sizes")
+    gone.unlink()
+    cut.write_bytes(cut.read_bytes()[:-1])
+    altered.write_bytes(altered.read_bytes()[:-2] + b"\xab\xcd")
+    good, _, sentence = told_of_images(node)
+    assert not good
+    assert sentence.startswith("2 images of cases 1, 2, which are not done, are gone or not whole")
+    assert "put the files back from a backup, or let their sender send these" in sentence
+    assert told_of_images(node, deep=True)[2].startswith("3 images of cases 1, 2, 3, which")
+
+
+def test_images_of_done_studies_may_have_been_removed_by_people(node: Node) -> None:
+    for path in images_of(node, 7, State.DELIVERED):
+        path.unlink()
+    good, warning, sentence = told_of_images(node)
+    assert (good, warning) == (True, True)
+    assert sentence.startswith("warning: 7 images of cases 1, 2, 3, 4, 5 and 2 more, which are don")
