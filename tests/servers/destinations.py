@@ -43,7 +43,7 @@ class Destination:
     def table(self) -> dict[str, object]:
         """Stand in the settings."""
         name = self.ae_title.lower()
-        place = {"host": "127.0.0.1", "port": self.port, "timeout_seconds": 5.0}
+        place = {"host": "127.0.0.1", "port": self.port, "timeout_seconds": 30.0}
         return {"name": name, "ae_title": self.ae_title, **place}
 
     @property

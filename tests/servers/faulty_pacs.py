@@ -73,8 +73,8 @@ class FaultyPacs:
 
     @property
     def table(self) -> dict[str, object]:
-        """Stand in the settings."""
-        place = {"host": "127.0.0.1", "port": self.port, "timeout_seconds": 2.0}
+        """Stand in the settings; whoever means not to answer tells a time that is soon over."""
+        place = {"host": "127.0.0.1", "port": self.port, "timeout_seconds": 30.0}
         return {"name": self.ae_title.lower(), "ae_title": self.ae_title, **place}
 
     def heal(self) -> None:
@@ -98,6 +98,7 @@ class FaultyPacs:
             (evt.EVT_C_STORE, self._store),
             (evt.EVT_DIMSE_SENT, self._sent),
             (evt.EVT_PDU_RECV, self._received),
+            (evt.EVT_PDU_SENT, self._said),
         ]
         handlers += self.answers
         server = ae.start_server(
@@ -163,8 +164,10 @@ class FaultyPacs:
             command.MessageIDBeingRespondedTo = (command.MessageIDBeingRespondedTo + 7) % 60000
         if self.wrong_uid and "AffectedSOPInstanceUID" in command:
             command.AffectedSOPInstanceUID = "2.25.1"
-        if self.closes_after_each:
-            threading.Timer(0.05, _cut, [event]).start()
+
+    def _said(self, event: Event) -> None:
+        if self.closes_after_each and type(event.pdu).__name__ == "P_DATA_TF":
+            _cut(event)
 
 
 def _wait(pacs: FaultyPacs, seconds: float) -> None:

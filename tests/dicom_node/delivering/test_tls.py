@@ -85,7 +85,7 @@ def test_nothing_goes_to_whom_one_should_not_trust(
 ) -> None:
     pacs = guarded(**server)
     wish = {} if tls is None else {"tls": papers.table(**tls)}
-    office = posted({**pacs.table, **wish, "timeout_seconds": 30.0})
+    office = posted({**pacs.table, **wish})
     case_id = office.case()
     with pytest.raises(Busy):
         office.deliver(case_id)
