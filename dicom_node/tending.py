@@ -21,6 +21,7 @@ from dicom_node.ledger.commitments import ask_again, places_due
 from dicom_node.ledger.outbox import hurry, owe_again
 from dicom_node.ledger.questions import Debt
 from dicom_node.ledger.recalls import read_again
+from dicom_node.ledger.shadows import late
 from dicom_node.ledger.tables import Case, Product
 from dicom_node.ledger.tellings import tell_again
 from dicom_node.life import ANALYZE, AT_THE_END, DELIVER, TOLD, WAITING, Receipt, State, Verb
@@ -127,6 +128,9 @@ def _ring_for_all(node: Node, bell: Bell) -> int:
     if asked and bell.waiting(DELIVER) < LONG_QUEUE:
         for _, case_id in asked:
             bell.ring(case_id, DELIVER)
+    lost = late(node.questions.engine)
+    if lost is not None and not bell.waiting(ANALYZE):  # no study waits for who reads along
+        bell.ring(lost, ANALYZE)
     purge(node.ledger, node.questions, node.spool, node.settings)
     return len(rung)
 

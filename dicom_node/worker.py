@@ -14,7 +14,7 @@ from billiard import active_children
 from celery import Task, signals
 
 from dicom_node.analyzing.analyze import Desk, analyze
-from dicom_node.analyzing.shadowing import read_along
+from dicom_node.analyzing.shadowing import read_along, read_late
 from dicom_node.delivering.deliver import deliver
 from dicom_node.delivering.office import Office
 from dicom_node.doorbell import Bell, queue
@@ -48,6 +48,7 @@ def turns(node: Node) -> dict[Verb, Callable[[int], Afterwards]]:
         lambda: node.analyzers,
         CODE_VERSION,
         lambda: node.reads,
+        lambda: node.models.shadows,
     )
     shop = Workshop(
         node.ledger, node.questions, node.spool, node.settings, CODE_VERSION, lambda: node.cards
@@ -56,13 +57,18 @@ def turns(node: Node) -> dict[Verb, Callable[[int], Afterwards]]:
 
     def read(case_id: int) -> Afterwards:
         node.models.look()
-        exam = analyze(desk, case_id)
+        try:
+            exam = analyze(desk, case_id)
+        except NotYourTurn:  # it was read; somebody who reads along may have been lost
+            if not read_late(desk, case_id):
+                raise
+            return None
         if exam is None:
             return None
 
         def afterwards() -> None:
             watch_scores(node, case_id)
-            read_along(desk, case_id, exam, node.models.shadows)
+            read_along(desk, case_id, exam)
 
         return afterwards
 

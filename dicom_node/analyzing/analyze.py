@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pydicom import Dataset
@@ -15,8 +16,9 @@ from dicom_node.analyzing.rules import MAMMOGRAM, JudgedStudy
 from dicom_node.analyzing.study_rules import NOTHING_NEW
 from dicom_node.errors import Declined
 from dicom_node.ledger.clock import by_the_clock
-from dicom_node.ledger.ledger import Ledger, Turn
+from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import NOTICE, Questions
+from dicom_node.ledger.shadows import Device, to_read
 from dicom_node.ledger.tables import Case, Finding, Instance, ModelRun, Verdict
 from dicom_node.life import ANALYZE, State
 from dicom_node.settings.file import Settings
@@ -30,6 +32,7 @@ from inference.transcript import pack
 if TYPE_CHECKING:
     from inference.analyzer import Analyzer
 
+MARGIN = timedelta(seconds=60)
 REPORTED = 0  # the place of the reading that is reported; the members' places count from 1
 
 
@@ -44,6 +47,12 @@ class Desk:
     analyzers: "Callable[[], Sequence[Analyzer]]"  # asked for only where there is something to read
     code_version: str
     reads: Callable[[], frozenset[str]] = lambda: frozenset({MAMMOGRAM})  # kinds of image
+    along: "Callable[[], Sequence[Analyzer]]" = tuple  # who reads after the result, for comparison
+
+    @property
+    def until(self) -> datetime:
+        """Say when whoever begins to read now is done, or was ended by the watch."""
+        return now() + timedelta(seconds=self.settings.watching.turn_seconds) + MARGIN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,10 +85,27 @@ def analyze(desk: Desk, case_id: int) -> Exam | None:
         headers = [one.header for one in study.accepted]
         exam = Exam(case.study_uid, views)
         _read(desk, turn, exam, headers)
+        turn.leave(*(to_read(case_id, device_of(one), desk.until) for one in desk.along()))
         for row in turn.rows:
             if isinstance(row, ModelRun):
                 row.imaged_by = imaged_by(images, study)
     return exam
+
+
+def exam_again(desk: Desk, case: Case) -> Exam:
+    """Open the images of a case that was read once more."""
+    images = desk.questions.images_of(case)
+    terms = terms_of(desk.settings, desk.reads())
+    study = judge_study(looked_at(desk.spool, images, terms), terms)
+    if study.declined is not None:
+        raise study.declined
+    return Exam(case.study_uid, tuple(views_of(desk.spool, images, study)))
+
+
+def device_of(analyzer: "Analyzer") -> Device:
+    """Name a bundle that reads along."""
+    card = analyzer.card
+    return Device(card.name, card.version, analyzer.digest, analyzer.operating_point)
 
 
 def _something_new(desk: Desk, case: Case, images: Sequence[Instance], study: JudgedStudy) -> None:

@@ -187,6 +187,8 @@ class ShadowRun(Base):
     findings: Mapped[list[dict[str, Any]]]  # view, kind, box and score of each
     failure: Mapped[str] = mapped_column(default="")
     made_at: Mapped[datetime]
+    due_at: Mapped[datetime | None] = mapped_column(index=True)  # not read yet: another may then
+    attempts: Mapped[int] = mapped_column(default=1)
 
 
 class Activation(Base):

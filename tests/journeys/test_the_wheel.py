@@ -41,7 +41,7 @@ def test_a_wheel_alone_migrates_and_checks_a_node(tmp_path: Path) -> None:
 
     migrated = run("migrate")
     assert migrated.returncode == 0, migrated.stderr
-    assert "is now at 0018" in migrated.stdout
+    assert "is now at 0019" in migrated.stdout
     checked = run("check", "--json").stdout
     assert str(installed) in checked, "the settings are those of the wheel"
     assert '"is the bundle sound?"' in checked

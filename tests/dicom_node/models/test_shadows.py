@@ -1,20 +1,24 @@
 """Bundles that read along: after the result, on record, compared, and never reported."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from came_in import received
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from tiny_bundles import tiny
 
+from dicom_node.doorbell import Bell
+from dicom_node.errors import NotYourTurn
+from dicom_node.ledger.ledger import STRIKES, now
 from dicom_node.ledger.tables import ShadowRun
 from dicom_node.life import ANALYZE, REPORT, State
 from dicom_node.models.choosing import activate
 from dicom_node.models.comparing import met
 from dicom_node.models.shelf import shelf
 from dicom_node.settings.file import Settings
+from dicom_node.tending import sweep_once
 from dicom_node.watching.recompute import recompute
 from dicom_node.wiring import Node
 from dicom_node.worker import turns
@@ -106,6 +110,68 @@ def test_a_shadow_that_fails_is_on_record_and_harms_nobody(
     assert case is not None
     assert case.state == State.ANALYZED
     assert not any("Doe" in one.sentence for one in node.questions.events())
+
+
+def test_a_reading_whose_worker_was_lost_comes_back_once(node: Node, tmp_path: Path) -> None:
+    work, bell = turns(node), Bell(node.settings)
+    case_id = received(node, datasets(study(63, pitch_mm=0.8)), tmp_path / "study")
+    never = work[ANALYZE](case_id)  # and its worker is killed
+    work[REPORT](case_id)
+    assert [run.failure for run in runs(node)] == ["not read yet"]
+    with pytest.raises(NotYourTurn):
+        work[ANALYZE](case_id)
+    sweep_once(node)
+    assert bell.waiting(ANALYZE) == 0, "who reads along may be at it still"
+    overdue(node)
+    for _ in range(2):
+        sweep_once(node)
+        assert bell.waiting(ANALYZE) == 1, "one ring is enough, and none while a study waits"
+    assert work[ANALYZE](case_id) is None
+    (run,) = runs(node)
+    assert (run.failure, run.due_at) == ("", None)
+    assert run.cancer_score is not None
+    assert never is not None
+    never()  # it stood still, and goes on
+    assert len(runs(node)) == 1
+    events = [one for one in node.questions.events() if one.what == "read in shadow"]
+    assert len(events) == 1
+    case = node.questions.case(case_id)
+    assert case is not None
+    assert (case.state, case.attempts) == (State.REPORTED, 0), "its way was not touched"
+    with pytest.raises(NotYourTurn):
+        work[ANALYZE](case_id)
+
+
+def test_a_reading_that_loses_its_worker_again_and_again_is_given_up(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    case_id = received(node, datasets(study(64, pitch_mm=0.8)), tmp_path / "study")
+    work = turns(node)
+    work[ANALYZE](case_id)
+    monkeypatch.setattr(Analyzer, "analyze", dies)
+    for _ in range(STRIKES - 1):
+        overdue(node)
+        with pytest.raises(SystemExit):
+            work[ANALYZE](case_id)
+    overdue(node)
+    with pytest.raises(NotYourTurn):
+        work[ANALYZE](case_id)
+    (run,) = runs(node)
+    assert (run.failure, run.due_at) == ("not read in 3 attempts", None)
+    assert node.questions.events(case_id=case_id)[-1].what == "read in shadow"
+
+
+def runs(node: Node) -> Sequence[ShadowRun]:
+    with Session(node.engine) as session:
+        return session.scalars(select(ShadowRun)).all()
+
+
+def overdue(node: Node) -> None:
+    with node.ledger.writing() as session:
+        session.execute(update(ShadowRun).values(due_at=now()))
 
 
 def test_who_is_activated_reads_along_no_more(node: Node) -> None:
