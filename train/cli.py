@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
-from inference.bundle import Card, Measurement, faults
+from inference.bundle import Measurement, faults
 from inference.errors import BadBundle
 from train.commands.experiments import experiments
 from train.commands.split import split
-from train.data.splits import PITCHES_MM, Seeds, overlapping
+from train.data.splits import PITCHES_MM, Seeds
 from train.errors import HOW_TO_INSTALL, Refused
 
 if TYPE_CHECKING:
-    from inference.analyzer import Analyzer
-    from train.evaluation import SeenPatient
     from train.recipes.recipe import Common
 
 app = typer.Typer(
@@ -158,6 +156,10 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
         Path | None, typer.Option(help="A split; without it, all images are read.")
     ] = None,
     part: Annotated[str, typer.Option(help="Which part of the split is read.")] = "validation",
+    taught: Annotated[
+        Path | None,
+        typer.Option(help="The split that taught the bundle, where --split is another one."),
+    ] = None,
     spacing_mm: Annotated[
         tuple[float, float] | None,
         typer.Option(help="Rows and columns of images of which nobody knows it."),
@@ -168,6 +170,7 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
 
     from inference.analyzer import open_bundle
     from inference.bundle import save_card
+    from train.commands.measuring import Asked, acquaintance, on_data
     from train.evaluation import as_in, examined
     from train.figures import PUBLISHED, USUAL, marking, measured, unmeasured
     from train.fixture import reference
@@ -176,17 +179,34 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
     torch.set_num_threads(threads)
     if plots is not None:
         require_matplotlib()
+    if (data is None) != (not data_set):
+        raise Refused(
+            "a data set needs both --data, where it lies, and --set, the name of its reader"
+        )
+    if data is None and (split or taught or spacing_mm):
+        raise Refused("--split, --taught and --spacing-mm are of a data set: say --data and --set")
     analyzer = open_bundle(bundle)
     scope = analyzer.system.reader.scope
     points = marking(analyzer.card.operating_points)
     population = _population(cancers, benign)
     if data is None:
         seeds = Seeds(first_seed=first_seed, studies=studies)
-        on = f"{seeds} at {pitch_mm:g} mm, {_acquaintance(analyzer.card, seeds, allowed=seen)}"
+        on = f"{seeds} at {pitch_mm:g} mm, {acquaintance(analyzer.card, seeds, allowed=seen)}"
         patients = examined(analyzer.system, seeds.seeds, pitch_mm, workers=workers)
         counting = USUAL
     else:
-        patients, on = _on_data(analyzer, data, data_set, split, part, spacing_mm, allowed=seen)
+        patients, on = on_data(
+            analyzer,
+            Asked(
+                folder=data,
+                name=data_set,
+                split=split,
+                part=part,
+                taught=taught,
+                spacing_mm=spacing_mm,
+                allowed=seen,
+            ),
+        )
         counting = PUBLISHED
     if population is not None:
         patients = as_in(patients, cancers=population[0], benign=population[1])
@@ -270,61 +290,6 @@ def main() -> None:
         raise SystemExit(_EX_CONFIG) from fault
 
 
-def _acquaintance(card: Card, split: Seeds, *, allowed: bool) -> str:
-    """Say whether the bundle has seen these patients, and refuse if nobody asked for that."""
-    from train.export import seen_by
-
-    known = [str(seeds) for seeds in seen_by(card) if overlapping([seeds, split])]
-    if not known:
-        return "unseen"
-    if not allowed:
-        raise Refused(
-            f"{card.name} {card.version} was trained or steered with {known[0]}, and {split} "
-            "are among them: choose another --first-seed, or say --seen"
-        )
-    return "seen in training"
-
-
-def _on_data(  # noqa: PLR0913 - what `evaluate` was asked for
-    analyzer: "Analyzer",
-    folder: Path,
-    name: str,
-    split: Path | None,
-    part: str,
-    spacing_mm: tuple[float, float] | None,
-    *,
-    allowed: bool,
-) -> "tuple[list[SeenPatient], str]":
-    """Read images of a data set, and say which they were, and whether the bundle knows them."""
-    from train.data.divided import read_division
-    from train.data.readers.by_name import samples
-    from train.data.real import teachable
-    from train.evaluation import examined_samples
-    from train.metrics.froc import overlaps
-
-    found, left = teachable(samples(name, folder))
-    for why, count in left.items():
-        typer.echo(f"{count} images are left out: {why}.")
-    on = f"all of {found[0].data_set}" if found else "nothing"
-    if split is not None:
-        division = read_division(split)
-        wanted = division.of(part)
-        found = [one for one in found if one.patient in wanted]
-        on = f"{division.data_set}, part {part} of split {division.digest[:12]}"
-    if not found:
-        raise Refused(f"{folder} has no image to measure on: {on}")
-    card = analyzer.card
-    if on in card.training.data and not allowed:
-        raise Refused(f"{card.name} {card.version} was trained on {on}: choose another --part")
-    told = [card.training.data, *(point.chosen_for for point in card.operating_points.values())]
-    if on in told[0]:
-        on += ", which taught it"
-    elif any(on in text for text in told[1:]):
-        on += ", which steered the training"
-    system = analyzer.system
-    return examined_samples(system, found, spacing_mm, overlaps), on
-
-
 def _measuring(course: "Common", data: Path | None) -> str:
     """Say how what a recipe has made is measured: on patients of the sort that it learned from."""
     from train.recipes.patients import DataSet
@@ -368,7 +333,8 @@ def _recipe(text: str, where: str, data: Path | None) -> "Common":
 
 
 def _print(metrics: list[Measurement], missing: dict[str, str], title: str) -> None:
-    table = Table("measured", "value", "95 % interval", title=title)
+    # A name that does not fit is broken, never cut: some differ in their last words alone.
+    table = Table(Column("measured", overflow="fold"), "value", "95 % interval", title=title)
     for metric in metrics:
         name = f"{metric.name}, {metric.subgroup}" if metric.subgroup else metric.name
         table.add_row(name, f"{metric.value:.3f}", f"{metric.low:.3f} to {metric.high:.3f}")

@@ -1,11 +1,13 @@
 """From a run folder to a bundle, with a card made of what was measured."""
 
+import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -104,6 +106,25 @@ def seen_by(card: Card) -> list[Seeds]:
     told = [card.training.data, card.training.begun_from]
     told += [point.chosen_for for point in card.operating_points.values()]
     return [seeds for text in told for seeds in named_in(text)]
+
+
+class SeenPart(NamedTuple):
+    """A part of a data set that a bundle has seen, as its card names it."""
+
+    name: str
+    digest: str  # as much of the split's as cards hold
+
+
+def parts_seen_by(card: Card, data_set: str) -> tuple[list[SeenPart], list[SeenPart]]:
+    """Return the parts of a data set that taught a bundle or its trunk, and those that steered."""
+    named = re.compile(re.escape(data_set) + r", part (.+?) of split ([0-9a-f]{12})")
+
+    def parts(texts: Iterable[str]) -> list[SeenPart]:
+        found = (SeenPart(*words) for text in texts for words in named.findall(text))
+        return list(dict.fromkeys(found))
+
+    chosen = (point.chosen_for for point in card.operating_points.values())
+    return parts([card.training.data, card.training.begun_from]), parts(chosen)
 
 
 def code_version() -> str:

@@ -46,7 +46,7 @@ class Run:
         kept = folder / RECIPE
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not kept.exists():
+            if not kept.exists() or not _begun(folder):
                 _written(kept, lambda path: path.write_text(recipe, encoding="utf-8"))
         except (FileExistsError, NotADirectoryError) as fault:
             raise Refused(f"{folder} is a file, and a run is a folder: choose another") from fault
@@ -112,6 +112,9 @@ class Run:
 
     def begin(self, *, seed: int, steps: int, done: int, device: str, processes: int) -> list[str]:
         """Note with what the run goes on; return what is other than when it began."""
+        kept = (self.folder / RECIPE).read_bytes()
+        if hashlib.sha256(kept).hexdigest() != self.recipe_sha256:
+            raise OtherRecipe(f"{self.folder} was taken by another recipe: choose another folder")
         session = {
             "began": _now(),
             "from_step": done,
@@ -157,6 +160,11 @@ class Run:
         with nullcontext() if average is None else average.worn_by(network):
             tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
             _written(self.folder / WEIGHTS, lambda path: save_file(tensors, path))
+
+
+def _begun(folder: Path) -> bool:
+    """Tell whether a step may rest on the recipe; a start that was refused has made none."""
+    return any(path.name in {STATE, METRICS, FACTS} for path in folder.rglob("*"))
 
 
 def require_finished(folder: Path) -> None:

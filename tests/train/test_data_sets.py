@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,20 @@ from scipy import ndimage
 from small_cbis import write_resized
 from typer.testing import CliRunner
 
-from inference.bundle import load_card
+from inference.bundle import load_card, load_weights, save_bundle
 from inference.findings import Box, Kind
 from inference.mammogram import Projection, Side
 from train.cli import app, main
-from train.data.divided import divided, read_division, write_division
+from train.data.divided import divided, read_division, require_of, write_division
 from train.data.leaks import require_apart, twins
 from train.data.readers.by_name import samples
 from train.data.real import lessons, teachable
 from train.data.sample import Region, Sample
 from train.errors import Refused
+from train.export import parts_seen_by
+from train.recipes.patients import Part
 from train.recipes.recall_retina import Recipe
+from train.recipes.recipe import Begin
 
 NAMES = [f"{number:05}" for number in range(1, 11)]
 RECIPE = """
@@ -156,6 +160,46 @@ def test_a_data_set_goes_the_whole_way(
         monkeypatch, capsys, "evaluate", bundle, *here, *of, "--part", "elsewhere"
     )
 
+    def refused(*said: object) -> str:
+        return refusal(monkeypatch, capsys, "evaluate", bundle, *said)
+
+    # Who taught is not to be found out by another split, nor without one.
+    assert "nobody can tell which patients of all of CBIS-DDSM" in refused(*here, *of[:2])
+    other = tmp_path / "other.json"
+    everybody = samples("cbis_ddsm", folder)
+    write_division(divided(everybody, {"training": 0.5, "test": 0.5}, "7"), other)
+    tested = [*here, *of[:2], *of[4:], "--split", str(other), "--part", "test"]
+    assert "name that split" in refused(*tested)
+    pupils = read_division(split).of("training") & read_division(other).of("test")
+    assert f"{len(pupils)} of the 5 patients" in refused(*tested, "--taught", split)
+    said = CliRunner().invoke(app, ["evaluate", str(bundle), *tested, "--seen"])
+    assert "some of whom may have taught it" in " ".join(said.output.split())
+    assert "needs both --data" in refused(*here)
+    assert "are of a data set" in refused("--split", split)
+
+
+def test_a_split_of_another_data_set_is_refused(split: Path) -> None:
+    division = read_division(split)
+    require_of(division, "CBIS-DDSM", split)
+    with pytest.raises(Refused, match="divides 'CBIS-DDSM', and these are images of 'Our clinic'"):
+        require_of(division, "Our clinic", split)
+
+
+def test_a_bundle_that_begins_with_a_trunk_names_which_part_taught_that(tmp_path: Path) -> None:
+    shipped = Path("bundles/shared_trunk_phantom")
+    card = load_card(shipped)
+    told = card.training.model_copy(update={"data": "Ours, part a of split 0123456789ab"})
+    save_bundle(tmp_path, card.model_copy(update={"training": told}), load_weights(shipped, card))
+    begin = Begin(bundle=tmp_path)
+    later = card.training.model_copy(update={"begun_from": str(begin)})
+    taught, _ = parts_seen_by(card.model_copy(update={"training": later}), "Ours")
+    assert taught == [("a", "0123456789ab")]
+    part = Part(data_set="Ours", name="a", digest="0123456789ab" + 52 * "0")
+    assert begin.taught(part)
+    assert not begin.taught(part.model_copy(update={"name": "b"}))
+    with pytest.raises(Refused, match="train by that split too"):
+        begin.taught(part.model_copy(update={"digest": 64 * "f"}))
+
 
 def test_a_split_keeps_its_shares_of_every_kind_and_is_drawn_alike_each_time(
     folder: Path, split: Path
@@ -170,6 +214,8 @@ def test_a_split_keeps_its_shares_of_every_kind_and_is_drawn_alike_each_time(
         assert len(cancers) * 2 == len(patients)
     again = divided(samples("cbis_ddsm", folder), {"training": 0.6, "validation": 0.4}, "1")
     assert again == division
+    halves = divided(samples("cbis_ddsm", folder), {"one": 0.5, "two": 0.5}, "1")
+    assert [len(patients) for patients in halves.parts.values()] == [5, 5]
     other = divided(samples("cbis_ddsm", folder), {"training": 0.6, "validation": 0.4}, "2")
     assert other.digest != division.digest
 
@@ -212,6 +258,10 @@ def test_a_picture_in_two_parts_stops_the_training(
     )
     (again,) = lessons([other], recipe.preparation, tmp_path, workers=1)
     assert twins([again], made) == [("P_99999", "P_00001")]
+    # A copy with noise, in the air around the breast as well.
+    noise = np.random.default_rng(3).integers(0, 3, made[0].picture.shape, dtype=np.uint8)
+    noisy = replace(made[0], patient="P_88888", picture=np.minimum(made[0].picture, 252) + noise)
+    assert twins([noisy], made) == [("P_88888", "P_00001")]
     with pytest.raises(Refused, match="under other names: P_00001 and P_99999"):
         require_apart({"training": made, "validation": [again]})
     with pytest.raises(Refused, match="1 patients are in training and in validation"):

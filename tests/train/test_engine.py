@@ -88,7 +88,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path: Pat
 
 
 def test_a_folder_takes_one_recipe_only(tmp_path: Path) -> None:
-    Run(tmp_path, "one")
+    Run(tmp_path, "one").note(step=1)
     Run(tmp_path, "one")
     with pytest.raises(OtherRecipe, match="another recipe"):
         Run(tmp_path, "two")

@@ -13,6 +13,7 @@ from inference.bundle import load_card
 from phantom import study
 from train.cli import app, main
 from train.data.splits import PITCHES_MM, Seeds, named_in
+from train.errors import OtherRecipe
 from train.export import seen_by
 from train.recipes.recipe import Begin
 from train.run_folder import Run
@@ -54,8 +55,19 @@ def test_a_run_folder_that_is_a_file(refusal: Refusal, recipe: Path) -> None:
 
 
 def test_a_run_folder_of_another_recipe(refusal: Refusal, recipe: Path, tmp_path: Path) -> None:
-    Run(tmp_path / "run", "another")
+    another = Run(tmp_path / "run", "another")
+    another.note(step=1)
     assert "holds a run of another recipe" in refusal("run", recipe, "--run", tmp_path / "run")
+
+
+def test_a_start_that_was_refused_does_not_take_the_folder(tmp_path: Path) -> None:
+    refused = Run(tmp_path, "[data]\nset = 'tabel'\n")
+    mended = Run(tmp_path, "[data]\nset = 'table'\n")
+    assert "'table'" in (tmp_path / "recipe.toml").read_text()
+    how = {"seed": 1, "steps": 1, "done": 0, "device": "cpu", "processes": 1}
+    with pytest.raises(OtherRecipe, match="taken by another recipe"):
+        refused.begin(**how)
+    assert mended.begin(**how) == []
 
 
 def test_exporting_what_is_no_run(refusal: Refusal, tmp_path: Path) -> None:
@@ -83,6 +95,7 @@ def test_exporting_before_the_end(refusal: Refusal, tmp_path: Path) -> None:
             "network.in_channels is 2, but preparation.channels makes 1",
         ),
         ("[data]\npitch_mm = 0.8", "[data]\npitch_mm = 0.01", "data.pitch_mm: "),
+        ("[data]\n", "data = 3\n[date]\n", "data: "),
         ("amp = false", "amp = false\nmomentum = 0.9", "momentum is a part of SGD"),
         ("amp = false", 'amp = false\nkind = "lion"', "optimizer.kind: "),
         ("amp = false", "amp = false\naccumulate = 0", "optimizer.accumulate: "),

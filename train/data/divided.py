@@ -53,14 +53,13 @@ def divided(samples: Sequence[Sample], shares: Mapping[str, float], salt: str) -
     if not shares or min(shares.values()) <= 0 or abs(total - 1) > 1e-6:  # noqa: PLR2004
         raise Refused(f"the parts' shares are {dict(shares)}, but have to add up to 1")
     parts: dict[str, list[str]] = {name: [] for name in shares}
+    drawn = 0
     for patients in _strata(samples).values():
-        ordered = sorted(patients, key=lambda patient: chance(patient, salt))
-        begin, share = 0, 0.0
-        for name, own in shares.items():
-            share += own
-            end = round(share * len(ordered))
-            parts[name] += ordered[begin:end]
-            begin = end
+        for patient in sorted(patients, key=lambda patient: chance(patient, salt)):
+            drawn += 1
+            # Whose share lags most. Rounded in each kind alone, shares would drift over many kinds.
+            lag = {name: share * drawn - len(parts[name]) for name, share in shares.items()}
+            parts[max(lag, key=lambda name: lag[name])].append(patient)
     empty = [name for name, patients in parts.items() if not patients]
     if empty:
         raise Refused(f"no patient is left for {', '.join(empty)}: there are too few")
@@ -105,6 +104,15 @@ def read_division(path: Path) -> Division:
     if twice:
         raise Refused(f"{path} has {', '.join(twice[:3])} in two parts: make a new one")
     return division
+
+
+def require_of(division: Division, data_set: str, path: Path) -> None:
+    """Refuse a split of other patients: names such as 1, 2, 3 are in every data set."""
+    if division.data_set != data_set:
+        raise Refused(
+            f"{path} divides {division.data_set!r}, and these are images of {data_set!r}: name "
+            "the split of these, or make one with `train split`"
+        )
 
 
 def _strata(samples: Sequence[Sample]) -> dict[tuple[str, ...], list[str]]:

@@ -12,7 +12,7 @@ from inference import bundle
 from inference.mammogram import Projection, Side
 from inference.preparing.prepare import Preparation
 from train.data import phantom, real
-from train.data.divided import Division, read_division
+from train.data.divided import Division, read_division, require_of
 from train.data.leaks import require_apart
 from train.data.lesson import Lesson
 from train.data.readers.by_name import samples
@@ -257,7 +257,14 @@ class DataSet(Table):
         key = part.name, how.model_dump_json()
         if key not in self._read:
             wanted = self._division().of(part.name)
-            found = [one for one in self._samples() if one.patient in wanted]
+            there = self._samples()
+            require_of(self._division(), there[0].data_set, self.split)
+            found = [one for one in there if one.patient in wanted]
+            if absent := len(wanted - {one.patient for one in found}):
+                Console().print(
+                    f"{absent} of {len(wanted)} patients of {part} are not in {self._folder}.",
+                    highlight=False,
+                )
             fit, left = real.teachable(found)
             for why, count in left.items():
                 Console().print(f"{count} images of {part} teach nothing: {why}.", highlight=False)
@@ -288,7 +295,8 @@ Split = Seeds | Part
 
 
 def _which(value: Any) -> str:  # noqa: ANN401 - whatever the recipe's file holds
-    return "(data set)" if isinstance(value, DataSet) or "set" in value else "(phantoms)"
+    named = isinstance(value, DataSet) or (isinstance(value, dict) and "set" in value)
+    return "(data set)" if named else "(phantoms)"
 
 
 Data = Annotated[

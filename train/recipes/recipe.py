@@ -31,6 +31,7 @@ from train.export import (
     Rests,
     code_version,
     export,
+    parts_seen_by,
     seen_by,
     torch_version,
 )
@@ -89,6 +90,7 @@ class Course(Table):
 
 
 T = TypeVar("T")
+_SAW = ", which saw "
 
 
 def at_most_all(table: T, cancers: float, benign: float) -> T:
@@ -125,16 +127,26 @@ class Begin(Table):
 
     def taught(self, patients: Split) -> bool:
         """Tell whether any of these patients taught the bundle; to have steered it is no harm."""
-        told = load_card(self.bundle).training.data
-        if isinstance(patients, Part):
-            return str(patients) in told
-        return any(overlapping([patients, one]) for one in named_in(told))
+        card = load_card(self.bundle)
+        if not isinstance(patients, Part):
+            return any(overlapping([patients, one]) for one in named_in(card.training.data))
+        taught, _ = parts_seen_by(card, patients.data_set)
+        if other := [one for one in taught if not patients.digest.startswith(one.digest)]:
+            raise Refused(
+                f"{self.bundle} learned from {patients.data_set} by split {other[0].digest}, and "
+                f"nobody can tell who of {patients} was among them: train by that split too"
+            )
+        return patients.name in {one.name for one in taught}
 
     def __str__(self) -> str:
         """Name the bundle, and whom it saw, as a card does."""
         card = load_card(self.bundle)
-        seen = ", ".join(dict.fromkeys(map(str, seen_by(card)))) or "patients that its card names"
-        return f"{card.name} {card.version}, weights {card.weights_sha256}, which saw {seen}"
+        seen = dict.fromkeys(map(str, seen_by(card)))
+        if not named_in(card.training.data):  # a part of a data set, and what was there before it
+            before = card.training.begun_from.partition(_SAW)[2]
+            seen = dict.fromkeys([card.training.data, *([before] if before else seen)])
+        told = ", ".join(seen)
+        return f"{card.name} {card.version}, weights {card.weights_sha256}{_SAW}{told}"
 
 
 class Common(Table, ABC):
