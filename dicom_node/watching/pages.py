@@ -1,5 +1,6 @@
 """Status and stories on a terminal."""
 
+from textwrap import wrap
 from typing import Any
 
 from rich.console import Console
@@ -8,56 +9,82 @@ from rich.table import Table
 
 from dicom_node.delivering.deliver import objects
 
-_NEWEST = ("case", "round", "state", "since", "read_by", "left_out", "reason")
+INDENT = 6
 
 
 def status_page(console: Console, told: dict[str, Any]) -> None:
     """Print where everything stands."""
-    counts = "  ".join(f"{state} {count}" for state, count in told["cases"].items())
-    console.print(counts or "no cases yet", highlight=False)
-    console.print(f"last image: {told['last_image_at'] or 'none yet'}", highlight=False)
+    counts = [f"{state} {count}" for state, count in told["cases"].items()]
+    for line in _packed(counts, console) or ["no cases yet"]:
+        _say(console, line)
+    _say(console, f"last image: {told['last_image_at'] or 'none yet'}")
     for name, count in told["owed"].items():
-        console.print(f"owed to {name}: {objects(count)}", highlight=False)
+        _say(console, f"owed to {name}: {objects(count)}")
     for name, why in told["unreachable"].items():
-        console.print(f"[red]cannot reach[/] {name}: {why}", highlight=False)
-    for name, one in told["parked"].items():
-        said = f"[red]will not take[/] {objects(one['objects'])}: {name}: {one['why']}"
-        console.print(said, highlight=False)
-    for name, one in told["lost"].items():
-        said = f"[red]cannot be sent[/] {objects(one['objects'])}: {name}: {one['why']}"
-        console.print(said, highlight=False)
-    for name, one in told["not_committed"].items():
-        said = f"[red]does not promise to keep[/] {one['objects']} objects: {name}: {one['why']}"
-        console.print(said, highlight=False)
+        _say(console, f"{name}: {why}", "cannot reach")
+    for what, key in (
+        ("will not take", "parked"),
+        ("cannot be sent", "lost"),
+        ("does not promise to keep", "not_committed"),
+    ):
+        for name, one in told[key].items():
+            _say(console, f"{objects(one['objects'])}: {name}: {one['why']}", what)
     _alarms(console, told)
     for one in told["refused"]:
-        said = f"{one['at']}  {one['what']}: {one['why']}"
-        console.print(said, highlight=False, markup=False, soft_wrap=True)
+        _say(console, f"{one['at']}  {one['what']}: {one['why']}")
     if told["newest"]:
-        console.print(_table([_with_recall(one) for one in told["newest"]], _NEWEST))
-    for one in told["newest"]:  # whole on any terminal
-        said = f"case {one['case']}  study {one['study_uid']}"
-        console.print(said, highlight=False, soft_wrap=True)
+        console.print(f"{'case':>{INDENT}}  round  state       since", style="bold")
+    for one in told["newest"]:
+        _case(console, one)
+
+
+def _case(console: Console, told: dict[str, Any]) -> None:
+    """Print one case: a line of fixed width, and below it sentences, each whole."""
+    row = f"{told['case']:>{INDENT}}  {told['round']:>5}  {told['state']:<10}  {told['since']}"
+    console.print(row, highlight=False, markup=False, soft_wrap=True)
+    recalled = f"RECALLED: {told['recalled']}" if told["recalled"] else ""
+    named = {"read by": told["read_by"], "left out": told["left_out"], "study": told["study_uid"]}
+    below = [recalled, told["reason"], *(f"{what} {one}" for what, one in named.items() if one)]
+    for words in filter(None, below):
+        _below(console, words)
 
 
 def _alarms(console: Console, told: dict[str, Any]) -> None:
     """Print what somebody has to look at."""
     if told["bell"]:
-        console.print(f"[red]the bell:[/] {escape(told['bell'])}", highlight=False)
+        _say(console, told["bell"], "the bell:")
     if told["trail_broken"]:
-        said = f"[red]the audit trail was tampered with[/] {escape(told['trail_broken'])}"
-        console.print(said, highlight=False)
+        _say(console, told["trail_broken"], "the audit trail was tampered with")
     for one in told.get("drift", ()):
         if one["alarm"]:
-            said = f"[red]scores drift[/] {escape(one['device'])}: {escape(one['sentence'])}"
-            console.print(said, highlight=False, soft_wrap=True)
+            _say(console, f"{one['device']}: {one['sentence']}", "scores drift")
 
 
-def _with_recall(told: dict[str, Any]) -> dict[str, Any]:
-    """Let a recall stand before any other reason."""
-    if not told["recalled"]:
-        return told
-    return {**told, "reason": f"RECALLED: {told['recalled']}; {told['reason']}"}
+def _say(console: Console, words: str, alarm: str = "") -> None:
+    """Print a sentence: between words a terminal may break it, in a pipe it is one line."""
+    said = f"[red]{alarm}[/] {escape(words)}" if alarm else escape(words)
+    console.print(said, highlight=False, soft_wrap=not console.is_terminal)
+
+
+def _below(console: Console, words: str) -> None:
+    """Print a sentence below what it is about."""
+    lines = [words]
+    if console.is_terminal:
+        lines = wrap(words, console.width - INDENT, break_long_words=False, break_on_hyphens=False)
+    for line in lines:
+        console.print(" " * INDENT + line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _packed(words: list[str], console: Console) -> list[str]:
+    """Put as many of these on a line as fit; in a pipe all."""
+    lines: list[str] = []
+    for one in words:
+        longer = f"{lines[-1]}  {one}" if lines else one
+        if lines and (len(longer) <= console.width or not console.is_terminal):
+            lines[-1] = longer
+        else:
+            lines.append(one)
+    return lines
 
 
 def story_page(console: Console, told: dict[str, Any]) -> None:
@@ -90,8 +117,12 @@ def story_page(console: Console, told: dict[str, Any]) -> None:
 def _deliveries(console: Console, rows: list[dict[str, Any]]) -> None:
     """Print who has what, and why the others have not."""
     if rows:
-        columns = ("destination", "kind", "receipt", "attempts", "delivered_at", "last_error")
+        columns = ("destination", "kind", "receipt", "attempts", "delivered_at")
         console.print(_table(rows, columns))
+    ended = [one for one in rows if one["last_error"] and not one["waits"]]
+    for one in ended:
+        said = f"{one['receipt']}: {one['kind']} for {one['destination']}: {one['last_error']}"
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
     for name, why in dict.fromkeys((one["destination"], one["waits"]) for one in rows):
         if why:
             said = f"waits for {name}: {why}"

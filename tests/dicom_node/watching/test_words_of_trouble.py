@@ -64,7 +64,7 @@ def tampered_with(book: Book) -> None:
         (owed, "owed to pacs: 1 object"),
         (refused, "will not take 1 object: pacs: no such thing here"),
         (lost, "cannot be sent 1 object: pacs: the file of the cad_sr is gone from the spool"),
-        (not_committed, "does not promise to keep 1 objects: pacs: does not commit the cad_sr"),
+        (not_committed, "does not promise to keep 1 object: pacs: does not commit the cad_sr"),
         (unreachable, "cannot reach PACS@10.0.0.9:104: does not answer; next try "),
         (turned_away, "association refused: STRANGER at 10.0.0.7 is not known"),
         (image_refused, "image refused: A700: less than 500 MB are free"),
