@@ -1,5 +1,6 @@
 """A PostgreSQL that breaks off in the middle of a transaction: nothing is lost, nothing doubled."""
 
+import select
 import sqlite3
 import threading
 import time
@@ -82,7 +83,8 @@ class Breaker:
                 return "SELECT pg_terminate_backend(pg_backend_pid())", {}
             case "stood still for too long":
                 cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 20")
-                time.sleep(0.2)
+                farewell, _, _ = select.select([_ours(connection).pgconn.socket], [], [], 60)
+                assert farewell, "it stands still, and nobody minds"
             case "became a standby":
                 cursor.execute("SET LOCAL transaction_read_only = on")
             case "deadlock":
@@ -112,9 +114,9 @@ class Breaker:
                 outside.execute("ROLLBACK")
 
         threading.Thread(target=other, daemon=True).start()
-        assert holds.wait(20)
+        assert holds.wait(60)
         with self._outside() as looking:
-            waits, until = "SELECT count(*) FROM pg_locks WHERE NOT granted", time.monotonic() + 30
+            waits, until = "SELECT count(*) FROM pg_locks WHERE NOT granted", time.monotonic() + 60
             while looking.execute(waits).fetchone() == (0,):
                 assert time.monotonic() < until, "we hold nothing that it could wait for"
                 time.sleep(0.01)
