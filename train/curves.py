@@ -49,7 +49,10 @@ def _roc(patients: Patients, ranking: Ranking) -> NDArray[np.float64]:
 
 
 def _froc(patients: Patients) -> NDArray[np.float64]:
-    every = curve(marks(patients))
+    seen = marks(patients)
+    if not seen:
+        return np.full(_FALSE_MARKS.shape, np.nan)
+    every = curve(seen)
     if np.isnan(every.sensitivity).any():  # no lesion, no curve
         return np.full(_FALSE_MARKS.shape, np.nan)
     best = every.envelope()

@@ -141,7 +141,10 @@ def _line(cases: Sequence[tuple[float, bool]], exams: Sequence[bool], among: str
 def _by_false_marks(
     views: Sequence[ReadView], scope: Scope, on: str
 ) -> Iterator[tuple[str, OperatingPoint]]:
-    images = [_marked(view, scope) for view in views]
+    # Where lesions may not be marked, a mark on one would be counted as false.
+    images = [_marked(view, scope) for view in views if view.outlined]
+    if scope.marks and not images:
+        raise ValueError("no image has all its lesions marked, so no mark is known to be false")
     for name, rate in BY_FALSE_MARKS.items():
         yield (
             name,

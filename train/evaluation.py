@@ -45,6 +45,7 @@ class SeenView:
     lesions: int  # of any kind
     overlaps: tuple[float, ...] = ()  # Dice of each found lesion whose mark has a mask
     told: bool | None = None  # whether it shows a cancer, where that is known without lesions
+    outlined: bool = True  # all its lesions are known; else a mark may be true, and nobody says so
     groups: tuple[str, ...] = ()  # of whom figures are asked for apart, as "density 2"
 
     def shows_cancer(self, kinds: Sequence[Kind] = BOTH) -> bool:
@@ -75,6 +76,11 @@ class SeenPatient:
     def healthy(self) -> bool:
         """Tell whether no view shows any lesion."""
         return not self.cancer and not any(view.lesions for view in self.views)
+
+    @property
+    def outlined(self) -> bool:
+        """Tell whether all lesions of all views are known."""
+        return all(view.outlined for view in self.views)
 
 
 def as_in(patients: Sequence[SeenPatient], *, cancers: float, benign: float) -> list[SeenPatient]:
@@ -197,6 +203,7 @@ def _seen_of(
                     found_by=found_by,
                     told=one.told,
                 ),
+                outlined=one.outlined,
                 groups=groups_of(sample.projection, sample.facts),
             )
             for view, (sample, one) in zip(views, images, strict=True)

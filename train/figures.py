@@ -164,7 +164,10 @@ def rankings(scope: Scope) -> Iterator[Ranking]:
 
 
 def marks(patients: Patients, kind: Kind | None = None) -> list[Marked]:
-    """Return how each view was marked; of one kind of lesion only, with all false marks."""
+    """Return how each view was marked; of one kind of lesion only, with all false marks.
+
+    A view in which some lesions may not be marked has no part: nobody knows which marks are false.
+    """
     return [
         Marked(
             tuple(
@@ -177,6 +180,7 @@ def marks(patients: Patients, kind: Kind | None = None) -> list[Marked]:
         )
         for patient in patients
         for view in patient.views
+        if view.outlined
     ]
 
 
@@ -256,15 +260,16 @@ def _views_by_cancer(patients: Patients, kinds: Sequence[Kind]) -> Cases:
 
 
 def _exams_by_lesion(patients: Patients) -> Cases:
+    known = [one for one in patients if one.outlined or any(view.kinds for view in one.views)]
     return (
-        [any(view.kinds for view in patient.views) for patient in patients],
-        [max(view.surest for view in patient.views) for patient in patients],
-        [patient.weight for patient in patients],
+        [any(view.kinds for view in patient.views) for patient in known],
+        [max(view.surest for view in patient.views) for patient in known],
+        [patient.weight for patient in known],
     )
 
 
 def _views_by_lesion(patients: Patients) -> Cases:
-    views = _views(patients)
+    views = [(view, weight) for view, weight in _views(patients) if view.outlined or view.kinds]
     return (
         [bool(view.kinds) for view, _ in views],
         [view.surest for view, _ in views],
@@ -309,6 +314,7 @@ def _cancers_found(patients: Patients, threshold: float) -> float:
         [
             (float(score >= threshold), weight)
             for view, weight in _views(patients)
+            if view.outlined
             for score, malignant in zip(view.marked.found, view.malignant, strict=True)
             if malignant
         ]
@@ -320,7 +326,7 @@ def _quiet(patients: Patients, threshold: float) -> float:
         [
             (float(_false([patient], threshold) == 0), patient.weight)
             for patient in patients
-            if patient.healthy
+            if patient.healthy and patient.outlined
         ]
     )
 

@@ -1,5 +1,7 @@
 """The losses of the papers."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,8 +22,18 @@ def class_weights(pixels: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy(np.minimum(weights, _MOST).astype(np.float32))
 
 
-def segmentation(pixels: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Return the weighted cross entropy of B K H W logits."""
+def segmentation(
+    pixels: Tensor, labels: Tensor, weights: Tensor, outlined: Sequence[bool] = ()
+) -> Tensor:
+    """Return the weighted cross entropy of B K H W logits.
+
+    Of a picture that is not outlined nobody knows what its unmarked pixels show: it has no part.
+    """
+    if not all(outlined):
+        known = torch.tensor(list(outlined), device=pixels.device)
+        if not known.any():
+            return pixels.sum() * 0
+        pixels, labels = pixels[known], labels[known]
     return F.cross_entropy(pixels, labels, weights)
 
 

@@ -51,11 +51,14 @@ def sampled(
 ) -> tuple[Patch, ...]:
     """Sample patches of every lesion, and as many of the background of the same pictures.
 
-    One a lesion, its own center, makes the paper's set S1; ten make S10.
+    One a lesion, its own center, makes the paper's set S1; ten make S10. A picture in which some
+    lesions may not be marked has no background that anybody knows, and gives none.
     """
     rng = np.random.default_rng(seed)
     found: list[Patch] = []
     for number, lesson in enumerate(lessons):
+        if not lesson.outlined:
+            continue
         found += [
             Patch(number, row, column, label)
             for row, column, label in _of(lesson, patch_px, per_lesion, rng)

@@ -108,7 +108,8 @@ def at_threshold(images: Sequence[Marked], threshold: float) -> tuple[float, flo
     found, lesions = _flat(images, "found")
     false, marks = _flat(images, "false")
     sensitivity = lesions[found >= threshold].sum() / lesions.sum() if lesions.any() else np.nan
-    return float(sensitivity), float(marks[false >= threshold].sum() / _images(images))
+    per_image = marks[false >= threshold].sum() / _images(images) if images else np.nan
+    return float(sensitivity), float(per_image)
 
 
 def threshold_at(images: Sequence[Marked], false_per_image: float) -> float:

@@ -46,7 +46,15 @@ from train.export import Described
 from train.metrics.dice import Dice
 from train.metrics.froc import finds, marked, sensitivity_at
 from train.recipes.patients import Split
-from train.recipes.recipe import Common, Course, View, at_most_all, finished, read_validation
+from train.recipes.recipe import (
+    Common,
+    Course,
+    View,
+    at_most_all,
+    finished,
+    marked_throughout,
+    read_validation,
+)
 
 _PARTS = ("mass", "calcification")
 _UNSCALED = Calibration(slope=1.0, intercept=0.0)
@@ -167,7 +175,7 @@ class Recipe(Common):
         if Kind.MASS not in self.learned:
             return []
         lessons = self.lessons(split, self.preparation.mass, cache, workers)
-        return [masses_alone(lesson) for lesson in lessons]
+        return [masses_alone(lesson) for lesson in marked_throughout(lessons)]
 
     def _calcium(self, split: Split, cache: Path, workers: int) -> list[CalciumView]:
         """Return what the calcification network learns from; nothing without such a stage."""
@@ -175,7 +183,7 @@ class Recipe(Common):
             return []
         how = self.preparation.calcification
         lessons = self.lessons(split, how, cache, workers)
-        return [calcium_view(lesson, how.pitch_mm) for lesson in lessons]
+        return [calcium_view(lesson, how.pitch_mm) for lesson in marked_throughout(lessons)]
 
     def _reader(self, network: DeeplimaNet, lines: Mapping[Kind, Calibration]) -> Deeplima:
         return Deeplima(
@@ -195,6 +203,8 @@ def line(views: Sequence[View], kind: Kind) -> Calibration:
     """Fit the line from a network's own scores to the probability that a mark is true."""
     scores, true = [], []
     for (lesson, *_), seen in views:
+        if not lesson.outlined:
+            continue
         there = [box for box, its in zip(lesson.boxes, lesson.kinds, strict=True) if its is kind]
         for finding in seen.findings:
             if finding.kind is kind:

@@ -31,7 +31,7 @@ from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.froc import marked, sensitivity_at
 from train.recipes.on_views import OnViews
-from train.recipes.recipe import Common, finished, read_validation
+from train.recipes.recipe import Common, finished, marked_throughout, read_validation
 
 _VALIDATION_BATCH = 4
 _PARTS: tuple[Part, ...] = ("trunk", "regions", "heads")
@@ -74,7 +74,7 @@ class Recipe(Common):
         torch.manual_seed(self.seed)
         teach = self.lessons(self.data.training, self.preparation, cache, workers)
         steer = self.lessons(self.data.validation, self.preparation, cache, workers)
-        lot = pool([masses_only(lesson) for lesson in teach])
+        lot = pool([masses_only(lesson) for lesson in marked_throughout(teach)])
         fit(
             self.untrained(),
             [_stage(course, self, lot, device) for course in self.stages],
@@ -176,6 +176,7 @@ def _validation(
     marks = [
         marked([(one.box, one.score) for one in answer.findings], lesson.boxes)
         for answer, lesson in zip(answers, lessons, strict=True)
+        if lesson.outlined
     ]
     logits = [answer.cancer for answer in answers if answer.cancer is not None]
     return {

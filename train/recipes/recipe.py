@@ -3,6 +3,7 @@
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -281,6 +282,20 @@ def _healthy(patients: Sequence[SeenPatient], line: Calibration | None) -> list[
     ]
 
 
+def marked_throughout(lessons: Sequence[Lesson]) -> list[Lesson]:
+    """Return the lessons for a system that learns places alone.
+
+    In a picture where some lesions may not be marked they would be learned as healthy.
+    """
+    known = [lesson for lesson in lessons if lesson.outlined]
+    if lessons and not known:
+        raise Refused(
+            "no image has all its lesions marked, and this system learns from nothing else: choose "
+            "recall_retina, all_conv with without_patches, or a data set that is complete"
+        )
+    return known
+
+
 def lesions_of(lesson: Lesson) -> list[Lesion]:
     """Return what is really there."""
     return [
@@ -341,12 +356,15 @@ def _patient(views: Sequence[View], reader: Reader, breast: Breast) -> SeenPatie
         patient=_of(views[0]),
         score=score,
         views=tuple(
-            compared(
-                seen.cancer,
-                seen.findings,
-                lesions_of(lessons_[0]),
-                reader.scope,
-                told=lessons_[0].told,
+            replace(
+                compared(
+                    seen.cancer,
+                    seen.findings,
+                    lesions_of(lessons_[0]),
+                    reader.scope,
+                    told=lessons_[0].told,
+                ),
+                outlined=lessons_[0].outlined,
             )
             for lessons_, seen in views
         ),

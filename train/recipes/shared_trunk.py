@@ -69,7 +69,7 @@ class Recipe(Common):
         torch.manual_seed(self.seed)
         teach = self.lessons(self.data.training, self.preparation, cache, workers)
         steer = self.lessons(self.data.validation, self.preparation, cache, workers)
-        weights = losses.class_weights(_pixels(teach)).to(device)
+        weights = losses.class_weights(_pixels([one for one in teach if one.outlined])).to(device)
         lot = pool(teach)
         network = self.network.build()
         if self.begin is not None:
@@ -117,7 +117,7 @@ def _stage(
         reading: Reading = network(lesson.pictures)
         return losses.joint(
             losses.classification(reading.cancer.float(), lesson.cancer),
-            losses.segmentation(reading.pixels.float(), lesson.labels, weights),
+            losses.segmentation(reading.pixels.float(), lesson.labels, weights, lesson.outlined),
             course.classification_share,
         )
 
@@ -131,7 +131,9 @@ def _validation(network: nn.Module, lessons: Sequence[Lesson], device: str) -> d
         for start in range(0, len(lessons), _VALIDATION_BATCH):
             batch = unchanged(lessons[start : start + _VALIDATION_BATCH]).to(device)
             reading: Reading = network(batch.pictures)
-            dice.add(batch.labels.cpu().numpy(), reading.pixels.argmax(dim=1).cpu().numpy())
+            known = np.array(batch.outlined)
+            shown = reading.pixels.argmax(dim=1).cpu().numpy()
+            dice.add(batch.labels.cpu().numpy()[known], shown[known])
             scores.extend(reading.cancer.tolist())
     return {
         "image_auc": round(auc([lesson.cancer for lesson in lessons], scores), 4),
