@@ -32,9 +32,15 @@ Answer = TypeVar("Answer")
 
 @pytest.fixture
 def hands(postgres_book: Book) -> Iterator[list[Ledger]]:
-    """Open the ledger as that many machines do, each with connections of its own."""
-    url = postgres_book.engine.url.render_as_string(hide_password=False)
-    ledgers = [Ledger(open_engine(url), f"node:{number}") for number in range(NODES)]
+    """Open the ledger as that many machines do, each with connections of its own.
+
+    They need not call the server by the same name: a ledger is one, whatever leads to it.
+    """
+    names = ("127.0.0.1", "localhost")
+    assert postgres_book.engine.url.host in names
+    urls = [postgres_book.engine.url.set(host=names[number % 2]) for number in range(NODES)]
+    told = [url.render_as_string(hide_password=False) for url in urls]
+    ledgers = [Ledger(open_engine(url), f"node:{number}") for number, url in enumerate(told)]
     yield ledgers
     for one in ledgers:
         one.engine.dispose()
