@@ -33,12 +33,16 @@ def measure(name: str, scope: Scope) -> Measured:
 def described(name: str, scope: Scope) -> str:
     """Say what a measure is, as the heading of its table."""
     if asked := re.fullmatch(SENSITIVITY, name):
-        what = f"{asked[1]}s" if asked[1] else "lesions"
-        return f"{what} found at {asked[2]} false marks an image"
+        what = _PLURALS[Kind(asked[1])] if asked[1] else "lesions"
+        rate = "one false mark" if asked[2] == "1" else f"{asked[2]} false marks"
+        return f"{what} found at {rate} an image"
     if name.endswith("_auc"):
         ranking = next(one for one in rankings(scope) if one.name.startswith(name))
         return f"{name.replace('_', ' ').replace('auc', 'AUC')}: {ranking.rule}"
     return _TITLES[name]
+
+
+_PLURALS = {Kind.MASS: "masses", Kind.CALCIFICATION: "calcifications"}
 
 
 def _area(patients: Patients, name: str, scope: Scope) -> float:
