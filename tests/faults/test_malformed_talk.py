@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 import wire
-from attacked import IDLE_SECONDS, Attacked
+from attacked import Attacked
 from raw_peer import Gone, Peer
 from wrong_messages import NO_SUCCESS, ODD_TALK, Sample, Talk
 from wrong_requests import NO_ASSOCIATION, ODD
@@ -66,7 +66,7 @@ def talked(port: int, said: Talk) -> list[int]:
             peer.say(said if isinstance(said, bytes) else said(Sample()))
         try:
             while True:
-                answer = peer.hear(3 * IDLE_SECONDS)
+                answer = peer.hear()
                 if answer.kind == wire.DATA:
                     found.append(answer.status)
         except Gone:

@@ -1,12 +1,11 @@
 """R7: who may call whom from where, with what; who may not is told why, and so are we."""
 
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 import wire
 from attacked import Attacked, attacked
-from raw_peer import STANDARD, Peer, good_echo
+from raw_peer import STANDARD, Peer
 from wire import item, offered
 
 pytestmark = pytest.mark.journey
@@ -97,8 +96,9 @@ def test_R7_where_all_places_are_taken_it_is_a_matter_of_time(
         assert answer(strict, "KNOWN").rejection == (2, 3, 2)
         peers[0].release()
         peers[0].socket.close()
-        time.sleep(0.5)
-        good_echo(strict.port)
+        strict.running.wait_until(
+            lambda: answer(strict, "KNOWN").kind == wire.ACCEPT, "let in where somebody left"
+        )
     finally:
         for peer in peers:
             peer.socket.close()

@@ -12,6 +12,7 @@ import pytest
 from destinations import Posted
 from free_ports import free_port
 from pydantic import ValidationError
+from senders import until
 
 from dicom_node.errors import Misconfigured
 from dicom_node.ledger.outbox import record_loss, record_refusal
@@ -42,7 +43,7 @@ class Browser:
         told = {"Content-Type": "application/x-www-form-urlencoded"} if body else {}
         told |= {name.replace("_", "-"): value for name, value in headers.items()}
         told |= {"Cookie": self.cookie} if self.cookie else {}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request(method, path, body or None, told)
         answer = connection.getresponse()
         answer.text = answer.read().decode()  # type: ignore[attr-defined]
@@ -66,12 +67,14 @@ def served(
     running = threading.Thread(target=show_page, args=(node, stop))
     running.start()
     browser = Browser(port)
-    for _ in range(200):
+
+    def answers() -> bool:
         try:
-            browser.ask("GET", "/healthz")
-            break
+            return browser.ask("GET", "/healthz").status > 0
         except ConnectionRefusedError:
-            time.sleep(0.02)
+            return False
+
+    until(answers)
     yield browser, node
     stop.set()
     running.join()
@@ -224,11 +227,12 @@ def test_another_page_cannot_log_in_or_out(
 def test_S6_slow_silent_and_endless_peers_hold_nobody_up(
     served: tuple[Browser, Node], figure: Figure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "REQUEST_SECONDS", 2.0)
+    limit = 4.0  # for a request; whoever was held up by a slow one would wait for so long
+    monkeypatch.setattr(server, "REQUEST_SECONDS", limit)
     monkeypatch.setattr(server, "CONNECTIONS_OF_ONE", 40)
     browser, _ = served
-    peers = [socket.create_connection(("127.0.0.1", browser.port)) for _ in range(30)]
     begun = time.monotonic()
+    peers = [socket.create_connection(("127.0.0.1", browser.port)) for _ in range(30)]
     for number, peer in enumerate(peers):
         if number % 3 == 1:
             peer.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
@@ -239,7 +243,7 @@ def test_S6_slow_silent_and_endless_peers_hold_nobody_up(
     answered = browser.ask("GET", "/healthz").status
     after = time.monotonic() - begun
     for peer in peers:
-        peer.settimeout(10)
+        peer.settimeout(60)
         while peer.recv(4096):
             pass
     closed = time.monotonic() - begun
@@ -247,8 +251,8 @@ def test_S6_slow_silent_and_endless_peers_hold_nobody_up(
         f"a good peer answered in {after:.2f} s beside 30 slow ones, all closed in {closed:.1f} s"
     )
     assert answered == 200
-    assert after < 2.0
-    assert 1.5 < closed < 6.0
+    assert after < limit
+    assert limit <= closed < 60
 
 
 def test_a_machine_without_another_thread_is_served_again_when_it_has_one(
