@@ -88,7 +88,7 @@ def test_a_bell_that_nobody_hears_is_not_tried_for_each_case(
         Book(node.engine).case_at(State.RECEIVED, f"2.25.{number + 1}")
     started = time.monotonic()
     assert sweep_once(node) == 0
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 100
 
 
 def test_R14_what_an_evicting_redis_drops_is_rung_for_again_and_it_is_named(
@@ -138,7 +138,7 @@ stop_on_signals(stop)
 other = threading.Thread(target=time.sleep, args=(60,), daemon=True)
 other.start()
 threading.Timer(0.5, signal.pthread_kill, (other.ident, {int(number)})).start()
-sys.exit(0 if stop.wait(20) else "it sleeps on")
+sys.exit(0 if stop.wait(55) else "it sleeps on")
 """
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
     assert done.returncode == 0, done.stderr

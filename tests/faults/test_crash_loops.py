@@ -71,7 +71,7 @@ def test_R8_a_listener_killed_under_load_loses_nothing_that_it_said_it_had(
     )
     assert faults == []
     assert len(group.told) >= images
-    assert median < at_length(15, 3)
+    assert median < at_length(60, 3)
     half = list((node.settings.data / "spool" / "incoming").iterdir())
     assert half == [], "what was half received goes away with the start"
 
@@ -91,7 +91,7 @@ def test_R17_told_to_stop_under_load_it_takes_no_more_and_loses_nothing(
             process = node.processes[command]
             deaf = max(deaf, _seconds_until_deaf(node, command))
             at = time.monotonic()
-            assert process.wait(60) == 0, node.log()[-3000:]
+            assert process.wait(120) == 0, node.log()[-3000:]
             node.processes.pop(command)
             longest = max(longest, deaf + time.monotonic() - at)
     faults = faults_of(node, group)
@@ -100,8 +100,8 @@ def test_R17_told_to_stop_under_load_it_takes_no_more_and_loses_nothing(
         f"{len(faults)} of {len(group.told)} lost"
     )
     assert faults == []
-    assert deaf < at_length(10, 2)
-    assert longest < 30
+    assert deaf < at_length(60, 2)
+    assert longest < at_length(90, 30)
 
 
 def _seconds_until_deaf(node: RunningNode, command: str) -> float:

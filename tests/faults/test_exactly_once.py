@@ -116,8 +116,8 @@ def test_R11_each_study_has_one_result_whatever_goes_wrong(
     made = study(7, pitch_mm=0.4, lesions=MASS)
     with fault_proxy(orthanc.dicom_port) as wire, faulty_pacs("WITNESS") as witness:
         places = [
-            Pacs("archive", orthanc.aet, wire.port),
-            Pacs("witness", witness.ae_title, witness.port),
+            Pacs("archive", orthanc.aet, wire.port, timeout_seconds=5.0),
+            Pacs("witness", witness.ae_title, witness.port, timeout_seconds=5.0),
         ]
         with running_node(tmp_path / "node", places) as node:
             text = node.config.read_text() + "[analyzing.accept]\nrows_min = 100\n"

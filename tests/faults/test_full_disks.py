@@ -27,7 +27,7 @@ from phantom.study import study
 pytestmark = pytest.mark.journey
 
 MEGABYTE = 1 << 20
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 30.0  # a second or less where the machine has nothing else to do
 
 
 @pytest.fixture

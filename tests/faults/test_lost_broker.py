@@ -80,7 +80,7 @@ class Trial:
 
     def __init__(self, node: RunningNode, server: RedisServer, proxy: TcpProxy) -> None:
         self.node, self.server, self.proxy = node, server, proxy
-        self.client = redis.Redis(port=server.port, socket_timeout=5)
+        self.client = redis.Redis(port=server.port, socket_timeout=60)
 
     def kill(self) -> None:
         self.server.stop()
@@ -125,7 +125,7 @@ class Trial:
         self.server.stop()
         self.server.start()
         self.proxy.set("open", cut=True)
-        self.client = redis.Redis(port=self.server.port, socket_timeout=5)
+        self.client = redis.Redis(port=self.server.port, socket_timeout=60)
 
 
 WAYS: dict[str, Callable[[Trial], None]] = {
@@ -189,8 +189,8 @@ def test_R14_a_broker_that_is_lost_loses_no_study(
         f"{len(ways)} ways: {len(ways)} of {len(ways)} studies delivered, four images stored "
         f"within {slowest:.1f} s, delivered at most {rebuilt:.0f} s after"
     )
-    assert slowest < 10
-    assert rebuilt < 60
+    assert slowest < at_length(60, 10)
+    assert rebuilt < at_length(180, 60)
 
 
 def test_R14_keys_of_another_kind_are_taken_away(
@@ -235,7 +235,7 @@ def test_R14_a_ring_that_a_worker_stumbles_over_is_not_its_last(tmp_path: Path, 
             with ears:
                 assert all(bell.ring(number, ANALYZE) for number in range(1, 4))
                 for _ in range(3):
-                    connection.drain_events(timeout=20)
+                    connection.drain_events(timeout=90)
     assert len(heard) == 3
 
 
@@ -269,7 +269,7 @@ def test_R14_a_worker_that_hears_no_ring_ends_and_is_started_again(
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=280,
         )
         assert bell.waiting(REPORT) == 1
     assert "rings wait and are not heard" in ended.stdout + ended.stderr
@@ -307,7 +307,7 @@ def test_R14_a_folder_as_the_queue_is_no_better_and_loses_nothing_either(
         for way in ways:
             spoil(messages, way)
             study_uid, paths = files(tmp_path, way)
-            assert stored(node, paths) < 10
+            assert stored(node, paths) < at_length(60, 10)
             if way == "no folder":
                 time.sleep(3)
                 messages.unlink()
@@ -318,4 +318,4 @@ def test_R14_a_folder_as_the_queue_is_no_better_and_loses_nothing_either(
         figure(
             f"folder: {len(ways)} of {len(ways)} studies delivered, at most {rebuilt:.0f} s after"
         )
-    assert rebuilt < 60
+    assert rebuilt < at_length(180, 60)

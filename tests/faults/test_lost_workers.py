@@ -107,7 +107,7 @@ def test_R15_a_study_that_loses_its_worker_thrice_is_failed_and_seen(
             f"kill -9: read again after {waited[0]:.1f} and {waited[1]:.1f} s, "
             "FAILED after the third time, and told"
         )
-        assert max(waited[:2]) < AGAIN_SECONDS
+        assert max(waited[:2]) < AGAIN_SECONDS * at_length(5, 1)
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ def answered(port: int, content: bytes) -> wire.Pdu | None:
             peer.socket.shutdown(socket.SHUT_WR)
         with suppress(Gone):
             try:
-                return peer.hear(10)
+                return peer.hear()
             except TimeoutError:
                 return MUTE
     return None

@@ -46,12 +46,12 @@ def was_taken(port: int, number: int) -> bool:
     request, said = requests(number)
     with Peer(port) as peer, suppress(Gone, TimeoutError):
         peer.say(request)
-        peer.socket.settimeout(20)
+        peer.socket.settimeout(60)
         if number % 5 == 0:
             peer.socket.shutdown(socket.SHUT_WR)
-        elif peer.hear(20).kind == wire.ACCEPT:
+        elif peer.hear().kind == wire.ACCEPT:
             peer.say(said, wire.pdu(wire.RELEASE, bytes(4)))
-            while (answer := peer.hear(20)).kind not in {wire.ABORT, wire.RELEASED}:
+            while (answer := peer.hear()).kind not in {wire.ABORT, wire.RELEASED}:
                 if answer.kind == wire.DATA:
                     return answer.status == 0
     return False

@@ -52,7 +52,7 @@ def answer(
                 **how,  # type: ignore[arg-type]
             )
         )
-        return peer.hear(10)
+        return peer.hear()
 
 
 REJECTED = {

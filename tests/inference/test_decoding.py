@@ -88,7 +88,7 @@ def test_a_bomb_is_unreadable_and_costs_little(name: str, written: dict[str, Bom
     with pytest.raises(Unreadable) as said:
         read(open_file(written[name].path))
     assert peak_bytes() - before < 400 << 20
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 120
     assert str(written[name].path) not in str(said.value)
 
 
@@ -113,7 +113,7 @@ def test_a_child_that_does_not_answer_is_replaced(monkeypatch: pytest.MonkeyPatc
     started = time.monotonic()
     with pytest.raises(Unreadable, match="more memory or time"):
         children.decoded(stream, how)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 120
     assert child.process.poll() == -signal.SIGKILL
     assert children.decoded(stream, how).shape == (64, 48)
 
@@ -228,7 +228,7 @@ def test_a_child_knows_no_secret_and_ends_with_its_parent() -> None:
         pid, words = json.loads(parent.stdout.readline())
         assert "sesame" not in words
         parent.kill()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{pid}").exists()

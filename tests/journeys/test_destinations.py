@@ -58,7 +58,9 @@ def test_a_pulled_cable_holds_up_nobody_else_and_loses_nothing(
         case = node.case(study_uid)
         assert case is not None
         node.wait_until(node.questions.roads_down, "noticed that the other is away")
-        assert node.questions.owed_by_destination() == {"away": 1}
+        node.wait_until(
+            lambda: node.questions.owed_by_destination() == {"away": 1}, "left with one debt alone"
+        )
         away.start()
         assert node.wait_for_end(study_uid).state == State.DELIVERED
         assert len(away.instances(study_uid)) == 1

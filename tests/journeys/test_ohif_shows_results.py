@@ -51,7 +51,7 @@ LESIONS = (Wanted("mass", True, side="R"), Wanted("calcification", True, side="L
 RIGHT = ("RCC", "RMLO")
 VIEWS = ("RCC", "LCC", "RMLO", "LMLO")
 ATTEMPTS = 4  # OHIF loads the marks of a report every time, and now and then paints none of them
-PAINTING_SECONDS = 10.0
+PAINTING_SECONDS = 20.0
 DASHES = 4  # OHIF's lines are dashed; so near on the screen the next dash begins
 Visit = Callable[[], AbstractContextManager[OhifPage]]
 

@@ -36,6 +36,7 @@ class Pacs:
     port: int
     objects: tuple[str, ...] = ("cad_sr", "measurement_report", "segmentation")
     wishes: tuple[str, ...] = ()  # further lines of its settings
+    timeout_seconds: float = 30.0  # for who answers, be the machine ever so busy
 
 
 def settings_text(  # noqa: PLR0913 - what journeys vary
@@ -86,7 +87,7 @@ def settings_text(  # noqa: PLR0913 - what journeys vary
             'host = "127.0.0.1"',
             f"port = {one.port}",
             f"objects = {list(one.objects)}",
-            "timeout_seconds = 5.0",
+            f"timeout_seconds = {one.timeout_seconds}",
             *one.wishes,
         ]
     if return_port is not None:

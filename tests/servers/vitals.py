@@ -47,7 +47,7 @@ def forget_peak(pid: int) -> None:
         (PROC / str(one) / "clear_refs").write_text("5")
 
 
-def settled(pid: int, least: Vitals, seconds: float = 15.0) -> Vitals:
+def settled(pid: int, least: Vitals, seconds: float = 60.0) -> Vitals:
     """Wait until no more threads and files are held than before, or as long as that may take."""
     deadline = time.monotonic() + seconds
     while True:

@@ -87,7 +87,7 @@ def test_two_who_need_each_others_rows_do_not_wait_for_the_chain(on_postgres: No
     def other() -> None:
         with on_postgres.ledger.writing() as session:
             session.get_one(Case, second, with_for_update=True)
-            noted.wait(10)
+            noted.wait(60)
             on_postgres.ledger.note(session, "other")
         done.append(second)
 
@@ -98,7 +98,7 @@ def test_two_who_need_each_others_rows_do_not_wait_for_the_chain(on_postgres: No
         on_postgres.ledger.note(session, "one")
         session.flush()
         noted.set()
-        thread.join(10)
+        thread.join(60)
         assert done == [second], "the other transaction has ended, and this one holds its note"
     assert [event.what for event in on_postgres.questions.events()][-2:] == ["other", "one"]
 

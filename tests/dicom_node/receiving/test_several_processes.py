@@ -56,7 +56,7 @@ def test_two_processes_take_in_on_one_port_and_stop_cleanly(node: RunningNode) -
     process = node.processes.pop("listen")
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert process.wait(40) == 0
+    assert process.wait(120) == 0
     assert time.monotonic() - began < 30
     until(lambda: not any(one.is_established for one in connected))
     assert "Traceback" not in node.log()

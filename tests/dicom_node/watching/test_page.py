@@ -295,7 +295,7 @@ def test_what_is_no_request_is_refused(
     browser, _ = served
     with socket.create_connection(("127.0.0.1", browser.port)) as peer:
         peer.sendall(request_ + b"\r\n")
-        peer.settimeout(15)
+        peer.settimeout(60)
         answer = peer.recv(4096)
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert b"Content-Security-Policy: default-src 'none'" in answer
