@@ -15,6 +15,7 @@ from train.data.lesson import Known, Lesson, Truth, code_of, keep, kept
 from train.data.pixels import mammogram
 from train.data.sample import Region, Sample
 from train.data.truths import marked
+from train.errors import Refused
 
 
 def lessons(
@@ -78,13 +79,21 @@ def opened(sample: Sample, spacing_mm: tuple[float, float] | None = None) -> Kno
     """Open a sample's image, and lay on it what was marked."""
     view = mammogram(replace(sample, spacing_mm=sample.spacing_mm or spacing_mm))
     rows, columns = view.pixels.shape
-    truths = (_truth(region, sample, rows, columns) for region in sample.regions)
+    if sample.drawn_on not in {None, (rows, columns)}:
+        raise Refused(
+            f"{sample.image} has {rows} x {columns} pixels, and its lesions were marked on one of "
+            f"{' x '.join(map(str, sample.drawn_on or ()))}: scale the marks, or take those images"
+        )
+    taught = [region for region in sample.regions if region.kind is not None]
+    truths = (_truth(region, sample, rows, columns) for region in taught)
     there = tuple(truth for truth in truths if truth is not None)
-    return Known(view, there, told=sample.cancer, outlined=sample.complete)
+    # A lesion of which nothing lies in the image is somewhere, and nobody knows where.
+    outlined = sample.complete and len(there) == len(taught)
+    return Known(view, there, told=sample.cancer, outlined=outlined)
 
 
 def _truth(region: Region, sample: Sample, rows: int, columns: int) -> Truth | None:
-    """Return a region as a lesion; None where it is of no kind that a network is taught.
+    """Return a region as a lesion; None where nothing of it lies in the image.
 
     Of whom nobody says whether it is malignant, it is as the whole image is.
     """

@@ -75,6 +75,7 @@ class Sample:
     complete: bool = True
     split: str = ""  # the data set's own, as "train" or "test"
     spacing_mm: tuple[float, float] | None = None  # (row, column), where the file has none
+    drawn_on: tuple[int, int] | None = None  # rows, columns that outlines count in, where said
     inverted: bool = False  # dark is dense, and the file does not say so itself
     facts: Mapping[str, str] = field(default_factory=dict)  # as density, birads, age, device
 

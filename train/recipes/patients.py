@@ -15,6 +15,7 @@ from train.data import phantom, real
 from train.data.divided import Division, read_division, require_of
 from train.data.leaks import require_apart
 from train.data.lesson import Lesson
+from train.data.misplaced import misplaced
 from train.data.readers.by_name import samples
 from train.data.sample import Sample
 from train.data.splits import PITCHES_MM, Seeds, overlapping
@@ -273,6 +274,13 @@ class DataSet(Table):
             self._read[key] = real.lessons(
                 fit, how, cache, workers=workers, spacing_mm=self.spacing_mm
             )
+            beside, lesions = misplaced(self._read[key])
+            if beside:
+                Console().print(
+                    f"{beside} of {lesions} lesions of {part} lie beside the breast: look whether "
+                    "their rows and columns are exchanged, or were counted in other images.",
+                    highlight=False,
+                )
         return self._read[key]
 
     def _samples(self) -> list[Sample]:

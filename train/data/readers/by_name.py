@@ -51,5 +51,6 @@ def samples(name: str, folder: Path, description: Path | None = None) -> Samples
     else:
         found = DESCRIBED[name](folder, description or folder / DESCRIPTION)
     if not found:
-        raise Refused(f"{folder} holds no image that can be used: {dict(found.dropped)}")
+        why = ", ".join(f"{times} {what}" for what, times in found.dropped.items())
+        raise Refused(f"{folder} holds no image that can be used: {why or 'none is listed'}")
     return found

@@ -44,7 +44,8 @@ def samples(folder: Path, description: Path) -> Samples:
             of_image = [(one, told.categories[names[one.category_id]]) for one in marked[image.id]]
             regions = list(_regions(of_image, image, found))
             sample = _sample(place / image.file_name, folder, entry, regions, told)
-            found.append(replace(sample, split=split))
+            drawn_on = (image.height, image.width) if sample.regions else None
+            found.append(replace(sample, split=split, drawn_on=drawn_on))
     return found
 
 

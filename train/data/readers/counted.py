@@ -3,7 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from train.data.sample import Region, Sample, Samples
+from inference.findings import Box
+from train.data.pixels import size_px
+from train.data.sample import Outline, Polygon, Region, Sample, Samples
+from train.errors import Refused
+
+_SLACK_PX = 1  # people draw along the edge
 
 Line = tuple[str, str, int]  # of what, which, how many
 
@@ -17,6 +22,7 @@ def counted(found: Samples) -> Iterator[Line]:
     regions = [region for sample in found for region in sample.regions]
     yield from _each("regions", (_region(region) for region in regions))
     yield from _each("outlines", (_outline(region) for region in regions))
+    yield from _misplaced(found)
     yield from _each("splits", (sample.split or "none" for sample in found))
     torn = torn_patients(found)
     if torn:
@@ -26,6 +32,43 @@ def counted(found: Samples) -> Iterator[Line]:
         yield "not all lesions are marked", "images", unmarked
     for why, times in found.dropped.most_common():
         yield "dropped", why, times
+
+
+def _misplaced(found: list[Sample]) -> Iterator[Line]:
+    """Count outlines that leave their image: columns taken for rows, or marks of other pixels."""
+    counts: Counter[str] = Counter()
+    for sample in found:
+        edges = [edges for region in sample.regions if (edges := _edges(region.outline))]
+        if not edges and sample.drawn_on is None:
+            continue
+        try:
+            rows, columns = size_px(sample.image)
+        except Refused:
+            counts["of images that cannot be opened"] += len(sample.regions)
+            continue
+        if sample.drawn_on not in {None, (rows, columns)}:
+            counts["marked on an image of another size"] += len(sample.regions)
+        for left, top, right, bottom in edges:
+            if left >= columns or top >= rows or right <= 0 or bottom <= 0:
+                counts["wholly outside their image"] += 1
+            elif (
+                min(left, top) < -_SLACK_PX
+                or right > columns + _SLACK_PX
+                or bottom > rows + _SLACK_PX
+            ):
+                counts["partly outside their image"] += 1
+    for which, times in sorted(counts.items()):
+        yield "outlines", which, times
+
+
+def _edges(outline: Outline) -> tuple[float, float, float, float] | None:
+    """Return left, top, right and bottom of what counts in pixels of its image."""
+    if isinstance(outline, Box):
+        return outline.left, outline.top, outline.right, outline.bottom
+    if isinstance(outline, Polygon):
+        columns, rows = zip(*outline.points, strict=True)
+        return min(columns), min(rows), max(columns), max(rows)
+    return None
 
 
 def torn_patients(found: list[Sample]) -> set[str]:

@@ -52,6 +52,10 @@ def identified(
         name = image.relative_to(folder) if image.is_relative_to(folder) else image
         match = re.search(pattern, name.as_posix())
         known = {**({} if match is None else match.groupdict(default="")), **known}
+    if "patient" in said and not known.get("patient"):
+        # The header's name may be another one, and she would be two people: one of them teaches,
+        # and the other measures.
+        raise Refused(f"{where}: the patient of {image} is left out; fill it in")
     if set(GROUPS) - known.keys():
         known = {**_of_header(image), **known}
     missing = [name for name in ("patient", "side") if not known.get(name)]

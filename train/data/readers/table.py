@@ -76,15 +76,20 @@ def _sample(
         found.dropped[_EMPTY] += regions.count(None)
     kept = tuple(region for region in regions if region is not None)
     complete = told.complete and None not in regions
+    cancer = (
+        described.shows_cancer([region.malignant for region in kept], complete=complete)
+        if told.cancer is None
+        else _cancer([_of_breast(told.cancer, row, who) for row, _ in lines])
+    )
+    if cancer is False and any(region.malignant for region in kept):
+        raise first.refused(f"{image} shows no cancer, and a malignant lesion; correct one of them")
     return Sample(
         data_set=told.name,
         patient=who.patient,
         image=image,
         side=who.side,
         projection=who.projection,
-        cancer=described.shows_cancer([region.malignant for region in kept], complete=complete)
-        if told.cancer is None
-        else _cancer([_of_breast(told.cancer, row, who) for row, _ in lines]),
+        cancer=cancer,
         regions=kept,
         complete=complete,
         split=first.values.get(told.columns.get("split", ""), ""),

@@ -1,6 +1,7 @@
 """The tables that data sets come with: rows that know where they stand, and the words in them."""
 
 import csv
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,9 +89,8 @@ def rows(table: Path, columns: Collection[str], delimiter: str = ",") -> Iterato
         reader = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             header = [name.strip() for name in next(reader, [])]
-            missing = [name for name in columns if name not in header]
-            if missing:
-                raise Refused(f"{table} has no column {', '.join(missing)}; it has {header}")
+            if missing := sorted(name for name in columns if name not in header):
+                raise Refused(f"{table} has no column {', '.join(missing)}; {_told(header)}")
             last = reader.line_num
             for values in reader:
                 row = Row(table, last + 1, _named(header, values))
@@ -99,7 +99,9 @@ def rows(table: Path, columns: Collection[str], delimiter: str = ",") -> Iterato
                     raise row.refused(f"{len(values)} values under {len(header)} columns")
                 if values:
                     yield row
-        except (csv.Error, UnicodeDecodeError) as fault:
+        except UnicodeDecodeError as fault:
+            raise Refused(f"{table} is not UTF-8: save it as that ({fault})") from fault
+        except csv.Error as fault:
             raise Refused(f"{table}, line {reader.line_num + 1}: {fault}") from fault
 
 
@@ -111,6 +113,16 @@ def says_something(value: str) -> bool:
 def projection_of(view: str) -> Projection | None:
     """Read which view; one that is neither CC nor MLO is none of ours."""
     return Projection(view.upper()) if view.upper() in set(Projection) else None
+
+
+def _told(header: list[str]) -> str:
+    """Say which columns there are, or why there seems to be one alone."""
+    if not header:
+        return "it is empty"
+    between = [mark for mark in ";\t|" if mark in header[0]]
+    if len(header) == 1 and between:
+        return f"between its values stands {between[0]!r}: say delimiter = {json.dumps(between[0])}"
+    return f"it has {', '.join(header)}"
 
 
 def _named(header: list[str], values: list[str]) -> dict[str, str]:
