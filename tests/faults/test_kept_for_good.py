@@ -85,7 +85,6 @@ def fates(keeper: CommittingPacs, office: Posted, cases: list[int]) -> tuple[int
     return cases[0], cases[1], cases[2]
 
 
-@pytest.mark.timeout(600)
 def test_R13_results_are_purged_only_after_their_commitment(
     tmp_path: Path, figure: Callable[[str], None], at_length: Callable[[int, int], int]
 ) -> None:

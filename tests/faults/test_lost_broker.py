@@ -190,7 +190,7 @@ def test_R14_a_broker_that_is_lost_loses_no_study(
         f"within {slowest:.1f} s, delivered at most {rebuilt:.0f} s after"
     )
     assert slowest < at_length(60, 10)
-    assert rebuilt < at_length(180, 60)
+    assert rebuilt < at_length(300, 60)
 
 
 def test_R14_keys_of_another_kind_are_taken_away(
@@ -318,4 +318,4 @@ def test_R14_a_folder_as_the_queue_is_no_better_and_loses_nothing_either(
         figure(
             f"folder: {len(ways)} of {len(ways)} studies delivered, at most {rebuilt:.0f} s after"
         )
-    assert rebuilt < at_length(180, 60)
+    assert rebuilt < at_length(300, 60)

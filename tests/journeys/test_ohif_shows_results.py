@@ -43,7 +43,7 @@ from phantom.dicom import datasets, write
 from phantom.patient import Wanted
 from phantom.study import Study, study
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.journey
 
 ARTIFACTS = Path(__file__).parents[2] / "build" / "artifacts"
 SEED = 21

@@ -58,7 +58,7 @@ class Modalities:
                 association.release()
             self.stop.wait(0.02)
 
-    def wait_for(self, more: int, seconds: float = 180) -> None:
+    def wait_for(self, more: int, seconds: float = 300) -> None:
         """Wait until so many more images have the node's word."""
         wanted, deadline = len(self.told) + more, time.monotonic() + seconds
         while len(self.told) < wanted:

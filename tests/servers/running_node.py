@@ -23,7 +23,7 @@ from dicom_node.life import State
 from dicom_node.settings.file import Settings, load_settings
 from dicom_node.wiring import Node
 
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 300.0
 ENDS = frozenset({State.DELIVERED, State.DECLINED, State.FAILED})
 
 

@@ -17,8 +17,6 @@ from train.engine import STATE, WEIGHTS, Run, fit
 from train.errors import Refused, Unfinished
 from train.run_folder import facts_of, measurements, require_finished
 
-pytestmark = pytest.mark.timeout(600)  # a process imports torch, beside all others
-
 PROGRAM = Path(__file__).with_name("small_training.py")
 
 

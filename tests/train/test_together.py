@@ -13,8 +13,6 @@ from train.engine import WEIGHTS, Run, fit
 from train.errors import Refused
 from train.run_folder import facts_of, measurements
 
-pytestmark = pytest.mark.timeout(600)  # two processes import torch, beside all others
-
 PROGRAM = Path(__file__).with_name("small_training.py")
 
 

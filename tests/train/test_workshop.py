@@ -59,7 +59,6 @@ def two(bundle: Path) -> Path:
     return folder / "two"
 
 
-@pytest.mark.timeout(600)
 def test_two_processes_train_by_the_same_command(bundle: Path, two: Path) -> None:
     one, other = (
         json.loads((run / "run.json").read_text()) for run in (bundle.parent / "run", two)

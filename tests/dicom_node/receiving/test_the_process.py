@@ -13,7 +13,7 @@ from senders import associate, connected, send, store, until
 from small_images import encoded, mammogram
 from vitals import processor_seconds
 
-MEGABYTES = 150  # half of what is promised with eight senders
+MEGABYTES = 180  # some 140 as measured; torch alone weighs more than the rest
 START_SECONDS = 10.0  # of a processor: how long it waits for one is not its affair
 STOP_SECONDS = 30.0
 SENTINELS = ("SENTINEL-ID", "Sentinel", "19110111", "SENTINELACC", "Sentinelphysician")
