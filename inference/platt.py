@@ -5,6 +5,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit
 
+FLATTEST = 1e-3  # the least slope: scores that tell nothing, or the opposite
+
 
 def platt(logits: ArrayLike, truth: ArrayLike) -> tuple[float, float]:
     """Return slope and intercept that fit the truth best.
@@ -28,5 +30,5 @@ def platt(logits: ArrayLike, truth: ArrayLike) -> tuple[float, float]:
         return np.array([(off * x).sum(), off.sum()])
 
     # A calibration may flatten scores but never turn their order around.
-    best = minimize(loss, np.array([1.0, 0.0]), jac=slopes, bounds=[(1e-3, None), (None, None)])
+    best = minimize(loss, np.array([1.0, 0.0]), jac=slopes, bounds=[(FLATTEST, None), (None, None)])
     return float(best.x[0]), float(best.x[1])

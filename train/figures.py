@@ -10,7 +10,7 @@ from inference.findings import Kind
 from inference.systems.views import BOTH, Scope
 from train.evaluation import SeenPatient, SeenView
 from train.metrics.auc import auc
-from train.metrics.bootstrap import interval
+from train.metrics.bootstrap import interval, widened
 from train.metrics.froc import OVERLAP_RULE, RULE, Marked, at_threshold, sensitivity_at
 
 Patients = Sequence[SeenPatient]
@@ -51,6 +51,15 @@ class _Figure:
     rule: str
     needs: str  # what must be there for it to have a value
     measure: Measure
+    cases: Callable[[Patients], Cases] | None = None  # of a ranking
+    part: bool = True  # of a whole: from 0 to 1
+
+    def rests(self, patients: Patients) -> int:
+        """Count the patients that it rests on; of a ranking, those of the rarer kind."""
+        if self.cases is None:
+            return sum(not math.isnan(self.measure([patient])) for patient in patients)
+        shown = [set(self.cases([patient])[0]) for patient in patients]
+        return min(sum(kind in of_one for of_one in shown) for kind in (True, False))
 
 
 def measured(
@@ -93,6 +102,8 @@ def _values(figures: Iterable[_Figure], patients: Patients, on: str) -> Iterator
         if math.isnan(value):
             continue
         low, high = interval(figure.measure, patients)
+        if figure.part:
+            low, high = widened(value, low, high, figure.rests(patients))
         yield Measurement(
             name=figure.name,
             value=round(value, 4),
@@ -187,7 +198,7 @@ def marks(patients: Patients, kind: Kind | None = None) -> list[Marked]:
 def _figures(points: Mapping[str, float], scope: Scope, counting: Counting) -> Iterator[_Figure]:
     for ranking in rankings(scope):
         area = partial(_area, cases=ranking.cases)
-        yield _Figure(ranking.name, ranking.rule, ranking.needs, area)
+        yield _Figure(ranking.name, ranking.rule, ranking.needs, area, ranking.cases)
     if not scope.marks:
         return
     lesion = f"a {' or '.join(scope.marks)}"
@@ -229,6 +240,7 @@ def _at_point(point: str, threshold: float, lesion: str, rule: str) -> Iterator[
         where + rule,
         "a view",
         partial(_false, threshold=threshold),
+        part=False,
     )
     yield _Figure(
         f"quiet_healthy_exams_{point}",

@@ -290,3 +290,21 @@ def test_what_nobody_knows_teaches_nothing(folder: Path) -> None:
         "nobody says what it shows": 1,
         "nobody says whether its lesions are malignant": 1,
     }
+
+
+def test_patients_of_one_kind_alone_are_refused_before_the_first_step(
+    folder: Path, split: Path, tmp_path: Path
+) -> None:
+    division = read_division(split)
+    everybody = samples("cbis_ddsm", folder)
+    ill = {one.patient for one in everybody if one.cancer}
+    parts = {
+        "training": sorted({one.patient for one in everybody} - ill),
+        "validation": sorted(ill),
+    }
+    alone = tmp_path / "alone.json"
+    write_division(division.model_copy(update={"parts": parts}), alone)
+    recipe = Recipe.model_validate(tomllib.loads(RECIPE.format(split=alone)))
+    recipe.data.lie_in(folder)
+    with pytest.raises(Refused, match="cannot steer: 5 of its 5 images show a cancer"):
+        recipe.lessons(recipe.data.validation, recipe.preparation, tmp_path, 1)

@@ -72,3 +72,13 @@ def test_a_view_counts_in_the_groups_that_are_known_of_it() -> None:
     facts = {"density": "D", "device": "", "age": "61"}
     assert groups_of(Projection.CC, facts) == ("CC", "density d")
     assert groups_of(None, {}) == ()
+
+
+def test_figures_of_few_patients_are_never_certain() -> None:
+    every = {one.name: one for one in measured(patients(), {"p": 0.5}, "tests", SCOPE)}
+    for one in every.values():
+        assert one.low < one.high or one.name.startswith("false_marks"), one.name
+    assert every["sensitivity_p"].value == 0.5
+    alone = [one for one in patients() if one.score in {0.9, 0.1}]
+    (area,) = [one for one in measured(alone, {}, "tests", SCOPE) if one.name == "exam_auc"]
+    assert (area.value, area.low, area.high) == (1.0, 0.025, 1.0)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from train.metrics.auc import auc
-from train.metrics.bootstrap import by_patient, difference, interval, over_rows
+from train.metrics.bootstrap import by_patient, difference, interval, over_rows, widened
 from train.metrics.grouping import Level, Rated, highest, mean, mean_logit, noisy_or, per
 
 VIEWS = Rated(
@@ -152,3 +152,11 @@ def test_a_difference_without_a_number_is_no_number() -> None:
 
 def test_rows_are_found_by_patient_in_the_order_they_come() -> None:
     assert [rows.tolist() for rows in by_patient(["b", "a", "b"])] == [[0, 2], [1]]
+
+
+def test_an_interval_without_width_says_how_few_patients_it_rests_on() -> None:
+    assert widened(0.5, 0.2, 0.8, 3) == (0.2, 0.8)
+    # As scipy.stats.binomtest(n, n).proportion_ci(method="exact") has it.
+    assert widened(1.0, 1.0, 1.0, 10) == pytest.approx((0.6915, 1.0), abs=1e-4)
+    assert widened(0.0, 0.0, 0.0, 10) == pytest.approx((0.0, 0.3085), abs=1e-4)
+    assert widened(0.5, 0.5, 0.5, 1) == (0.0, 1.0)

@@ -33,6 +33,21 @@ def interval(
     return _middle(values, confidence)
 
 
+def widened(value: float, low: float, high: float, patients: int) -> tuple[float, float]:
+    """Return the interval of a part of a whole, also where every draw says the same.
+
+    All lesions found in three patients are found in each draw, and no draw says how many would be
+    missed in other patients. There the bounds are the exact ones (Clopper and Pearson) of a part
+    that was 0 or 1 in all of so many patients; of what is neither, nothing is known.
+    """
+    if low < high:
+        return low, high
+    least = 0.025 ** (1 / max(1, patients))
+    if value >= 1:
+        return least, 1.0
+    return (0.0, 1 - least) if value <= 0 else (0.0, 1.0)
+
+
 def band(
     curve: Callable[[Sequence[T]], NDArray[np.float64]],
     patients: Sequence[T],

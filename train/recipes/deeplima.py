@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, Self
+from typing import Annotated, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -91,6 +91,8 @@ class Segmenting(Course):
 
 class Recipe(Common):
     """Everything that a run depends on."""
+
+    judges: ClassVar[bool] = False
 
     system: Literal["deeplima"]
     calcification_studies: int = Field(ge=1)  # of the training patients, the first so many

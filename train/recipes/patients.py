@@ -299,6 +299,16 @@ class DataSet(Table):
         return read_division(self.split)
 
 
+def require_both(lessons: list[Lesson], split: Part) -> None:
+    """Refuse who cannot steer now, and not when all steps are taken."""
+    cancers = sum(lesson.cancer for lesson in lessons)
+    if not 0 < cancers < len(lessons):
+        raise Refused(
+            f"{split} cannot steer: {cancers} of its {len(lessons)} images show a cancer, and a "
+            "calibration needs images with one and without; look at `train data`, or draw another"
+        )
+
+
 Split = Seeds | Part
 
 

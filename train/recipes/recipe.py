@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, Field, PrivateAttr, model_validator
@@ -16,6 +16,7 @@ from torch import nn
 from inference.bundle import Aggregation, Calibration, Card, Training, load_card, load_weights
 from inference.errors import BadBundle
 from inference.networks.trunks import parameters_in
+from inference.platt import FLATTEST
 from inference.preparing.prepare import Preparation, PreparedView
 from inference.scores import Breast, exam_score, logit_of, sigmoid
 from inference.systems.views import Reader, Scope, Seen
@@ -39,7 +40,7 @@ from train.export import (
 from train.figures import marking, measured, unmeasured
 from train.fixture import reference
 from train.parallel import first_alone
-from train.recipes.patients import Data, Part, Split
+from train.recipes.patients import Data, Part, Split, require_both
 from train.recipes.table import Table
 
 
@@ -153,6 +154,8 @@ class Begin(Table):
 class Common(Table, ABC):
     """What every recipe says, and what can be done with it."""
 
+    judges: ClassVar[bool] = True  # it says whether a view shows a cancer
+
     system: str  # each recipe says its own
     seed: int = Field(ge=0)
     bundle: Naming
@@ -185,6 +188,8 @@ class Common(Table, ABC):
             )
         with first_alone():
             found = self.data.lessons(split, how, cache, workers=workers)
+        if self.judges and split == self.data.validation and isinstance(split, Part):
+            require_both(found, split)
         name = f"{split}, {how.height_px} x {how.width_px} at {how.pitch_mm:g} mm"
         self._read[name] = _digest(found)
         return found
@@ -242,6 +247,11 @@ def finished(  # noqa: PLR0913 - a bundle has many sources
     scores = marking(chosen.points)
     for name, needs in unmeasured(patients, scores, scope).items():
         Console().print(f"{name} is not in the card: it needs {needs} among {split}.")
+    if chosen.calibration is not None and chosen.calibration.slope <= FLATTEST:
+        Console().print(
+            f"On {split} the network gives views with a cancer no higher scores than others: its "
+            "calibration is flat, and the score of an exam says nothing."
+        )
     return export(
         folder,
         network.state_dict(),
