@@ -241,6 +241,17 @@ def test_a_split_that_was_changed_or_has_somebody_twice_is_refused(
         read_division(split).of("test")
 
 
+def test_a_patient_more_moves_hardly_anybody(folder: Path) -> None:
+    few = samples("cbis_ddsm", folder)
+    many = [replace(one, patient=f"{one.patient}-{turn}") for turn in range(20) for one in few]
+    shares = {"training": 0.8, "validation": 0.2}
+    whole = divided(many, shares, "1")
+    without = divided([one for one in many if one.patient != many[0].patient], shares, "1")
+    moved = (whole.of("training") - without.of("training")) - {many[0].patient}
+    assert len(moved) + len(without.of("training") - whole.of("training")) <= 4
+    assert len(whole.of("training")) == 160
+
+
 def test_a_picture_in_two_parts_stops_the_training(
     folder: Path, split: Path, tmp_path: Path
 ) -> None:

@@ -53,13 +53,17 @@ def divided(samples: Sequence[Sample], shares: Mapping[str, float], salt: str) -
     if not shares or min(shares.values()) <= 0 or abs(total - 1) > 1e-6:  # noqa: PLR2004
         raise Refused(f"the parts' shares are {dict(shares)}, but have to add up to 1")
     parts: dict[str, list[str]] = {name: [] for name in shares}
-    drawn = 0
+    lag = dict.fromkeys(shares, 0.0)
     for patients in _strata(samples).values():
-        for patient in sorted(patients, key=lambda patient: chance(patient, salt)):
-            drawn += 1
-            # Whose share lags most. Rounded in each kind alone, shares would drift over many kinds.
-            lag = {name: share * drawn - len(parts[name]) for name, share in shares.items()}
-            parts[max(lag, key=lambda name: lag[name])].append(patient)
+        ordered = sorted(patients, key=lambda patient: chance(patient, salt))
+        begin, share = 0, 0.0
+        for name, own in shares.items():
+            share += own
+            # What rounding took in other kinds is given back: over many kinds it would add up.
+            end = max(begin, min(len(ordered), round(share * len(ordered) + lag[name])))
+            lag[name] += share * len(ordered) - end
+            parts[name] += ordered[begin:end]
+            begin = end
     empty = [name for name, patients in parts.items() if not patients]
     if empty:
         raise Refused(f"no patient is left for {', '.join(empty)}: there are too few")
