@@ -16,6 +16,7 @@ from inference.bundle import load_card, load_weights, save_bundle
 from inference.findings import Box, Kind
 from inference.mammogram import Projection, Side
 from train.cli import app, main
+from train.commands import measuring
 from train.data.divided import divided, read_division, require_of, write_division
 from train.data.leaks import require_apart, twins
 from train.data.readers.by_name import samples
@@ -171,6 +172,10 @@ def test_a_data_set_goes_the_whole_way(
     tested = [*here, *of[:2], *of[4:], "--split", str(other), "--part", "test"]
     assert "name that split" in refused(*tested)
     pupils = read_division(split).of("training") & read_division(other).of("test")
+    with monkeypatch.context() as clone:  # which keeps the splits of its recipes
+        clone.setattr(measuring, "KEPT", tmp_path / "kept")
+        write_division(read_division(split), tmp_path / "kept" / "split.json")
+        assert f"{len(pupils)} of the 5 patients" in refused(*tested)
     assert f"{len(pupils)} of the 5 patients" in refused(*tested, "--taught", split)
     said = CliRunner().invoke(app, ["evaluate", str(bundle), *tested, "--seen"])
     assert "some of whom may have taught it" in " ".join(said.output.split())

@@ -18,6 +18,7 @@ from train.evaluation import SeenPatient, examined_samples
 from train.export import parts_seen_by, seen_by
 from train.metrics.froc import overlaps
 
+KEPT = Path("config/splits")
 _SHORT = 12  # of a digest, as cards name a split
 
 
@@ -70,13 +71,19 @@ def on_data(analyzer: Analyzer, asked: Asked) -> tuple[list[SeenPatient], str]:
     return examined_samples(analyzer.system, found, asked.spacing_mm, overlaps), on
 
 
+def _kept() -> list[Division]:
+    """Read the splits that recipes here have learned by; a bundle knows its own by the digest."""
+    return [read_division(path) for path in sorted(KEPT.glob("*.json"))]
+
+
 def _known(
     card: Card, found: Sequence[Sample], division: Division | None, asked: Asked, on: str
 ) -> str:
     """Say what these patients were to the bundle; refuse those who taught it."""
     data_set = found[0].data_set
     taught, steered = parts_seen_by(card, data_set)
-    divisions = [one for one in (division, asked.taught and read_division(asked.taught)) if one]
+    named = [read_division(asked.taught)] if asked.taught else _kept()
+    divisions = [*named, *([division] if division else [])]
     by_digest = {one.digest[:_SHORT]: one for one in divisions}
     unknown = [part for part in (*taught, *steered) if part.digest not in by_digest]
     if unknown:
