@@ -73,7 +73,9 @@ def test_a_study_is_recalled_by_its_uid_and_the_note_goes_out(
     page = typed("trace", str(case_id))[1]
     assert "RECALLED " in page
     assert "Rejected for Quality Reasons" in page
-    assert "RECALLED: Rejected for Quality Reasons; 3 objects at pacs" in typed("status")[1]
+    below = [line.strip() for line in typed("status")[1].splitlines()]
+    recalled = below.index("RECALLED: Rejected for Quality Reasons")
+    assert below[recalled + 1] == "3 objects at pacs"
 
 
 def test_who_has_a_result_and_is_no_destination_any_more_is_named(office: Posted) -> None:
