@@ -24,6 +24,7 @@ from inference.bundle import (
     save_bundle,
 )
 from inference.findings import Kind
+from train.data.divided import SHORT, called
 from train.data.splits import Seeds, named_in
 from train.deciding import DEFAULT_POINT, Decided
 
@@ -117,7 +118,7 @@ class SeenPart(NamedTuple):
 
 def parts_seen_by(card: Card, data_set: str) -> tuple[list[SeenPart], list[SeenPart]]:
     """Return the parts of a data set that taught a bundle or its trunk, and those that steered."""
-    named = re.compile(re.escape(data_set) + r", part (.+?) of split ([0-9a-f]{12})")
+    named = re.compile(called(re.escape(data_set), "(.+?)", "") + f"([0-9a-f]{{{SHORT}}})")
 
     def parts(texts: Iterable[str]) -> list[SeenPart]:
         found = (SeenPart(*words) for text in texts for words in named.findall(text))

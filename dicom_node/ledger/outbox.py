@@ -43,34 +43,16 @@ def record_receipt(
 def record_refusal(ledger: Ledger, delivery_id: int, status: int | None, sentence: str) -> None:
     """Write down that a destination will not take an object, so that nobody asks again."""
     with ledger.writing() as session:
-        row, product, case = _owed(session, delivery_id)
-        if row.receipt != Receipt.OWED:
-            return
-        row.receipt, row.status, row.last_error = Receipt.REFUSED, status, sentence
-        row.attempts += 1
-        ledger.note(
-            session,
-            "refused",
-            f"{row.destination}: {sentence}",
-            case=case,
-            details={"sop_uid": product.sop_uid},
-        )
+        row = _parked(ledger, session, delivery_id, Receipt.REFUSED, sentence)
+        if row is not None:
+            row.status = status
+            row.attempts += 1
 
 
 def record_loss(ledger: Ledger, delivery_id: int, sentence: str) -> None:
     """Write down that an object cannot be sent, since its file is lost, so that nobody tries."""
     with ledger.writing() as session:
-        row, product, case = _owed(session, delivery_id)
-        if row.receipt != Receipt.OWED:
-            return
-        row.receipt, row.last_error = Receipt.LOST, sentence
-        ledger.note(
-            session,
-            "lost",
-            f"{row.destination}: {sentence}",
-            case=case,
-            details={"sop_uid": product.sop_uid},
-        )
+        _parked(ledger, session, delivery_id, Receipt.LOST, sentence)
 
 
 def record_waiver(ledger: Ledger, delivery_id: int, sentence: str) -> None:
@@ -114,6 +96,20 @@ def hurry(ledger: Ledger, case_id: int, roads: Collection[str]) -> None:
         )
         session.execute(update(Road).where(Road.destination.in_(roads)).values(due_at=now()))
         ledger.note(session, "hurried", "nothing waits for its time any more", case=case)
+
+
+def _parked(
+    ledger: Ledger, session: Session, delivery_id: int, receipt: Receipt, sentence: str
+) -> Delivery | None:
+    """Put aside what is still owed, and say why; None where another has written of it since."""
+    row, product, case = _owed(session, delivery_id)
+    if row.receipt != Receipt.OWED:
+        return None
+    row.receipt, row.last_error = receipt, sentence
+    about = {"sop_uid": product.sop_uid}
+    said = f"{row.destination}: {sentence}"
+    ledger.note(session, receipt.lower(), said, case=case, details=about)
+    return row
 
 
 def _owed(session: Session, delivery_id: int) -> tuple[Delivery, Product, Case]:

@@ -1,6 +1,6 @@
 """Sainz de Cea and others 2020: preparation, network and decision of the recall RetinaNet."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Self
 
@@ -117,14 +117,7 @@ class RecallRetina:
             looks.append(torch.cat([picture[:, :, :rows].flip(2), picture[:, :, rows:]], dim=2))
         batch = channels_last(torch.cat(looks))
         readings = [self._reading(network, batch, (rows, columns)) for network in self.networks]
-        seen = []
-        for reading in readings:
-            for at, parts in enumerate(
-                zip(reading.boxes, reading.scores, reading.labels, strict=True)
-            ):
-                boxes = Boxes(*(part.cpu() for part in parts))
-                finite(boxes.boxes, boxes.scores, reading.recall)
-                seen.append(boxes._replace(boxes=turned(boxes.boxes, rows)) if at else boxes)
+        seen = [look for reading in readings for look in _looks(reading, rows)]
         together = met(seen, self.decision.most_overlap) if len(seen) > 1 else seen[0]
         found = findings(*together, prepared.placement, self.decision)
         recall = torch.cat([reading.recall for reading in readings])
@@ -159,6 +152,14 @@ class Boxes(NamedTuple):
     boxes: Tensor  # n 4, left, top, right, bottom
     scores: Tensor  # n
     labels: Tensor  # n
+
+
+def _looks(reading: Reading, rows: int) -> Iterator[Boxes]:
+    """Return what was boxed in each look, of the second one where it lies upright."""
+    for at, parts in enumerate(zip(reading.boxes, reading.scores, reading.labels, strict=True)):
+        look = Boxes(*(part.cpu() for part in parts))
+        finite(look.boxes, look.scores, reading.recall)
+        yield look._replace(boxes=turned(look.boxes, rows)) if at else look
 
 
 def turned(boxes: Tensor, rows: int) -> Tensor:

@@ -8,7 +8,7 @@ import typer
 
 from inference.analyzer import Analyzer
 from inference.bundle import Card
-from train.data.divided import Division, read_division, require_of
+from train.data.divided import SHORT, Division, called, read_division, require_of
 from train.data.readers.by_name import samples
 from train.data.real import teachable
 from train.data.sample import Sample
@@ -19,7 +19,6 @@ from train.export import parts_seen_by, seen_by
 from train.metrics.froc import overlaps
 
 KEPT = Path("config/splits")
-_SHORT = 12  # of a digest, as cards name a split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ def on_data(analyzer: Analyzer, asked: Asked) -> tuple[list[SeenPatient], str]:
         require_of(division, data_set, asked.split)
         wanted = division.of(asked.part)
         found = [one for one in found if one.patient in wanted]
-        on = f"{data_set}, part {asked.part} of split {division.digest[:_SHORT]}"
+        on = called(data_set, asked.part, division.digest)
         if absent := len(wanted - {one.patient for one in found}):
             typer.echo(f"{absent} of {len(wanted)} patients of {on} have no image that can be read")
     if not found:
@@ -84,7 +83,7 @@ def _known(
     taught, steered = parts_seen_by(card, data_set)
     named = [read_division(asked.taught)] if asked.taught else _kept()
     divisions = [*named, *([division] if division else [])]
-    by_digest = {one.digest[:_SHORT]: one for one in divisions}
+    by_digest = {one.digest[:SHORT]: one for one in divisions}
     unknown = [part for part in (*taught, *steered) if part.digest not in by_digest]
     if unknown:
         if not asked.allowed:

@@ -24,7 +24,7 @@ def split(
     ] = "",
 ) -> None:
     """Draw which patients of a data set teach and which steer, and keep that in a file."""
-    from train.data.divided import divided, write_division
+    from train.data.divided import SHORT, divided, write_division
     from train.data.readers.by_name import samples
 
     if file.exists():
@@ -35,7 +35,9 @@ def split(
     shares = dict(map(_share, share or ["training=0.8", "validation=0.2"]))
     division = divided(found, shares, salt)
     write_division(division, file)
-    table = Table("part", "patients", "images", "cancers", title=f"{file}, {division.digest[:12]}")
+    table = Table(
+        "part", "patients", "images", "cancers", title=f"{file}, {division.digest[:SHORT]}"
+    )
     for part, names in division.parts.items():
         images = [one for one in found if one.patient in set(names)]
         cancers = sum(bool(one.cancer) for one in images)

@@ -16,6 +16,7 @@ from train.data.sample import Sample
 from train.errors import Refused
 
 _FORMAT = "fourviews-split-1"
+SHORT = 12  # of a digest: as much as cards and pages hold
 
 
 class Division(BaseModel):
@@ -108,6 +109,11 @@ def read_division(path: Path) -> Division:
     if twice:
         raise Refused(f"{path} has {', '.join(twice[:3])} in two parts: make a new one")
     return division
+
+
+def called(data_set: str, part: str, digest: str) -> str:
+    """Name a part of a data set, as cards do."""
+    return f"{data_set}, part {part} of split {digest[:SHORT]}"
 
 
 def require_of(division: Division, data_set: str, path: Path) -> None:

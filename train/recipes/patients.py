@@ -12,7 +12,7 @@ from inference import bundle
 from inference.mammogram import Projection, Side
 from inference.preparing.prepare import Preparation
 from train.data import phantom, real
-from train.data.divided import Division, read_division, require_of
+from train.data.divided import Division, called, read_division, require_of
 from train.data.leaks import require_apart
 from train.data.lesson import Lesson
 from train.data.misplaced import misplaced
@@ -157,7 +157,7 @@ class Part(Table):
 
     def __str__(self) -> str:
         """Name it as a card does."""
-        return f"{self.data_set}, part {self.name} of split {self.digest[:12]}"
+        return called(self.data_set, self.name, self.digest)
 
 
 class DataSet(Table):

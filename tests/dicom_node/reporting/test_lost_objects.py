@@ -46,7 +46,13 @@ def case_of(node: Node, case_id: int) -> Case:
     return case
 
 
-def report_lost(node: Node, headers: list[Dataset], exam: ExamFindings) -> tuple[int, Product]:
+@pytest.fixture
+def node(pacs: Destination, settled: Settles, opened: Opens) -> Node:
+    return opened(settled(delivering={"destinations": [pacs.table]}))
+
+
+@pytest.fixture
+def reported(node: Node, headers: list[Dataset], exam: ExamFindings) -> tuple[int, Product]:
     """Report a case, lose its CAD SR, and deliver the rest."""
     case_id = analyzed(node, headers, exam)
     report(shop_of(node), case_id)
@@ -59,14 +65,9 @@ def report_lost(node: Node, headers: list[Dataset], exam: ExamFindings) -> tuple
 
 
 def test_retry_makes_it_again_byte_for_byte_and_everything_arrives_once(
-    pacs: Destination,
-    settled: Settles,
-    opened: Opens,
-    headers: list[Dataset],
-    exam: ExamFindings,
+    pacs: Destination, node: Node, reported: tuple[int, Product]
 ) -> None:
-    node = opened(settled(delivering={"destinations": [pacs.table]}))
-    case_id, lost = report_lost(node, headers, exam)
+    case_id, lost = reported
     made = node.questions.products_of(case_id)
     assert len(pacs.taken) == len(made) - 1
     (tried,) = try_again(node, str(case_id))
@@ -80,14 +81,9 @@ def test_retry_makes_it_again_byte_for_byte_and_everything_arrives_once(
 
 
 def test_what_would_come_out_otherwise_is_not_made_and_a_recall_helps(
-    pacs: Destination,
-    settled: Settles,
-    opened: Opens,
-    headers: list[Dataset],
-    exam: ExamFindings,
+    pacs: Destination, settled: Settles, opened: Opens, node: Node, reported: tuple[int, Product]
 ) -> None:
-    node = opened(settled(delivering={"destinations": [pacs.table]}))
-    case_id, lost = report_lost(node, headers, exam)
+    case_id, lost = reported
     other = opened(
         settled(
             delivering={"destinations": [{**pacs.table, "manufacturer": "Somebody Else"}]},
@@ -107,14 +103,9 @@ def test_what_would_come_out_otherwise_is_not_made_and_a_recall_helps(
 
 
 def test_without_its_images_nothing_is_made_again(
-    pacs: Destination,
-    settled: Settles,
-    opened: Opens,
-    headers: list[Dataset],
-    exam: ExamFindings,
+    node: Node, reported: tuple[int, Product]
 ) -> None:
-    node = opened(settled(delivering={"destinations": [pacs.table]}))
-    case_id, _ = report_lost(node, headers, exam)
+    case_id, _ = reported
     for image in node.questions.images_of(case_of(node, case_id)):
         node.spool.path(image.path).unlink()
     (tried,) = try_again(node, str(case_id))
