@@ -27,6 +27,7 @@ from inference.findings import Kind
 from train.data.divided import SHORT, called
 from train.data.splits import Seeds, named_in
 from train.deciding import DEFAULT_POINT, Decided
+from train.errors import Refused
 
 
 class Naming(BaseModel):
@@ -37,6 +38,7 @@ class Naming(BaseModel):
     name: str
     version: str
     license: str
+    half: bool = False  # the weights in half precision: half the room, and measured so
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,17 @@ def export(  # noqa: PLR0913 - a card has many sources
         contract=rests.contract,
         reference=rests.reference,
     )
-    return save_bundle(folder, card, weights)
+    return save_bundle(folder, card, halved(weights) if naming.half else weights)
+
+
+def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Round real numbers to half precision: three digits, and none above 65,504."""
+    half = {name: one.half() if one.is_floating_point() else one for name, one in weights.items()}
+    if spoiled := [name for name, one in half.items() if not bool(one.isfinite().all())]:
+        raise Refused(
+            f"{spoiled[0]} holds numbers that half precision does not: leave out bundle.half"
+        )
+    return half
 
 
 def seen_by(card: Card) -> list[Seeds]:

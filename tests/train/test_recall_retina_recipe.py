@@ -18,6 +18,8 @@ from inference.preparing.prepare import Preparation
 from train.data.augment import Draw, drawn, pool
 from train.data.lesson import Lesson
 from train.engine import METRICS, WEIGHTS, Run
+from train.errors import Refused
+from train.export import halved
 from train.recipes.by_name import read_recipe
 from train.recipes.patients import Split
 from train.recipes.recall_retina import Population, Recipe, _truth, outlined, weights
@@ -130,6 +132,32 @@ def test_several_members_are_trained_one_by_one_and_their_scores_averaged(
     scores = [reader.read(pictures).cancer for reader in (first, alone.reader(one_more))]
     reader = open_bundle(tmp_path / "bundle").system.reader  # type: ignore[attr-defined]
     assert reader.read(pictures).cancer == pytest.approx(sum(filter(None, scores)) / 2)
+
+
+def test_half_precision_takes_half_the_room_and_what_is_kept_is_what_is_measured(
+    cache: Path, tmp_path: Path
+) -> None:
+    text = RECIPE.replace('"Apache-2.0" }', '"Apache-2.0", half = true }', 1)
+    recipe = read_recipe(text)
+    assert isinstance(recipe, Recipe)
+    run = Run(tmp_path / "run", text)
+    recipe.train(run, cache, device="cpu", workers=1)
+    recipe.export(run, cache, tmp_path / "bundle", workers=1)
+    learned, kept = run.weights(), load_file(tmp_path / "bundle" / WEIGHTS)
+    assert {one.dtype for one in kept.values()} == {torch.float16}
+    assert all(torch.allclose(one, kept[name].to(one), 1e-3, 1e-7) for name, one in learned.items())
+    lesson = recipe.lessons(recipe.data.validation, recipe.preparation, cache, workers=1)[0]
+    served = open_bundle(tmp_path / "bundle").system.reader  # type: ignore[attr-defined]
+    measured = recipe.reader(run)
+    assert (
+        served.read([prepared_view(lesson)]).cancer == measured.read([prepared_view(lesson)]).cancer
+    )
+
+
+def test_weights_too_large_for_half_precision_are_refused_and_counts_stay_whole() -> None:
+    assert halved({"seen": torch.tensor(70001)})["seen"].item() == 70001
+    with pytest.raises(Refused, match="shares holds numbers that half precision does not"):
+        halved({"bias": torch.ones(2), "shares": torch.tensor([1e5])})
 
 
 def test_lessons_of_masses_alone_make_a_bundle_that_speaks_of_masses_alone(

@@ -129,7 +129,7 @@ class Recipe(Common):
         """Open what a finished run has learned, as the service would."""
         networks = self.network.build(self.preparation)
         for number, network in enumerate(networks):
-            network.load_state_dict(run.part(_folder(number)).weights())
+            network.load_state_dict(self.weights_of(run.part(_folder(number))))
         return AllConv(
             networks=networks.eval(),
             preparation=self.preparation,

@@ -18,7 +18,6 @@ from typing import Annotated, ClassVar, Literal, Protocol, Self
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from inference.bundle import Calibration, Card
@@ -40,7 +39,7 @@ from train import losses
 from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
 from train.data.calcium_tiles import CalciumView, Tiles, calcium_view, drawn_tiles
 from train.data.lesson import Lesson
-from train.engine import WEIGHTS, Run, Stage, fit
+from train.engine import Run, Stage, fit
 from train.errors import Refused
 from train.export import Described
 from train.metrics.dice import Dice
@@ -147,7 +146,7 @@ class Recipe(Common):
     def reader(self, run: Run) -> Deeplima:
         """Open what a finished run has learned; its scores are the networks' own."""
         network = self.network.build()
-        network.load_state_dict(load_file(run.folder / WEIGHTS))
+        network.load_state_dict(self.weights_of(run))
         return self._reader(network.eval(), dict.fromkeys(BOTH, _UNSCALED))
 
     def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:

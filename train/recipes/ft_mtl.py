@@ -15,7 +15,6 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from inference.bundle import Card
@@ -26,7 +25,7 @@ from inference.systems.ft_mtl import NAME, Decision, FtMtl, Network, look, seen
 from inference.systems.views import Seen
 from train.data.augment import Batch, Pool, pool, unchanged
 from train.data.lesson import Lesson, label_of
-from train.engine import WEIGHTS, Run, Stage, fit
+from train.engine import Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.froc import marked, sensitivity_at
@@ -99,7 +98,7 @@ class Recipe(Common):
     def reader(self, run: Run) -> FtMtl:
         """Open what a finished run has learned, as the service would."""
         network = self.network.build()
-        network.load_state_dict(load_file(run.folder / WEIGHTS))
+        network.load_state_dict(self.weights_of(run))
         return FtMtl(
             network=network.eval(),
             preparation=self.preparation,

@@ -102,7 +102,7 @@ class Recipe(Common):
         """Open what a finished run has learned, as the service would."""
         networks = self.network.build()
         for number, network in enumerate(networks):
-            network.load_state_dict(self._member(run, number).weights())
+            network.load_state_dict(self.weights_of(self._member(run, number)))
         return RecallRetina(
             networks=networks.eval(),
             preparation=self.preparation,

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, Field, PrivateAttr, model_validator
 from rich.console import Console
 from rich.progress import track
-from torch import nn
+from torch import Tensor, nn
 
 from inference.bundle import Aggregation, Calibration, Card, Training, load_card, load_weights
 from inference.errors import BadBundle
@@ -33,6 +33,7 @@ from train.export import (
     Rests,
     code_version,
     export,
+    halved,
     parts_seen_by,
     seen_by,
     torch_version,
@@ -193,6 +194,11 @@ class Common(Table, ABC):
         name = f"{split}, {how.height_px} x {how.width_px} at {how.pitch_mm:g} mm"
         self._read[name] = _digest(found)
         return found
+
+    def weights_of(self, run: Run) -> dict[str, Tensor]:
+        """Load what a finished run has learned, as exactly as its bundle will hold it."""
+        weights = run.weights()
+        return halved(weights) if self.bundle.half else weights
 
     @abstractmethod
     def train(self, run: Run, cache: Path, *, device: str, workers: int) -> None:

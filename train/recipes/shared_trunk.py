@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from inference.bundle import Card
@@ -18,7 +17,7 @@ from inference.systems.shared_trunk import NAME, Decision, Network, SharedTrunk
 from train import losses
 from train.data.augment import Batch, Pool, pool, unchanged
 from train.data.lesson import Lesson
-from train.engine import WEIGHTS, Run, Stage, fit
+from train.engine import Run, Stage, fit
 from train.export import Described
 from train.metrics.auc import auc
 from train.metrics.dice import Dice
@@ -85,7 +84,7 @@ class Recipe(Common):
     def reader(self, run: Run) -> SharedTrunk:
         """Open what a finished run has learned, as the service would."""
         network = self.network.build()
-        network.load_state_dict(load_file(run.folder / WEIGHTS))
+        network.load_state_dict(self.weights_of(run))
         return SharedTrunk(
             network=network.eval(),
             preparation=self.preparation,
