@@ -1,7 +1,5 @@
 """Who may send."""
 
-import ipaddress
-
 from pynetdicom.pdu_primitives import A_ASSOCIATE, MaximumLengthNotification
 
 from dicom_node.settings.receiving import Receiving
@@ -20,19 +18,11 @@ def refusal(receiving: Receiving, caller: str, called: str, address: str) -> tup
         )
     if receiving.any_caller:
         return None
-    known = [entry for entry in receiving.callers if entry.ae_title == caller]
-    if not known:
+    if not any(entry.ae_title == caller for entry in receiving.callers):
         return CALLER_UNKNOWN, f"{caller} at {address} is in no [[receiving.callers]] table"
-    if any(not entry.addresses or _is_one_of(address, entry.addresses) for entry in known):
+    if receiving.caller_at(caller, address) is not None:
         return None
     return CALLER_UNKNOWN, f"{caller} may not come from {address}: it is not among its addresses"
-
-
-def _is_one_of(address: str, allowed: tuple[str, ...]) -> bool:
-    """Compare addresses by meaning; an entry may be a network such as 10.1.0.0/16."""
-    came_from = ipaddress.ip_address(address)
-    mapped = getattr(came_from, "ipv4_mapped", None)
-    return any((mapped or came_from) in ipaddress.ip_network(entry) for entry in allowed)
 
 
 def misfit(request: A_ASSOCIATE) -> str | None:

@@ -17,6 +17,8 @@ from dicom_node.settings.file import Settings
 from dicom_node.spool import Spool
 from inference.bundle import Card
 
+DICOM_PORT = 104  # where no table of the callers says otherwise
+
 
 def _nobody_reads() -> Sequence[Card]:
     return ()
@@ -116,9 +118,5 @@ def owed(
 def _sender(shop: Workshop, images: Sequence[Instance]) -> str:
     """Name whoever sent the last image, as AE@host:port."""
     last = images[-1]
-    ports = [
-        caller.return_port
-        for caller in shop.settings.receiving.callers
-        if caller.ae_title == last.caller
-    ]
-    return f"{last.caller}@{last.address}:{ports[0] if ports else 104}"
+    table = shop.settings.receiving.caller_at(last.caller, last.address)
+    return f"{last.caller}@{last.address}:{table.return_port if table else DICOM_PORT}"

@@ -1,5 +1,6 @@
 """How images come in."""
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal, Self, get_args
 
@@ -10,6 +11,7 @@ from dicom_node.settings.values import AETitle, Network, Port, Seconds, Table
 
 View = Literal["LCC", "RCC", "LMLO", "RMLO"]
 VIEWS: tuple[View, ...] = get_args(View)
+ANYWHERE = 0  # how narrowly a table without addresses names one
 
 
 class Caller(Table):
@@ -18,6 +20,18 @@ class Caller(Table):
     ae_title: AETitle
     addresses: tuple[Network, ...] = ()
     return_port: Port = 104
+
+    def names(self, address: str) -> int | None:
+        """Say how narrowly this table names an address; None where it may not come from there.
+
+        Addresses are compared by meaning; an entry may be a network such as 10.1.0.0/16.
+        """
+        if not self.addresses:
+            return ANYWHERE
+        found = ipaddress.ip_address(address)
+        came_from = getattr(found, "ipv4_mapped", None) or found
+        networks = [ipaddress.ip_network(entry) for entry in self.addresses]
+        return max((1 + one.prefixlen for one in networks if came_from in one), default=None)
 
 
 class TLS(Table):
@@ -49,6 +63,12 @@ class Receiving(Table):
     grace_seconds: Annotated[float, Field(ge=0)] = 10.0
     quiet_seconds: Seconds = 60.0
     cap_seconds: Seconds = 1800.0
+
+    def caller_at(self, ae_title: str, address: str) -> Caller | None:
+        """Find a sender's table; of several that let it in, the one that names it most narrowly."""
+        named = [(one.names(address), one) for one in self.callers if one.ae_title == ae_title]
+        fitting = [(narrow, one) for narrow, one in named if narrow is not None]
+        return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

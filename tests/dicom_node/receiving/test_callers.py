@@ -68,6 +68,33 @@ def test_one_title_may_stand_in_several_tables() -> None:
     assert refusal(rules, "MG1", "FOURVIEWS", "10.0.0.3") is not None
 
 
+@pytest.mark.parametrize(
+    ("address", "port"),
+    [
+        ("10.0.0.1", 2),
+        ("::ffff:10.0.0.1", 2),
+        ("10.0.0.2", 3),
+        ("10.7.0.1", 4),
+        ("fd00::1", 1),
+        ("192.168.0.1", 1),
+    ],
+)
+def test_of_several_tables_a_senders_own_is_the_one_that_names_its_address_most_narrowly(
+    address: str, port: int
+) -> None:
+    rules = receiving(
+        {"ae_title": "MG2", "addresses": ["10.0.0.1"], "return_port": 9},
+        {"ae_title": "MG1", "return_port": 1},
+        {"ae_title": "MG1", "addresses": ["10.0.0.1"], "return_port": 2},
+        {"ae_title": "MG1", "addresses": ["fe80::1", "10.0.0.0/24"], "return_port": 3},
+        {"ae_title": "MG1", "addresses": ["10.0.0.0/8"], "return_port": 4},
+    )
+    found = rules.caller_at("MG1", address)
+    assert found is not None
+    assert found.return_port == port
+    assert rules.caller_at("MG3", address) is None
+
+
 def test_nobody_is_known_where_no_table_is() -> None:
     assert refusal(receiving(), "MG1", "FOURVIEWS", "127.0.0.1") == (
         3,

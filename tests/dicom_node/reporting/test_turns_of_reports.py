@@ -126,3 +126,33 @@ def test_a_view_that_nobody_waits_for_is_not_missed(
     read(node, case_id, replace(exam, views=exam.views[:2]))
     report(workshop(node), case_id)
     assert "Not received" not in plain_text(owed(node, "pacs")[-1])
+
+
+@pytest.mark.parametrize(
+    ("address", "target"),
+    [
+        ("10.0.0.1", "MODALITY@10.0.0.1:4006"),
+        ("10.0.0.2", "MODALITY@10.0.0.2:4007"),
+        ("10.0.0.3", "MODALITY@10.0.0.3:104"),  # its table is gone since
+    ],
+)
+def test_of_two_machines_with_one_title_each_is_called_at_its_own_port(
+    settled: Callable[..., Settings],
+    opened: Callable[[Settings], Node],
+    headers: list[Dataset],
+    exam: ExamFindings,
+    address: str,
+    target: str,
+) -> None:
+    tables = [
+        {"ae_title": "MODALITY", "addresses": [one], "return_port": port}
+        for one, port in (("10.0.0.1", 4006), ("10.0.0.2", 4007))
+    ]
+    back = {"name": "back", "return_to_sender": True, "objects": ["cad_sr"]}
+    node = opened(settled(receiving={"callers": tables}, delivering={"destinations": [back]}))
+    case_id = kept(node, headers)
+    with node.ledger.writing() as session:
+        session.execute(update(Instance).values(address=address))
+    read(node, case_id, exam)
+    report(workshop(node), case_id)
+    assert [debt.delivery.target for debt in node.questions.debts_of(case_id)] == [target]
