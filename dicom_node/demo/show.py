@@ -228,8 +228,10 @@ def _what_next(console: Console, folder: Path) -> None:
     console.print(f"settings      {folder / 'node.toml'}", highlight=False)
     console.print(
         "\nNext: copy config/node.toml, name your PACS in [[delivering.destinations]] and your "
-        "modality in [[receiving.callers]].\nThen `dicom-node check` says what is missing, and "
-        "`dicom-node up` runs the node. docs/administration.md goes on from there.",
+        "modality in [[receiving.callers]],\nand let the node listen where it can be reached: "
+        "receiving.address is this machine alone until you say otherwise.\nThen `dicom-node check` "
+        "says what is missing, and `dicom-node up` runs the node. docs/administration.md goes on "
+        "from there.",
         highlight=False,
         markup=False,
     )

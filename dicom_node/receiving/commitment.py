@@ -46,7 +46,7 @@ class Committers:
     def named(self, caller: str, called: str, address: str) -> frozenset[str]:
         """Name the destinations that a caller is: it may answer what these were asked."""
         places = self.known.get((caller, called), frozenset())
-        return frozenset(name for name, host in places if _plain(address) in _addresses(host))
+        return frozenset(name for name, host in places if _plain(address) in addresses_of(host))
 
 
 def committers(settings: Settings) -> Committers:
@@ -63,7 +63,8 @@ def committers(settings: Settings) -> Committers:
     return Committers(known)
 
 
-def _addresses(host: str) -> set[str]:
+def addresses_of(host: str) -> set[str]:
+    """Ask which addresses a host has now; none where nobody knows it."""
     try:
         return {_plain(str(found[4][0])) for found in socket.getaddrinfo(host, None)}
     except OSError:  # no address is known for it now, and nobody comes from there

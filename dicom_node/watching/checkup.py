@@ -24,9 +24,9 @@ from dicom_node.receiving.tls import last_day, server_context
 from dicom_node.settings.file import Settings
 from dicom_node.settings.secrets import is_loopback
 from dicom_node.watching.images import ask_for_images
+from dicom_node.watching.reach import WARNING, who_connects
 from dicom_node.wiring import BEGINS_HERE, Node, newest_revision, revision
 
-WARNING = "warning: "
 SOON_DAYS = 30
 IMAGES = "are the received images there?"
 ENCRYPTED = {"require", "verify-ca", "verify-full"}
@@ -234,6 +234,7 @@ QUESTIONS: dict[str, Callable[[Node], str]] = {
     "can the device compute?": _device,
     "can the port be listened on?": _port,
     "who may send?": _callers,
+    "can they connect?": who_connects,
     "do images come encrypted?": _tls,
     "where do results go?": _destinations,
 }

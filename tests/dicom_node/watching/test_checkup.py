@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 from came_in import came_in
+from rich.console import Console
 from small_images import file_of, mammogram
 
+from dicom_node.demo.show import _what_next
+from dicom_node.errors import Misconfigured
 from dicom_node.ledger.tables import Case
 from dicom_node.life import State
 from dicom_node.settings.file import Settings
@@ -107,3 +110,57 @@ def test_images_of_done_studies_may_have_been_removed_by_people(node: Node) -> N
     good, warning, sentence = told_of_images(node)
     assert (good, warning) == (True, True)
     assert sentence.startswith("warning: 7 images of cases 1, 2, 3, 4, 5 and 2 more, which are don")
+
+
+PACS = {"name": "pacs", "ae_title": "PACS", "host": "10.1.30.9", "port": 104, "commitment": True}
+
+
+def connecting(
+    address: str,
+    addresses: list[str],
+    destination: dict[str, object] | None = None,
+    **more: object,
+) -> str:
+    callers = [{"ae_title": "ROOM_1", "addresses": addresses}]
+    tables = {
+        "receiving": {"address": address, "callers": callers} | more,
+        "delivering": {"destinations": [destination] if destination else []},
+    }
+    return QUESTIONS["can they connect?"](Node(Settings.model_validate(tables)))
+
+
+@pytest.mark.parametrize("addresses", [["10.1.20.31"], ["127.0.0.1", "10.1.0.0/16"], ["fd00::/8"]])
+def test_a_sender_that_cannot_connect_is_a_fault(addresses: list[str]) -> None:
+    with pytest.raises(Misconfigured) as fault:
+        connecting("127.0.0.1", addresses)
+    wanted = "receiving.address is 127.0.0.1, this machine alone: ROOM_1 cannot connect from "
+    assert str(fault.value).startswith(f"{wanted}{addresses[-1]}; write the address of")
+    assert '"0.0.0.0" for every network' in str(fault.value)
+    assert connecting("0.0.0.0", addresses) == "the node listens on 0.0.0.0"  # noqa: S104 - said
+
+
+def test_an_answer_about_commitment_that_cannot_be_brought_is_a_fault() -> None:
+    with pytest.raises(Misconfigured, match=r"pacs cannot bring its answers .* from 10\.1\.30\.9;"):
+        connecting("localhost", ["127.0.0.1"], PACS)
+    assert "listens on ::" in connecting("::", ["127.0.0.1"], PACS)
+    for unasked in (PACS | {"commitment": False}, PACS | {"host": "localhost"}):
+        assert connecting("127.0.0.1", ["::1"], unasked).startswith("receiving.address is 127.0.")
+
+
+def test_whoever_may_send_from_anywhere_is_warned_of_a_port_for_this_machine_alone() -> None:
+    said = connecting("127.0.0.1", [])
+    assert said.startswith(
+        "warning: receiving.address is 127.0.0.1, this machine alone: ROOM_1 may"
+    )
+    assert ": anybody may send from anywhere" in connecting("::1", ["127.0.0.1"], any_caller=True)
+    assert not connecting("::1", ["127.0.0.0/8"]).startswith("warning")
+
+
+def test_a_newcomer_is_told_where_the_node_listens() -> None:
+    told = Console(record=True, width=200)
+    _what_next(told, Path("demo"))
+    readme = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+    first_hour = readme[readme.index("## The first hour") : readme.index("## The five systems")]
+    for page in (told.export_text(), first_hour):
+        for key in ("receiving.address", "receiving.callers", "delivering.destinations"):
+            assert key in page
