@@ -134,11 +134,14 @@ def kept(path: Path, patient: str) -> Iterator[Lesson]:
         )
 
 
-def code_of(*names: str) -> bytes:
-    """Return the code that prepares pictures, and that of these modules beside this one."""
+def code_of(*names: str, room: Sequence[str] = ()) -> bytes:
+    """Return the code that prepares pictures, and that of these modules beside this one.
+
+    `room` names what else of the reading room a lesson depends on.
+    """
     parts = [
         *(folder_of(preparing) / f"{name}.py" for name in _PREPARING),
-        *(folder_of(inference) / f"{name}.py" for name in ("findings", "mammogram")),
+        *(folder_of(inference) / f"{name}.py" for name in ("findings", "mammogram", *room)),
         *(folder_of(data) / f"{name}.py" for name in names),
     ]
     return b"".join(path.read_bytes() for path in parts)

@@ -17,6 +17,10 @@ from train.data.sample import Region, Sample
 from train.data.truths import marked
 from train.errors import Refused
 
+# What of the reading room decides how an image of a data set is read; phantoms are never read.
+_DECODING = ("child", "children", "codestream", "files", "header", "pixels")
+_READING = ("reading", *(f"decoding/{name}" for name in _DECODING))
+
 
 def lessons(
     samples: Sequence[Sample],
@@ -105,14 +109,25 @@ def _truth(region: Region, sample: Sample, rows: int, columns: int) -> Truth | N
 
 
 def _name(sample: Sample) -> str:
-    """Name a sample's file by all that its lesson depends on; a changed image is another one."""
-    there = sample.image.stat()
+    """Name a sample's file by all that its lesson depends on.
+
+    An image that was changed is another one, and so is a mask that was drawn anew in its place.
+    """
     told = replace(sample, image=Path(sample.image.name))
-    text = f"{told!r} {there.st_size} {there.st_mtime_ns}"
+    text = " ".join([repr(told), *map(_state, sample.files)])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _state(path: Path) -> str:
+    """Tell one state of a file from the next; whoever opens one that is not there says so."""
+    try:
+        there = path.stat()
+    except OSError:
+        return "absent"
+    return f"{there.st_size} {there.st_mtime_ns}"
 
 
 def _fingerprint(how: Preparation) -> str:
     digest = hashlib.sha256(how.model_dump_json().encode())
-    digest.update(code_of("lesson", "real", "pixels", "truths", "sample"))
+    digest.update(code_of("lesson", "real", "pixels", "truths", "sample", room=_READING))
     return digest.hexdigest()[:16]

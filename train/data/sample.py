@@ -79,6 +79,13 @@ class Sample:
     inverted: bool = False  # dark is dense, and the file does not say so itself
     facts: Mapping[str, str] = field(default_factory=dict)  # as density, birads, age, device
 
+    @property
+    def files(self) -> list[Path]:
+        """Return every file that is opened when a lesson is made of it."""
+        masks = [one.outline for one in self.regions if isinstance(one.outline, MaskImage)]
+        drawn = [path for mask in masks for path in (mask.path, mask.instead) if path is not None]
+        return [self.image, *drawn]
+
 
 class Samples(list[Sample]):
     """All images of a folder that can be used, and what could not: why, and how often."""
