@@ -13,8 +13,9 @@ from inference.preparing.prepare import Preparation, prepare
 from inference.reading import exam as read_exam
 from phantom.dicom import datasets
 from phantom.study import study
-from train.data.augment import Augmentation, Draw, drawn, pool, unchanged
+from train.data.augment import Augmentation, Draw, drawn, numbered, pool, unchanged
 from train.data.lesson import Lesson
+from train.data.patches import sampled
 from train.data.phantom import case, lessons
 from train.data.splits import Seeds, overlapping
 
@@ -226,3 +227,25 @@ def test_a_lesion_that_the_window_hardly_shows_teaches_nothing() -> None:
     counts = [(len(lesions.boxes), int(lesions.masks.sum())) for lesions in shown.lesions]
     assert {count for count, _ in counts} == {0, 1}
     assert all(pixels >= 25 for count, pixels in counts if count)
+
+
+def test_a_view_may_have_more_lesions_than_a_byte_counts() -> None:
+    empty = square(0, 0)
+    places = [(row, column) for row in range(1, 91, 3) for column in range(1, 41, 4)]
+    labels = np.zeros((96, 64), np.uint8)
+    for row, column in places:
+        labels[row, column : column + 2] = 4
+    specks = replace(
+        empty,
+        labels=labels,
+        boxes=tuple(Box(column, row, column + 2, row + 1) for row, column in places),
+        kinds=(Kind.CALCIFICATION,) * len(places),
+        malignant=(True,) * len(places),
+    )
+    assert len(places) == 300
+    assert np.bincount(numbered(specks).ravel())[1:].tolist() == [2] * 300
+    draw = Draw(1, 96, 64, cancers=1, benign=0, centered=False)
+    still = drawn(pool([specks]), draw, STILL, np.random.default_rng(0))
+    for (shown,) in (unchanged([specks]).lesions, still.lesions):
+        assert shown.boxes.int().tolist() == [[c, r, c + 2, r + 1] for r, c in places]
+    assert len(sampled([specks], patch_px=8, per_lesion=1, seed=1)) == 600

@@ -136,9 +136,12 @@ def unchanged(lessons: Sequence[Lesson]) -> Batch:
     )
 
 
-def numbered(lesson: Lesson) -> NDArray[np.uint8]:
-    """Return which lesion each pixel shows, counted from 1; lesions do not overlap."""
-    numbers = np.zeros_like(lesson.labels)
+def numbered(lesson: Lesson) -> NDArray[np.int32]:
+    """Return which lesion each pixel shows, counted from 1; lesions do not overlap.
+
+    A view may have more than a byte counts: INbreast marks each calcification for itself.
+    """
+    numbers = np.zeros(lesson.labels.shape, np.int32)
     for number, box in enumerate(lesson.boxes, start=1):
         place = lesson.placement.box_to_picture(box)
         here = np.s_[
