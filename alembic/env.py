@@ -21,6 +21,11 @@ def rendered(kind: str, item: object, autogen_context: object) -> str | bool:
 
 
 with engine.connect() as connection:
+    # A table that is made anew is taken away for a moment, while other rows point at it. SQLite may
+    # look at the end instead; it can be told so outside of a transaction alone.
+    sqlite = connection.connection.dbapi_connection if engine.dialect.name == "sqlite" else None
+    if sqlite is not None:
+        sqlite.execute("PRAGMA foreign_keys = OFF").close()
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
@@ -29,6 +34,13 @@ with engine.connect() as connection:
         transactional_ddl=True,  # SQLite can, as our engine begins transactions: all or nothing
         render_item=rendered,
     )
-    with context.begin_transaction():
-        context.run_migrations()
-    connection.commit()
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+            if sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                raise ValueError("rows of the ledger would point at rows that are not there")
+        connection.commit()
+    finally:
+        connection.rollback()
+        if sqlite is not None:
+            sqlite.execute("PRAGMA foreign_keys = ON").close()

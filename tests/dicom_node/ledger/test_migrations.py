@@ -44,7 +44,10 @@ SELECT '1.2', 1, 'RECEIVING', '', at, at, at, at, 0, false
     FROM (SELECT CURRENT_TIMESTAMP AS at) AS now;
 INSERT INTO instances (case_id, study_uid, series_uid, sop_uid, sop_class_uid, transfer_syntax_uid,
     view, caller, address, size_bytes, sha256, path, received_at)
-SELECT id, '1.2', '1.2', '1.2', '1.2', '1.2', '', '', '', 1, '{"0" * 64}', 'p', opened_at FROM cases
+SELECT id, '1.2', '1.2', '1.2', '1.2', '1.2', '', '', '', 1, '{"0" * 64}', 'p', opened_at
+    FROM cases;
+INSERT INTO verdicts (case_id, instance_id, code, sentence) SELECT case_id, id, 'I14', 'partial'
+    FROM instances
 """
 
 
@@ -159,6 +162,7 @@ def test_an_image_of_revision_14_keeps_its_digest_and_a_newer_one_has_no_place_t
     (case,) = empty.questions.cases_of("1.2")
     (image,) = empty.questions.images_of(case)
     assert image.digest == "0" * 64
+    assert empty.questions.verdicts_of(case.id)[image.id].code == "I14", "the row that points at it"
     command.downgrade(_alembic(empty), "0014")
     migrate(empty)
     with empty.ledger.writing() as session:
