@@ -40,6 +40,7 @@ class Accept(BaseModel):
     partial_views: bool = False
     contrast: bool = False
     lossy: bool = False
+    burned_in: bool = False
     body_parts: Words = ("BREAST",)
     modifiers: tuple[Modifier, ...] = (
         "nipple_in_profile",

@@ -312,6 +312,13 @@ _TABLE = (
         _every(says(ImageType=["DERIVED", "PRIMARY", "", "LOW_ENERGY"])),
         unless={"contrast": True},
     ),
+    Kind(
+        "burned_in",
+        "I24",
+        "views said to bear the patient's name in their pixels",
+        _every(says(BurnedInAnnotation="YES")),
+        unless={"burned_in": True},
+    ),
     # What cannot be shown.
     Kind("blank", "I18", "an exposure of nothing", _last(changes.blank)),
     Kind("cut_short", "I18", "an image that lost half its pixels", _last(changes.cut_short)),

@@ -232,6 +232,15 @@ def _no_contrast(header: Dataset, terms: Terms) -> str:
     return f"ImageType says {found[0]}: this is contrast mammography" if found else ""
 
 
+def _nothing_burned_in(header: Dataset, terms: Terms) -> str:
+    if terms.accept.burned_in or "YES" not in words(header, "BurnedInAnnotation"):
+        return ""
+    return (
+        "BurnedInAnnotation is YES: its pixels may name the patient; "
+        "analyzing.accept.burned_in is false"
+    )
+
+
 IMAGE_RULES: dict[Rule, Fault] = {
     Rule(
         "I01",
@@ -374,4 +383,11 @@ IMAGE_RULES: dict[Rule, Fault] = {
         "contrast mammography",
         ("contrast",),
     ): _no_contrast,
+    Rule(
+        "I24",
+        "burned in",
+        "BurnedInAnnotation is NO, or missing",
+        "an image whose own pixels are said to name the patient",
+        ("burned_in",),
+    ): _nothing_burned_in,
 }

@@ -1,7 +1,7 @@
 """The summary: an exam on one page, as an encapsulated PDF (PS3.3, A.45.1).
 
-The page names no patient: whose it is says the object around it, and the page is of no use
-where that is lost.
+The node writes no patient's name on the page: whose it is says the object around it, and the
+page is of no use where that is lost.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
+from dicom_node import facts
 from dicom_node.reporting import codes, frame, pdf, sheet
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.labels import MARKING, finders, outcome, percent, ranked
@@ -66,7 +67,10 @@ def described(sources: Sequence[Source]) -> Dataset:
     dataset.Modality = "DOC"
     dataset.ConversionType = "WSD"
     dataset.AcquisitionDateTime = ""
-    dataset.BurnedInAnnotation = "NO"  # nothing on the page names the patient
+    # Nothing that we write names the patient; the views are redrawn with whatever is in them.
+    said = [facts.words(source.header, "BurnedInAnnotation") for source in sources]
+    unnamed = all(one == ["NO"] for one in said)
+    dataset.BurnedInAnnotation = "NO" if unnamed else "YES"
     dataset.SourceInstanceSequence = [_reference(source) for source in sources]
     dataset.VerificationFlag = "UNVERIFIED"
     dataset.DocumentTitle = TITLE

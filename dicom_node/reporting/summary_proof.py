@@ -26,7 +26,6 @@ FORM = {
     "ConversionType": "WSD",
     "MIMETypeOfEncapsulatedDocument": "application/pdf",
     "DocumentTitle": TITLE,
-    "BurnedInAnnotation": "NO",
     "VerificationFlag": "UNVERIFIED",
 }
 # What a page has; a reader does nothing by itself where there is no other word.
@@ -47,6 +46,10 @@ def form(claim: Claim) -> Iterator[str]:
     for keyword, value in FORM.items():
         if dataset.get(keyword) != value:
             yield f"{keyword} is {dataset.get(keyword)}, not {value}"
+    said = {str(one.header.get("BurnedInAnnotation")).strip().upper() for one in claim.sources}
+    burned_in = "NO" if said == {"NO"} else "YES"  # what says nothing may have it (PS3.3 C.7.6.1)
+    if dataset.get("BurnedInAnnotation") != burned_in:
+        yield f"BurnedInAnnotation is {dataset.get('BurnedInAnnotation')}, not {burned_in}"
     named = [str(item.ReferencedSOPInstanceUID) for item in dataset.SourceInstanceSequence]
     if named != [source.view.sop_instance_uid for source in claim.sources]:
         yield f"the page names {len(named)} images as its sources, not those that were read"

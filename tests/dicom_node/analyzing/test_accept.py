@@ -133,6 +133,8 @@ BROKEN: list[tuple[str, dict[str, object], str]] = [
     ("I17", {"SeriesDescription": "LCC(LE)"}, "described as le"),
     ("I20", {"DetectorType": "PIGEON"}, "a detector whose type is a word that is not known"),
     ("I22", {"ContrastBolusAgent": "Iopamidol"}, "contrast agent"),
+    ("I24", {"BurnedInAnnotation": "YES"}, "its pixels may name the patient; analyzing.accept.b"),
+    ("I24", {"BurnedInAnnotation": ["NO", "yes "]}, "BurnedInAnnotation is YES"),
     ("I22", {"ImageType": ["DERIVED", "PRIMARY", "", "LOW_ENERGY"]}, "ImageType says LOW_ENERGY"),
 ]
 
@@ -175,7 +177,7 @@ def test_a_transfer_syntax_with_loss_needs_no_attribute_to_say_so(syntax: UID) -
 def test_every_rule_has_a_header_that_breaks_it() -> None:
     # I19 and I21 have their own tests: a file's syntax, and a list that nobody has by default.
     assert {rule for rule, _, _ in BROKEN} | {"I19", "I21"} == {rule.code for rule in IMAGE_RULES}
-    numbers = [*range(1, 18), 19, 20, 21, 22]
+    numbers = [*range(1, 18), 19, 20, 21, 22, 24]
     assert [rule.code for rule in IMAGE_RULES] == [f"I{number:02d}" for number in numbers]
 
 
@@ -224,6 +226,7 @@ IMPLANT = {"BreastImplantPresent": "YES"}
         ({"implants": True}, IMPLANT),
         ({"partial_views": True}, {"PartialView": "YES"}),
         ({"lossy": True}, {"LossyImageCompression": "01"}),
+        ({"burned_in": True}, {"BurnedInAnnotation": "YES"}),
         ({"contrast": True}, {"ContrastBolusAgent": "Iopamidol"}),
         ({"contrast": True}, {"ImageType": ["DERIVED", "PRIMARY", "", "RECOMBINED"]}),
         ({"body_parts": ["BREAST", "mamma"]}, {"BodyPartExamined": "MAMMA"}),

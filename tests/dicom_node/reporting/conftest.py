@@ -67,6 +67,7 @@ def header(side: Side, projection: Projection) -> Dataset:
     step.RequestedProcedureID, step.ScheduledProcedureStepID = "RP1", "SPS1"
     dataset.RequestAttributesSequence = [step]
     dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
+    dataset.BurnedInAnnotation = "NO"
     return dataset
 
 

@@ -120,6 +120,21 @@ def test_the_page_names_no_patient(
     for words in ("arcía", "Zoë", "SYN001", "19650412", "ACC1"):
         assert words not in said
     assert made.PatientID == "SYN001"
+    assert made.BurnedInAnnotation == "NO"
+
+
+@pytest.mark.parametrize("said", ["YES", "", None])
+def test_where_one_image_may_name_the_patient_the_page_does_not_say_that_it_does_not(
+    headers: list[Dataset],
+    clear_exam: ExamFindings,
+    maker: Maker,
+    first_round: Circumstances,
+    said: str | None,
+) -> None:
+    headers[-1].BurnedInAnnotation = said
+    if said is None:
+        del headers[-1].BurnedInAnnotation
+    assert built(headers, clear_exam, maker, first_round).BurnedInAnnotation == "YES"
 
 
 def test_a_second_round_says_what_it_replaces(
