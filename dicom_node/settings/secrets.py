@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"  # where systemd's LoadCredential puts them
 _REDIS = ("redis", "rediss", "redis+socket")
+_BY_HAND = "type `dicom-node-admin` in the place of `dicom-node` (docs/security.md, Secrets)"
 _UNPROTECTED = "wanted: a password, as redis://:PASSWORD@host, wherever Redis is another machine"
 
 
@@ -25,12 +26,19 @@ def _found(value: object) -> object:
     scheme, _, rest = value.partition(":")
     if scheme == "env":
         if rest not in os.environ:
-            raise ValueError(f"the environment variable {rest} is not set")
+            raise ValueError(
+                f"the environment variable {rest} is not set: where the units alone have it, "
+                f"{_BY_HAND}"
+            )
         return _not_empty(os.environ[rest], f"the environment variable {rest}")
     if scheme == "credential":
         folder = os.environ.get(CREDENTIALS)
         if folder is None or Path(rest).name != rest:
-            raise ValueError(f"systemd gave no credential {Path(rest).name}; see LoadCredential")
+            name = Path(rest).name
+            raise ValueError(
+                f"systemd gave no credential {name}: LoadCredential={name}:/path gives it to a "
+                f"unit; by hand, {_BY_HAND}"
+            )
         return _from_file(Path(folder) / rest)
     if scheme == "file" and not rest.startswith("//"):
         return _from_file(Path(rest))

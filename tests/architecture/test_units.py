@@ -47,6 +47,43 @@ def test_every_unit_is_a_narrow_cell(installed: list[Path]) -> None:
         assert ended.returncode == 0, ended.stdout.splitlines()[-1]
 
 
+def test_a_command_typed_by_hand_is_run_as_the_units_are(tmp_path: Path) -> None:
+    """What systemd-run is asked for; that systemd does it was seen with systemd 252."""
+    asked = tmp_path / "systemd-run"
+    asked.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    asked.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+
+    def run(**more: str) -> list[str]:
+        typed = [ROOT / "deploy" / "dicom-node-admin", "trace", "a b", "--json"]
+        return subprocess.run(
+            typed, capture_output=True, text=True, check=True, env=environment | more
+        ).stdout.splitlines()
+
+    told = run()
+    assert told[told.index("--") + 2 :] == ["trace", "a b", "--json"]
+    assert {"--pipe", "--pty", "--wait", "--collect"} <= set(told)
+    for unit in UNITS:
+        lines = unit.read_text(encoding="utf-8").splitlines()
+        assert unit.name.startswith("fourviews-"), "else fourviews-.service.d does not hold for it"
+        for line in lines:
+            key, _, value = line.partition("=")
+            if key in {"EnvironmentFile", "WorkingDirectory", "UMask", "LimitCORE"}:
+                assert f"--property={line}" in told
+            elif key == "User":
+                assert f"--uid={value}" in told
+            elif key == "Environment":
+                assert f"--setenv={value}" in told
+            elif key == "ExecStart":
+                assert value.split()[0] == told[told.index("--") + 1]
+    assert any(one.startswith("--unit=fourviews-") for one in told)
+    other = run(FOURVIEWS_CONFIG="/x/node.toml", FOURVIEWS_SECRETS="/x/owner")
+    assert "--setenv=FOURVIEWS_CONFIG=/x/node.toml" in other
+    assert "--property=EnvironmentFile=/x/owner" in other
+    security = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    assert "/etc/systemd/system/fourviews-.service.d/" in security
+
+
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_every_unit_says_what_all_of_them_do(unit: Path) -> None:
     lines = set(unit.read_text(encoding="utf-8").splitlines())

@@ -149,6 +149,21 @@ def test_an_empty_secret_or_none_that_is_text_is_refused(tmp_path: Path, content
     assert fault.endswith(("is empty", "holds no text"))
 
 
+def test_a_secret_that_the_units_alone_have_is_missed_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LEDGER", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    remedy = "type `dicom-node-admin` in the place of `dicom-node` (docs/security.md, Secrets)"
+    said = faults(tmp_path, '[node]\ndatabase = "env:LEDGER"\nbroker = "credential:bell"')
+    unset = "the environment variable LEDGER is not set: where the units alone have it"
+    ungiven = "systemd gave no credential bell: LoadCredential=bell:/path gives it to a unit"
+    assert said == [
+        f"node.database: {unset}, {remedy}",
+        f"node.broker: {ungiven}; by hand, {remedy}",
+    ]
+
+
 def test_an_empty_variable_is_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEDGER", "")
     assert faults(tmp_path, '[node]\ndatabase = "env:LEDGER"') == [
@@ -167,7 +182,7 @@ def test_systemd_may_bring_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ValidationError, match="gave no credential broker"):
         Settings.model_validate(outside)
     monkeypatch.delenv("CREDENTIALS_DIRECTORY")
-    with pytest.raises(ValidationError, match="gave no credential broker; see LoadCredential"):
+    with pytest.raises(ValidationError, match="gave no credential broker: LoadCredential=bro"):
         Settings.model_validate(given)
 
 
