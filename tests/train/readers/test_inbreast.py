@@ -10,7 +10,9 @@ from inference.mammogram import Projection, Side
 from phantom.dicom import datasets
 from phantom.study import study
 from train.data.pixels import mammogram
+from train.data.readers.counted import counted
 from train.data.readers.inbreast import samples
+from train.data.real import teachable
 from train.data.sample import Polygon, Sample, Samples
 from train.errors import Refused
 
@@ -98,10 +100,26 @@ def test_cancer_is_what_the_category_says(
     assert one.regions[0].malignant is cancer
 
 
-def test_an_image_without_a_file_of_outlines_shows_nothing(tmp_path: Path, image: Dataset) -> None:
-    one = only(samples(write(tmp_path, image, {"1": ("1", [])})))
-    assert one.regions == ()
-    assert one.complete
+def test_only_an_image_of_category_1_shows_nothing_where_it_has_no_file_of_outlines(
+    tmp_path: Path, image: Dataset
+) -> None:
+    categories = {"1": "1", "2": "2", "3": "3", "4": "5", "5": ""}
+    cases = {number: (category, ()) for number, category in categories.items()}
+    write(tmp_path, image, {**cases, "6": ("5", [("Mass", SQUARE)])})
+    found = samples(tmp_path)
+    assert [one.complete for one in found] == [True, False, False, False, False, True]
+    assert [len(one.regions) for one in found] == [0] * 5 + [1]
+    fit, left = teachable(found)
+    assert [one.cancer for one in fit] == [False, False, True, True]
+    assert sum(left.values()) == 2
+    told = [(why, times) for what, why, times in counted(found) if what == "dropped"]
+    assert told == [("the outlines of an image that is not BI-RADS 1: there is no file of them", 4)]
+
+
+def test_a_folder_without_any_outlines_is_refused(tmp_path: Path, image: Dataset) -> None:
+    write(tmp_path, image, {"1": ("5", []), "2": ("1", [])})
+    with pytest.raises(Refused, match=r"holds no outlines.* AllXML, a file NUMBER\.xml"):
+        samples(tmp_path)
 
 
 def test_of_several_lesions_the_mass_or_else_the_cluster_is_the_cancer(
@@ -164,7 +182,7 @@ def test_a_mass_and_the_spiculated_region_around_it_are_one_lesion(
 
 
 def test_an_image_without_a_line_is_counted(tmp_path: Path, image: Dataset) -> None:
-    write(tmp_path, image, {"1": ("1", [])})
+    write(tmp_path, image, {"1": ("2", [("Mass", SQUARE)])})
     name = "2_61b13c59bcba149e_MG_R_CC_ANON.dcm"
     image.save_as(tmp_path / "AllDICOMs" / name, enforce_file_format=True)
     assert sum(samples(tmp_path).dropped.values()) == 1

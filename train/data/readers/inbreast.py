@@ -3,6 +3,9 @@
 There is no pathology, only BI-RADS of each image: 1 and 2 count as no cancer, 4 to 6 as cancer, 3
 as unknown (as in Shen, section 3.3). What a region is follows as far as that goes: nothing in a
 benign image is malignant; in the others the masses are, or the clusters where there is no mass.
+
+Beyond category 1 something was seen: where such an image has no file of outlines, nobody knows
+where that is.
 """
 
 import plistlib
@@ -22,6 +25,7 @@ NAME = "INbreast"
 PITCH_MM = 0.07
 _COLUMNS = ("Laterality", "View", "File Name", "Bi-Rads")
 _CANCER = {"1": False, "2": False, "3": None, "4": True, "5": True, "6": True}
+_NORMAL = "1"  # nothing was seen, so there is nothing to outline
 _VIEWS_OF_FILES = {"ML": "MLO"}  # the names of files cut one letter off
 _PARTS_OF_NAME = 6  # 22678622_61b13c59bcba149e_MG_L_CC_ANON
 _FEW_POINTS = 2  # a calcification is marked by one or two points, everything else by more
@@ -41,6 +45,7 @@ _NAMES = {  # people wrote them by hand
 }
 _MUSCLE = "pectoral muscle"
 _UNNAMED = "an outline whose name says nothing"
+_UNDRAWN = "the outlines of an image that is not BI-RADS 1: there is no file of them"
 _AROUND = "a spiculated region around a mass that is outlined too"
 
 
@@ -48,7 +53,7 @@ def samples(folder: Path) -> Samples:
     """Read the table, and of each image that has one its file of outlines."""
     table = the_one(folder, "INbreast.csv")
     images = _by_number(folder)
-    outlines = {path.stem: path for path in sorted(folder.rglob("*.xml")) if path.stem.isdigit()}
+    outlines = _outlines(folder)
     found = Samples()
     for row in rows(table, _COLUMNS, _delimiter(table)):
         number = row["File Name"]
@@ -65,6 +70,17 @@ def samples(folder: Path) -> Samples:
 def _delimiter(table: Path) -> str:
     with table.open(encoding="utf-8-sig", errors="replace") as file:
         return ";" if ";" in file.readline() else ","
+
+
+def _outlines(folder: Path) -> dict[str, Path]:
+    """Find the files of outlines by the number of their image."""
+    found = {path.stem: path for path in sorted(folder.rglob("*.xml")) if path.stem.isdigit()}
+    if not found:
+        raise Refused(
+            f"{folder} holds no outlines, and every lesion would be taught as healthy: "
+            "INbreast has them in AllXML, a file NUMBER.xml for an image; put that folder there"
+        )
+    return found
 
 
 def _by_number(folder: Path) -> dict[str, Path]:
@@ -84,8 +100,10 @@ def _sample(row: Row, image: Path, outlines: Path | None, dropped: Counter[str])
             f"{row['Laterality']} {row['View']} is not what {image.name} says; correct it"
         )
     cancer = _cancer(row)
-    before = dropped[_UNNAMED]
+    before = dropped[_UNNAMED], dropped[_UNDRAWN]
     marked = [] if outlines is None else list(_outlined(outlines, dropped))
+    if outlines is None and not row["Bi-Rads"].startswith(_NORMAL):
+        dropped[_UNDRAWN] += 1
     return Sample(
         data_set=NAME,
         patient=patient,
@@ -94,7 +112,7 @@ def _sample(row: Row, image: Path, outlines: Path | None, dropped: Counter[str])
         projection=projection_of(row["View"]),
         cancer=cancer,
         regions=_judged(marked, cancer=cancer),
-        complete=dropped[_UNNAMED] == before,
+        complete=(dropped[_UNNAMED], dropped[_UNDRAWN]) == before,
         spacing_mm=(PITCH_MM, PITCH_MM),
         facts=row.facts(density="ACR", birads="Bi-Rads"),
     )
