@@ -10,6 +10,7 @@ from dicom_node.commands.at_hand import JSON, foreign, open_node, say, who
 if TYPE_CHECKING:
     from dicom_node.models.choosing import Chosen
     from dicom_node.models.shelf import Shelved
+    from dicom_node.models.trying import Tried
     from inference.bundle import Card
 
 app = typer.Typer(
@@ -18,6 +19,12 @@ app = typer.Typer(
 
 Name = Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder.")]
 Names = Annotated[list[str], typer.Argument(metavar="BUNDLE...", help="Bundles' folders.")]
+Unproven = Annotated[
+    bool,
+    typer.Option(
+        "--unproven", help="Take also a bundle whose scores of a phantom cannot be compared."
+    ),
+]
 
 
 @app.command("list")
@@ -103,9 +110,10 @@ def verify(
         typer.Argument(metavar="[BUNDLE...]", help="Bundles' folders; left out: who reads."),
     ] = None,
     *,
+    unproven: Unproven = False,
     as_json: JSON = False,
 ) -> None:
-    """Verify digests, open bundles, and let each read its phantom. Exit 1 where one is unsound."""
+    """Verify digests, open bundles, and let each read its phantom. Exit 1 unless all is proven."""
     from dicom_node.ledger.activations import bundles_of
     from dicom_node.models.choosing import folder_named
     from dicom_node.models.serving import active, folders_of
@@ -120,15 +128,20 @@ def verify(
     results = [tried(settings, one, pins.get(one)) for one in folders or reading]
     if as_json:
         told = [
-            {"bundle": one.folder.name, "sound": not one.faults, "sentence": one.sentence}
+            {
+                "bundle": one.folder.name,
+                "sound": not one.faults,
+                "proven": not one.faults and not one.doubt,
+                "sentence": one.sentence,
+            }
             for one in results
         ]
         typer.echo(json.dumps(told, indent=1))
     else:
         for one in results:
-            mark = "[red]✗[/]" if one.faults else "[green]✓[/]"
-            say(f"{mark} {foreign(one.folder.name)}  {foreign(one.sentence)}")
-    raise typer.Exit(1 if any(one.faults for one in results) else 0)
+            say(f"{_mark(one)} {foreign(one.folder.name)}  {foreign(one.sentence)}")
+    wrong = any(one.faults or (one.doubt and not unproven) for one in results)
+    raise typer.Exit(1 if wrong else 0)
 
 
 @app.command()
@@ -152,12 +165,12 @@ def compare(one: Name, other: Name, *, as_json: JSON = False) -> None:
 
 
 @app.command()
-def activate(bundles: Names) -> None:
+def activate(bundles: Names, *, unproven: Unproven = False) -> None:
     """Let other bundles read from the next study on, once each was verified. Several agree."""
     from dicom_node.models.choosing import activate as choose
 
     node = open_node()
-    _told(choose(node.settings, node.ledger, bundles, who()))
+    _told(choose(node.settings, node.ledger, bundles, who(), unproven=unproven))
 
 
 @app.command()
@@ -170,6 +183,13 @@ def rollback() -> None:
 
 
 def _told(chosen: "Chosen") -> None:
-    for remark in chosen.remarks:
-        say(f"[green]✓[/] {foreign(remark)}")
+    for one in chosen.results:
+        say(f"{_mark(one)} {foreign(one.sentence)}")
     say(foreign(chosen.sentence))
+
+
+def _mark(one: "Tried") -> str:
+    """Mark what is wrong, what nobody can tell, and what is proven."""
+    if one.faults:
+        return "[red]✗[/]"
+    return "[yellow]![/]" if one.doubt else "[green]✓[/]"

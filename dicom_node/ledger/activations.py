@@ -51,19 +51,25 @@ def before(engine: Engine, row: Activation) -> Activation | None:
         return None if row.before_id is None else session.get(Activation, row.before_id)
 
 
-def activate(ledger: Ledger, bundles: Bundles, standing: Bundles, by: str) -> None:
-    """Let other bundles read from now on; `standing`: those of the settings, if they are sound."""
+def activate(
+    ledger: Ledger, bundles: Bundles, standing: Bundles, by: str, unproven: Sequence[str] = ()
+) -> None:
+    """Let other bundles read from now on; `standing`: those of the settings, if they are sound.
+
+    `unproven`: those of which nobody can tell whether they say what their cards say.
+    """
     with ledger.writing() as session:
         last = _newest(session)
         if last is None and standing:
             last = _added(session, standing, FROM_SETTINGS, None)
         _added(session, bundles, by, last.id if last is not None else None)
         replaced = bundles_of(last) if last is not None else ()
-        about = _about(bundles, replaced, by)
-        ledger.note(session, "model activated", _sentence(bundles, replaced, by), details=about)
+        about = _about(bundles, replaced, by, unproven)
+        said = _sentence(bundles, replaced, by, unproven)
+        ledger.note(session, "model activated", said, details=about)
 
 
-def roll_back(ledger: Ledger, row: Activation, by: str) -> None:
+def roll_back(ledger: Ledger, row: Activation, by: str, unproven: Sequence[str] = ()) -> None:
     """Take a decision back, unless another one was made meanwhile."""
     with ledger.writing() as session:
         last = _newest(session)
@@ -74,8 +80,9 @@ def roll_back(ledger: Ledger, row: Activation, by: str) -> None:
             raise NotYourTurn("nothing was active before that could be put back")
         _added(session, bundles_of(former), by, former.before_id)
         bundles, replaced = bundles_of(former), bundles_of(last)
-        about = _about(bundles, replaced, by)
-        ledger.note(session, "model rolled back", _sentence(bundles, replaced, by), details=about)
+        about = _about(bundles, replaced, by, unproven)
+        said = _sentence(bundles, replaced, by, unproven)
+        ledger.note(session, "model rolled back", said, details=about)
 
 
 def _newest(session: Session) -> Activation | None:
@@ -94,12 +101,13 @@ def _added(session: Session, bundles: Bundles, by: str, before_id: int | None) -
     return row
 
 
-def _sentence(bundles: Bundles, replaced: Bundles, by: str) -> str:
-    return f"{named(bundles)}, in place of {named(replaced) or 'what cannot be read'}, by {by}"
+def _sentence(bundles: Bundles, replaced: Bundles, by: str, unproven: Sequence[str]) -> str:
+    said = f"{named(bundles)}, in place of {named(replaced) or 'what cannot be read'}, by {by}"
+    return f"{said}; not proven by a phantom: {', '.join(unproven)}" if unproven else said
 
 
-def _about(bundles: Bundles, replaced: Bundles, by: str) -> dict[str, Any]:
-    return {
+def _about(bundles: Bundles, replaced: Bundles, by: str, unproven: Sequence[str]) -> dict[str, Any]:
+    about: dict[str, Any] = {
         "bundles": [one.folder for one in bundles],
         "digests": [one.weights for one in bundles],
         "cards": [one.card for one in bundles],
@@ -108,6 +116,7 @@ def _about(bundles: Bundles, replaced: Bundles, by: str) -> dict[str, Any]:
         "old_cards": [one.card for one in replaced],
         "by": by,
     }
+    return about | ({"unproven": list(unproven)} if unproven else {})
 
 
 def named(bundles: Sequence[Bundle]) -> str:

@@ -9,7 +9,7 @@ from dicom_node.ledger import activations
 from dicom_node.ledger.activations import Bundle, Bundles, bundles_of, named
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.models.serving import Serving, active, home_of, misfits
-from dicom_node.models.trying import tried
+from dicom_node.models.trying import TO_ACTIVATE, Tried, tried
 from dicom_node.settings.file import Settings
 
 NOTHING_CHANGED = "nothing was changed: whoever read before reads on"
@@ -21,7 +21,7 @@ class Chosen:
 
     bundles: Bundles
     replaced: Bundles
-    remarks: tuple[str, ...]
+    results: tuple[Tried, ...]
 
     @property
     def sentence(self) -> str:
@@ -43,57 +43,67 @@ def folder_named(settings: Settings, word: str) -> Path:
     return home / path.name if path.parent == home.resolve() else path
 
 
-def activate(settings: Settings, ledger: Ledger, words: Sequence[str], by: str) -> Chosen:
-    """Let other bundles read, once each was tried."""
+def activate(
+    settings: Settings, ledger: Ledger, words: Sequence[str], by: str, *, unproven: bool = False
+) -> Chosen:
+    """Let other bundles read, once each was tried; `unproven`: also where there is a doubt."""
     folders = [folder_named(settings, word) for word in words]
     twice = sorted({one.name for one in folders if folders.count(one) > 1})
     if twice:
         raise Misconfigured([f"a bundle agrees with others, not with itself: {', '.join(twice)}"])
     home = home_of(settings)
     names = [str(one if one.parent != home else one.name) for one in folders]
-    bundles, remarks = _sound(settings, ledger, folders, names)
+    results = [tried(settings, folder) for folder in folders]
+    bundles = _sound(settings, ledger, results, names, unproven=unproven)
     standing = _standing(settings, ledger)
     if bundles != standing or active(settings, lambda: ledger.engine) is None:
-        activations.activate(ledger, bundles, standing, by)
-    return Chosen(bundles, standing, remarks)
+        activations.activate(ledger, bundles, standing, by, _doubted(results, names))
+    return Chosen(bundles, standing, tuple(results))
 
 
 def roll_back(settings: Settings, ledger: Ledger, by: str) -> Chosen:
-    """Let those read again that read before, if they still are what they were."""
+    """Let those read again that read before, if they still are what they were.
+
+    A doubt does not keep them from it: whoever rolls back is in need, and it is on record.
+    """
     now = active(settings, lambda: ledger.engine)
     former = activations.before(ledger.engine, now) if now is not None else None
     if now is None or former is None:
         raise NotYourTurn("nothing was active before that could be put back")
     pins = bundles_of(former)
     folders = [home_of(settings) / one.folder for one in pins]
-    bundles, remarks = _sound(settings, ledger, folders, [one.folder for one in pins], pins)
-    activations.roll_back(ledger, now, by)
-    return Chosen(bundles, bundles_of(now), remarks)
+    names = [one.folder for one in pins]
+    results = [tried(settings, folder, pin) for folder, pin in zip(folders, pins, strict=True)]
+    bundles = _sound(settings, ledger, results, names, unproven=True)
+    activations.roll_back(ledger, now, by, _doubted(results, names))
+    return Chosen(bundles, bundles_of(now), tuple(results))
 
 
 def _sound(
     settings: Settings,
     ledger: Ledger,
-    folders: Sequence[Path],
+    results: Sequence[Tried],
     names: Sequence[str],
-    pins: Bundles = (),
-) -> tuple[Bundles, tuple[str, ...]]:
-    """Try bundles, and name them as they are; what is wrong with one is put on record."""
-    results = [
-        tried(settings, folder, pin)
-        for folder, pin in zip(folders, pins or [None] * len(folders), strict=True)
-    ]
+    *,
+    unproven: bool,
+) -> Bundles:
+    """Name bundles that were tried as they are; what is wrong with one is put on record."""
     cards = [one.card for one in results if one.card is not None]
     faults = [fault for one in results for fault in one.faults]
     faults = faults or list(misfits(settings, cards))
+    if not unproven:
+        faults += [f"{one.folder}: {one.doubt}; {TO_ACTIVATE}" for one in results if one.doubt]
     if faults:
         ledger.record("model refused", "; ".join(faults), bundles=list(names))
         raise Misconfigured([*faults, NOTHING_CHANGED])
-    bundles = tuple(
+    return tuple(
         Bundle(name, card.version, card.weights_sha256, one.seal)
         for name, card, one in zip(names, cards, results, strict=True)
     )
-    return bundles, tuple(one.sentence for one in results)
+
+
+def _doubted(results: Sequence[Tried], names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name for name, one in zip(names, results, strict=True) if one.doubt)
 
 
 def _standing(settings: Settings, ledger: Ledger) -> Bundles:

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import torch
 
+from dicom_node.models.trying import phantom_exam
 from dicom_node.shipped import shipped
-from inference.bundle import Card, load_card, save_bundle
+from inference.analyzer import open_bundle
+from inference.bundle import Card, load_card, save_bundle, save_card
 from inference.preparing.prepare import Preparation
+from inference.regression import regression
 from inference.systems.all_conv import Member, Network
 
 SHIPPED = shipped("bundles") / "shared_trunk_phantom"
@@ -38,8 +41,18 @@ def tiny(folder: Path, seed: int = 5, **changes: object) -> Card:
             "network": TINY.model_dump(),
             "preparation": how,
             "decision": {"flips": False},
+            "regression": None,
             **changes,
         }
     )
     networks = TINY.build(Preparation.model_validate(how))
     return save_bundle(folder, card, networks.state_dict())
+
+
+def proven(folder: Path) -> Card:
+    """Write into a tiny bundle's card what it says of a coarse phantom."""
+    analyzer, exam = open_bundle(folder), phantom_exam(7, 1.0)
+    kept = regression(analyzer, exam, seed=7, pitch_mm=1.0)
+    card = analyzer.card.model_copy(update={"regression": kept})
+    save_card(folder, card)
+    return card

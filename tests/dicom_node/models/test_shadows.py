@@ -7,7 +7,7 @@ import pytest
 from came_in import received
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
-from tiny_bundles import tiny
+from tiny_bundles import proven, tiny
 
 from dicom_node.doorbell import Bell
 from dicom_node.errors import NotYourTurn
@@ -34,6 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles")
     for seed, name in enumerate(("reads", "along", "damaged"), start=1):
         tiny(folder / name, seed)
+    proven(folder / "along")
     (folder / "damaged" / WEIGHTS).write_bytes(b"nothing")
     return folder
 
