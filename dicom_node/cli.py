@@ -29,6 +29,7 @@ from dicom_node.commands.recall import recall
 from dicom_node.commands.render import render
 from dicom_node.commands.retry import retry
 from dicom_node.commands.rules import app as rules
+from dicom_node.commands.unpack import unpack
 from dicom_node.errors import Busy, Misconfigured, NotYourTurn
 from dicom_node.settings.file import ENVIRONMENT_VARIABLE, load_settings, settings_path
 
@@ -330,6 +331,7 @@ app.add_typer(audit, name="audit")
 app.command()(echo)
 app.command()(send)
 app.command()(phantom)
+app.command()(unpack)
 
 
 @app.command()

@@ -18,6 +18,8 @@ from pydicom import Dataset, dcmread
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 from pynetdicom.events import Event
 
+from dicom_node.errors import Busy, Misconfigured
+
 AE_TITLE = "DEMOPACS"
 START_SECONDS = 30.0
 
@@ -44,7 +46,11 @@ def archive(which: str, folder: Path) -> Iterator[Archive]:
     """Start an archive, and leave nothing running."""
     program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin:/usr/local/sbin")
     if which == "orthanc" and program is None:
-        raise FileNotFoundError("Orthanc is not installed; use --archive builtin")
+        sentence = (
+            "--archive orthanc: Orthanc is not installed; install it (Debian and Ubuntu: "
+            "apt-get install orthanc), or let a small archive stand in: --archive builtin"
+        )
+        raise Misconfigured([sentence])
     if which == "builtin" or program is None:
         with _builtin() as small:
             yield small
@@ -118,7 +124,7 @@ def _orthanc(program: str, folder: Path) -> Iterator[Orthanc]:
         deadline = time.monotonic() + START_SECONDS
         while not orthanc.answers():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise ChildProcessError(f"Orthanc did not start; see {folder / 'orthanc.log'}")
+                raise Busy(f"Orthanc did not start; its log is {folder / 'orthanc.log'}")
             time.sleep(0.1)
         yield orthanc
     finally:

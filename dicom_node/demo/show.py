@@ -227,11 +227,11 @@ def _what_next(console: Console, folder: Path) -> None:
     console.print(f"objects       {folder / 'results'}", highlight=False)
     console.print(f"settings      {folder / 'node.toml'}", highlight=False)
     console.print(
-        "\nNext: copy config/node.toml, name your PACS in [[delivering.destinations]] and your "
-        "modality in [[receiving.callers]],\nand let the node listen where it can be reached: "
-        "receiving.address is this machine alone until you say otherwise.\nThen `dicom-node check` "
-        "says what is missing, and `dicom-node up` runs the node. docs/administration.md goes on "
-        "from there.",
+        f"\nNext: copy {shipped('config') / 'node.toml'},\nname your PACS in "
+        "[[delivering.destinations]] and your modality in [[receiving.callers]], and let the node "
+        "listen\nwhere it can be reached: receiving.address is this machine alone until you say "
+        "otherwise.\nThen `dicom-node check` says what is missing, and `dicom-node up` runs the "
+        "node. docs/administration.md goes on from there.",
         highlight=False,
         markup=False,
     )

@@ -1,4 +1,4 @@
-"""An installed wheel needs no checkout: it brings migrations, settings and bundles along."""
+"""An installed wheel needs no checkout: it brings migrations, settings, bundles and units along."""
 
 import os
 import subprocess
@@ -41,7 +41,14 @@ def test_a_wheel_alone_migrates_and_checks_a_node(tmp_path: Path) -> None:
 
     migrated = run("migrate")
     assert migrated.returncode == 0, migrated.stderr
-    assert "is now at 0019" in migrated.stdout
+    newest = max(path.name[:4] for path in (ROOT / "alembic" / "versions").glob("*.py"))
+    assert f"is now at {newest}" in migrated.stdout
     checked = run("check", "--json").stdout
     assert str(installed) in checked, "the settings are those of the wheel"
     assert '"is the bundle sound?"' in checked
+    assert run("unpack", "out").returncode == 0
+    for name in (
+        "config/node.toml",
+        *(f"deploy/{one.name}" for one in (ROOT / "deploy").iterdir()),
+    ):
+        assert (elsewhere / "out" / name).read_bytes() == (ROOT / name).read_bytes()
