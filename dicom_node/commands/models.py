@@ -1,6 +1,7 @@
 """`dicom-node models`: which bundles there are, which of them read, and how to change that."""
 
 import json
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -154,13 +155,24 @@ def compare(one: Name, other: Name, *, as_json: JSON = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
+    for on, some in groupby(rows, key=lambda row: row.get("on", "")):
+        _side_by_side(list(some), one, other, on)
+
+
+def _side_by_side(rows: list[dict[str, str]], one: str, other: str, on: str) -> None:
+    """Print rows of two cards; a long word is broken, never cut off."""
     from rich.table import Table
 
     from dicom_node.commands.at_hand import console
 
-    table = Table("", foreign(one), foreign(other), box=None, pad_edge=False)
+    if on:
+        say(f"\nmeasured on {foreign(on)}")
+    table = Table(box=None, pad_edge=False, expand=True)
+    for head, share in (("", 4), (one, 3), (other, 3)):
+        table.add_column(foreign(head), overflow="fold", ratio=share)
     for row in rows:
-        table.add_row(*(foreign(row[key]) for key in ("what", "one", "other")))
+        what = row["what"].removesuffix(f", on {on}")
+        table.add_row(*(foreign(words) for words in (what, row["one"], row["other"])))
     console.print(table)
 
 

@@ -8,7 +8,7 @@ from dicom_node.ledger.questions import Questions
 from dicom_node.ledger.shadows import Pair, Said, read_by_both
 
 if TYPE_CHECKING:
-    from inference.bundle import Card, Measurement
+    from inference.bundle import Calibration, Card, Measurement, OperatingPoint
 
 NONE = "-"
 
@@ -38,7 +38,10 @@ def described(card: "Card") -> Iterator[str]:
             yield contract.remarks
     for name, point in card.operating_points.items():
         default = " (default)" if name == card.default_operating_point else ""
-        yield f"operating point {name}{default}: score {point.finding_score:g}, {point.chosen_for}"
+        yield f"operating point {name}{default}: {_from(point)}; {point.chosen_for}"
+    yield f"scores of views and exams: {_scale(card.calibration)}"
+    yield f"scores of findings: {_scale(card.finding_calibration)}"
+    yield f"a breast's score: the {card.aggregation.breast} of its views' logits"
     for metric in card.metrics:
         yield f"{_what(metric)}: {_value(metric)}, on {metric.on}"
     if (reference := card.reference) is not None:
@@ -60,19 +63,28 @@ def compared(one: "Card", other: "Card") -> list[dict[str, str]]:
     ]
     rows.append(_row("trained on", one.training.data, other.training.data))
     rows.append(_row("reads", ", ".join(one.reads), ", ".join(other.reads)))
+    rows += [
+        _row("scores of views and exams", _scale(one.calibration), _scale(other.calibration)),
+        _row(
+            "scores of findings", _scale(one.finding_calibration), _scale(other.finding_calibration)
+        ),
+        _row("of a breast's views", one.aggregation.breast, other.aggregation.breast),
+        _row("default operating point", one.default_operating_point, other.default_operating_point),
+    ]
     for name in dict.fromkeys([*one.operating_points, *other.operating_points]):
-        scores = [
-            f"{card.operating_points[name].finding_score:g}"
-            if name in card.operating_points
-            else NONE
-            for card in (one, other)
-        ]
-        rows.append(_row(f"operating point {name}", *scores))
-    ours, theirs = ({(_what(m), m.on): m for m in card.metrics} for card in (one, other))
-    for what, on in dict.fromkeys([*ours, *theirs]):
-        values = [_value(m) if (m := side.get((what, on))) else NONE for side in (ours, theirs)]
-        rows.append(_row(f"{what}, on {on}", *values))
-    return rows
+        points = one.operating_points.get(name), other.operating_points.get(name)
+        for what, said in (("marks from", _marks), ("exams from", _exams), ("chosen for", _why)):
+            rows.append(_row(f"{name}: {what}", *(said(it) if it else NONE for it in points)))
+    return rows + list(_measured(one, other))
+
+
+def _measured(one: "Card", other: "Card") -> Iterator[dict[str, str]]:
+    """Lay what was measured side by side, all that was on the same exams together."""
+    ours, theirs = ({(m.on, _what(m)): m for m in card.metrics} for card in (one, other))
+    sets = list(dict.fromkeys(on for on, _ in [*ours, *theirs]))
+    for on, what in sorted(dict.fromkeys([*ours, *theirs]), key=lambda key: sets.index(key[0])):
+        values = [_value(m) if (m := side.get((on, what))) else NONE for side in (ours, theirs)]
+        yield _row(f"{what}, on {on}", *values) | {"on": on}
 
 
 def met(questions: Questions, one: "Card", other: "Card") -> list[dict[str, str]]:
@@ -131,6 +143,32 @@ def _mean_findings(side: Sequence[Said]) -> float:
 
 def _row(what: str, one: str, other: str) -> dict[str, str]:
     return {"what": what, "one": one, "other": other}
+
+
+def _from(point: "OperatingPoint") -> str:
+    """Say from which score on a finding is marked, and an exam called."""
+    called = "no exam is called" if point.exam_score is None else f"exams from {_exams(point)}"
+    return f"marks from {_marks(point)}, {called}"
+
+
+def _marks(point: "OperatingPoint") -> str:
+    return f"{point.finding_score:g}"
+
+
+def _exams(point: "OperatingPoint") -> str:
+    return NONE if point.exam_score is None else f"{point.exam_score:g}"
+
+
+def _why(point: "OperatingPoint") -> str:
+    return point.chosen_for
+
+
+def _scale(line: "Calibration | None") -> str:
+    """Say how a network's logit becomes a probability, and at which prevalence that holds."""
+    if line is None:
+        return NONE
+    at = "" if line.prevalence is None else f", where {100 * line.prevalence:.3g} % hold a cancer"
+    return f"{line.slope:.4g} x logit {line.intercept:+.4g}{at}"
 
 
 def _what(metric: "Measurement") -> str:

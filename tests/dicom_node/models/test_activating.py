@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from dicom_node.auditing.belongings import decided_otherwise
 from dicom_node.cli import app
+from dicom_node.commands import at_hand
 from dicom_node.errors import Misconfigured, NotYourTurn
 from dicom_node.ledger.activations import FROM_SETTINGS, history
 from dicom_node.ledger.tables import Activation
@@ -20,7 +21,15 @@ from dicom_node.models.choosing import NOTHING_CHANGED, activate, roll_back
 from dicom_node.settings.file import load_settings
 from dicom_node.watching.checkup import checkup
 from dicom_node.wiring import Node
-from inference.bundle import CARD, WEIGHTS, load_card, save_card
+from inference.bundle import (
+    CARD,
+    WEIGHTS,
+    Aggregation,
+    Calibration,
+    OperatingPoint,
+    load_card,
+    save_card,
+)
 
 
 @pytest.fixture(scope="module")
@@ -297,11 +306,48 @@ def test_who_reads_by_no_command_is_noticed(opening: Open) -> None:
     assert len(faults()) == 1
 
 
+def test_what_steers_scores_and_calls_of_two_cards_is_laid_side_by_side(
+    opening: Open, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening()
+    card = load_card(home / "two")
+    for name, called_from, intercept, breast in (
+        ("two", 0.364, 0.0, "mean"),
+        ("three", 0.99, 1.5, "maximum"),
+    ):
+        point = OperatingPoint(finding_score=0.5, exam_score=called_from, chosen_for=f"of {name}")
+        changes: dict[str, object] = {
+            "operating_points": {"balanced": point},
+            "calibration": Calibration(slope=1.0, intercept=intercept, prevalence=0.25),
+            "finding_calibration": Calibration(slope=2.0, intercept=-intercept),
+            "aggregation": Aggregation(breast=breast),
+        }
+        save_card(home / name, card.model_copy(update=changes))
+    rows = json.loads(command("compare", "two", "three", "--json"))
+    told = {row["what"]: (row["one"], row["other"]) for row in rows}
+    assert told["balanced: marks from"] == ("0.5", "0.5")
+    assert told["balanced: exams from"] == ("0.364", "0.99")
+    assert told["balanced: chosen for"] == ("of two", "of three")
+    scale = "1 x logit {}, where 25 % hold a cancer"
+    assert told["scores of views and exams"] == (scale.format("+0"), scale.format("+1.5"))
+    assert told["scores of findings"] == ("2 x logit -0", "2 x logit -1.5")
+    assert told["of a breast's views"] == ("mean", "maximum")
+    assert "balanced (default): marks from 0.5, exams from 0.99; of three" in command(
+        "show", "three"
+    )
+    monkeypatch.setattr(at_hand.console, "_width", 80)
+    page = command("compare", "two", "three")
+    assert max(map(len, page.splitlines())) <= 80
+    assert "…" not in page
+    assert card.weights_sha256 in "".join(line[32:56].strip() for line in page.splitlines())
+
+
 def test_cards_are_shown_and_compared(opening: Open, home: Path) -> None:
     opening()
     shown = command("show", "two")
     assert "Tiny 2 0.0.2 (all_conv), Apache-2.0" in shown
     assert "not for clinical use" in shown
+    assert ", no exam is called; at most 0.1 false marks per image on phantom" in shown
     rows = json.loads(command("compare", "one", "two", "--json"))
     versions = next(row for row in rows if row["what"] == "version")
     assert (versions["one"], versions["other"]) == ("0.0.1", "0.0.2")
