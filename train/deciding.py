@@ -216,11 +216,17 @@ def _sightings(
     for view in views:
         if not view.outlined:
             continue
-        cancers = [one.box for one in view.lesions if one.malignant and one.kind in scope.judges]
+        judged_here = [one for one in view.lesions if one.kind in scope.judges]
+        cancers = [one.box for one in judged_here if one.malignant]
+        unknown = [one.box for one in judged_here if one.malignant is None]
         for finding in view.findings:
             raw = finding_logit(finding)
-            if raw is not None and finding.score >= least_score:
-                yield raw, any(finds(finding.box, box) for box in cancers)
+            if raw is None or finding.score < least_score:
+                continue
+            if any(finds(finding.box, box) for box in cancers):
+                yield raw, True
+            elif not any(finds(finding.box, box) for box in unknown):
+                yield raw, False
 
 
 def _marked(view: ReadView, scope: Scope) -> Marked:

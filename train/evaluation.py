@@ -29,7 +29,7 @@ class Lesion:
 
     box: Box
     kind: Kind
-    malignant: bool
+    malignant: bool | None  # None: nobody said
     mask: Mask | None = None  # where it is known pixel by pixel
 
 
@@ -40,7 +40,7 @@ class SeenView:
     score: float | None  # of cancer; any growing function of it serves as well
     marked: Marked  # against the lesions of the kinds that the system marks
     kinds: tuple[Kind, ...]  # of each lesion in `marked.found`
-    malignant: tuple[bool, ...]  # of each lesion in `marked.found`
+    malignant: tuple[bool | None, ...]  # of each lesion in `marked.found`; None: nobody said
     cancers: tuple[Kind, ...]  # kinds of all malignant lesions, marked or not
     lesions: int  # of any kind
     overlaps: tuple[float, ...] = ()  # Dice of each found lesion whose mark has a mask

@@ -14,7 +14,7 @@ from inference.reading import exam as read_exam
 from phantom.dicom import datasets
 from phantom.study import study
 from train.data.augment import Augmentation, Draw, drawn, numbered, pool, unchanged
-from train.data.lesson import Lesson
+from train.data.lesson import Lesson, label_of
 from train.data.patches import sampled
 from train.data.phantom import case, lessons
 from train.data.splits import Seeds, overlapping
@@ -67,10 +67,15 @@ def test_lessons_hold_what_the_patient_shows(kept: list[Lesson]) -> None:
             assert lesson.cancer is any(truth.malignant for truth in truths)
             picture = prepare(view, HOW).picture
             assert np.abs(lesson.picture / 255 - picture).max() <= 0.5 / 255 + 1e-6
-            assert set(np.unique(lesson.labels)) == {0, *(truth.label for truth in truths)}
+            assert set(np.unique(lesson.labels)) == {
+                0,
+                *(label_of(truth.kind, malignant=bool(truth.malignant)) for truth in truths),
+            }
             for truth in truths:
                 box = lesson.placement.box_to_picture(truth.box)
-                rows, columns = np.nonzero(lesson.labels == truth.label)
+                rows, columns = np.nonzero(
+                    lesson.labels == label_of(truth.kind, malignant=bool(truth.malignant))
+                )
                 assert rows.max() < box.bottom + 1 or len(truths) > 1
                 assert columns.max() < box.right + 1 or len(truths) > 1
 

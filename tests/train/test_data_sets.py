@@ -261,7 +261,7 @@ def test_a_picture_in_two_parts_stops_the_training(
     folder: Path, split: Path, tmp_path: Path
 ) -> None:
     recipe = Recipe.model_validate(tomllib.loads(RECIPE.format(split=split)))
-    fit, left = teachable(samples("cbis_ddsm", folder))
+    fit, left = teachable(samples("cbis_ddsm", folder), judging=True)
     assert (len(fit), left) == (10, {})
     made = lessons(fit, recipe.preparation, tmp_path, workers=1, spacing_mm=(1.5, 1.0))
     assert [lesson.patient for lesson in made] == [f"P_{name}" for name in NAMES]
@@ -291,20 +291,21 @@ def test_what_nobody_knows_teaches_nothing(folder: Path) -> None:
         facts = {name: getattr(one, name) for name in one.__slots__}
         return Sample(**(facts | changed))
 
-    unsure = Region(Box(1, 2, 3, 4), Kind.MASS, None)
-    fit, left = teachable(
-        [
-            one,
-            other(projection=None),
-            other(cancer=None, complete=False),
-            other(cancer=None, regions=(unsure,)),
-        ]
-    )
-    assert fit == [one]
+    unsure, benign = (Region(Box(1, 2, 3, 4), Kind.MASS, nature) for nature in (None, False))
+    places = [
+        other(cancer=None, regions=(unsure,)),
+        other(cancer=None, regions=(unsure, benign)),
+        other(cancer=None, regions=()),  # as of the other view of a breast with a cancer
+    ]
+    some = [one, other(projection=None), other(cancer=None, complete=False), *places]
+    known = other(cancer=None, regions=(benign,))
+    assert teachable([*some, known], judging=False)[0] == [one, *places, known]
+    fit, left = teachable([*some, known], judging=True)
+    assert fit == [one, known]
     assert left == {
         "neither CC nor MLO": 1,
         "nobody says what it shows": 1,
-        "nobody says whether its lesions are malignant": 1,
+        "nobody says whether it shows a cancer": 3,
     }
 
 
@@ -322,5 +323,6 @@ def test_patients_of_one_kind_alone_are_refused_before_the_first_step(
     write_division(division.model_copy(update={"parts": parts}), alone)
     recipe = Recipe.model_validate(tomllib.loads(RECIPE.format(split=alone)))
     recipe.data.lie_in(folder)
-    with pytest.raises(Refused, match="cannot steer: 5 of its 5 images show a cancer"):
-        recipe.lessons(recipe.data.validation, recipe.preparation, tmp_path, 1)
+    for part, ill in ((recipe.data.training, 0), (recipe.data.validation, 5)):
+        with pytest.raises(Refused, match=f"{ill} of its 5 images show a cancer"):
+            recipe.lessons(part, recipe.preparation, tmp_path, 1)

@@ -81,8 +81,8 @@ batch = 4
 height_px = 48
 width_px = 48
 centered = true
-malignant = 0.5
-benign = 0.3
+malignant = 0.0
+benign = 0.8
 frozen = ["scales.trunk"]
 [[stages]]
 name = "masses"
@@ -93,8 +93,8 @@ batch = 2
 height_px = 160
 width_px = 80
 centered = false
-malignant = 0.5
-benign = 0.3
+malignant = 0.0
+benign = 0.8
 [[stages]]
 name = "calcifications"
 learns = "calcification"

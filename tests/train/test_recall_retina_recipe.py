@@ -172,6 +172,9 @@ def test_lessons_of_masses_alone_make_a_bundle_that_speaks_of_masses_alone(
 
     monkeypatch.setattr(Recipe, "lessons", masses)
     run = Run(tmp_path / "run", RECIPE)
+    drawn = {"cancers": 0.8, "benign": 0.0}  # none of the few has benign masses alone
+    stages = tuple(stage.model_copy(update=drawn) for stage in recipe.stages)
+    recipe = recipe.model_copy(update={"stages": stages})
     recipe.train(run, cache, device="cpu", workers=1)
     card = recipe.export(run, cache, tmp_path / "bundle", workers=1)
     assert card.kinds == ["mass"]

@@ -49,7 +49,7 @@ def acquaintance(card: Card, split: Seeds, *, allowed: bool) -> str:
 
 def on_data(analyzer: Analyzer, asked: Asked) -> tuple[list[SeenPatient], str]:
     """Read images of a data set, and say which they were, and whether the bundle knows them."""
-    found, left = teachable(samples(asked.name, asked.folder))
+    found, left = teachable(samples(asked.name, asked.folder), judging=analyzer.card.judges)
     for why, count in left.items():
         typer.echo(f"{count} images are left out: {why}.")
     if not found:

@@ -13,8 +13,10 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from inference.networks.trunks import channels_last
 from train.data.lesson import Lesson
+from train.errors import Refused
 
 _LEAST_SHOWN = 0.25  # of a lesion's area; less of it teaches nothing
+_NO_SHARE = 1e-9  # what two shares that add up to all leave, as they are rounded
 
 
 class Shown(NamedTuple):
@@ -93,8 +95,25 @@ def pool(lessons: Sequence[Lesson]) -> Pool:
     return Pool(
         [lesson for lesson in lessons if lesson.cancer],
         [lesson for lesson in lessons if lesson.boxes and not lesson.cancer],
-        [lesson for lesson in lessons if not lesson.boxes],
+        [lesson for lesson in lessons if not lesson.boxes and not lesson.cancer],
     )
+
+
+def require_drawable(
+    lessons: Pool, *, cancers: float, benign: float, stage: str, keys: tuple[str, str]
+) -> None:
+    """Refuse shares of what nobody has: other views in their place would teach other chances."""
+    shares = {
+        "show a cancer": (cancers, lessons.cancers),
+        "show benign lesions alone, marked": (benign, lessons.benign),
+        "show no lesion and no cancer": (1 - cancers - benign, lessons.healthy),
+    }
+    for what, (share, group) in shares.items():
+        if share > _NO_SHARE and not group:
+            raise Refused(
+                f"stage {stage} draws {100 * share:.0f} % of its views from those that {what}, and "
+                f"none of the images that teach does: change its {' and '.join(keys)}"
+            )
 
 
 def drawn(lessons: Pool, draw: Draw, change: Augmentation, rng: np.random.Generator) -> Batch:
@@ -159,7 +178,6 @@ def _chosen(lessons: Pool, draw: Draw, rng: np.random.Generator) -> Lesson:
         group = lessons.cancers
     elif lot < draw.cancers + draw.benign:
         group = lessons.benign
-    group = group or lessons.cancers or lessons.benign or lessons.healthy
     return group[int(rng.integers(len(group)))]
 
 

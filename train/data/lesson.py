@@ -4,6 +4,7 @@ Where lessons come from, phantoms or data sets, is a matter of the modules besid
 pictures are kept in a cache in 8 bits: an epoch reads small files, and decodes no image.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -33,12 +34,7 @@ class Truth:
     box: Box
     mask: Mask
     kind: Kind
-    malignant: bool
-
-    @property
-    def label(self) -> int:
-        """Return its class among the five of Le, section 2."""
-        return label_of(self.kind, malignant=self.malignant)
+    malignant: bool | None  # None: nobody said
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +48,7 @@ class Lesson:
     placement: Placement
     boxes: tuple[Box, ...]
     kinds: tuple[Kind, ...]  # of each box
-    malignant: tuple[bool, ...]  # of each box
+    malignant: tuple[bool | None, ...]  # of each box; None: nobody said
     told: bool | None = None  # whether it shows a cancer, where that is known without its boxes
     outlined: bool = True  # all its lesions are marked; else it teaches nothing about boxes
 
@@ -65,7 +61,7 @@ class Lesson:
     def classes(self) -> tuple[int, ...]:
         """Return the class of each box among the five of Le, section 2, as `labels` has it."""
         return tuple(
-            label_of(kind, malignant=malignant)
+            _label(kind, malignant, self.told)
             for kind, malignant in zip(self.kinds, self.malignant, strict=True)
         )
 
@@ -85,6 +81,11 @@ def label_of(kind: Kind, *, malignant: bool) -> int:
     return (1 if kind is Kind.MASS else 3) + malignant
 
 
+def _label(kind: Kind, malignant: bool | None, told: bool | None) -> int:  # noqa: FBT001 - facts
+    """Return the class that is taught: of whose nature nobody says, it is as its image is."""
+    return label_of(kind, malignant=bool(told if malignant is None else malignant))
+
+
 def keep(path: Path, shown: Sequence[Known], how: Preparation) -> None:
     """Prepare views, and keep them with their truth in one file."""
     pictures, labels, facts = [], [], []
@@ -93,7 +94,7 @@ def keep(path: Path, shown: Sequence[Known], how: Preparation) -> None:
         label = np.zeros((how.height_px, how.width_px), np.uint8)
         for truth in one.truths:
             area = prepared.placement.mask_to_picture(truth.mask, how.height_px, how.width_px)
-            label[area] = truth.label
+            label[area] = _label(truth.kind, truth.malignant, one.told)
         pictures.append(np.rint(prepared.picture * _LEVELS).astype(np.uint8))
         labels.append(label)
         facts.append(
@@ -132,6 +133,17 @@ def kept(path: Path, patient: str) -> Iterator[Lesson]:
             told=fact["told"],
             outlined=fact["outlined"],
         )
+
+
+def digest_of(lessons: Sequence[Lesson]) -> str:
+    """Return the digest of all that a network is taught."""
+    digest = hashlib.sha256()
+    for lesson in lessons:
+        truths = (lesson.patient, lesson.side, lesson.placement, lesson.boxes, lesson.kinds)
+        digest.update(repr((truths, lesson.malignant, lesson.picture.shape)).encode())
+        digest.update(np.ascontiguousarray(lesson.picture).data)
+        digest.update(np.ascontiguousarray(lesson.labels).data)
+    return digest.hexdigest()
 
 
 def code_of(*names: str, room: Sequence[str] = ()) -> bytes:

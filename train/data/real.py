@@ -52,26 +52,35 @@ def lessons(
     ]
 
 
-def teachable(samples: Iterable[Sample]) -> tuple[list[Sample], dict[str, int]]:
-    """Return the samples that a lesson can be made of, and why others cannot."""
+def teachable(samples: Iterable[Sample], *, judging: bool) -> tuple[list[Sample], dict[str, int]]:
+    """Return the samples that a lesson can be made of, and why others cannot.
+
+    Whoever judges has to know of each whether it shows a cancer; to mark lesions, their places do.
+    """
     fit: list[Sample] = []
     left: dict[str, int] = {}
     for sample in samples:
-        if why := _unfit(sample):
+        if why := _unfit(sample, judging):
             left[why] = left.get(why, 0) + 1
         else:
             fit.append(sample)
     return fit, left
 
 
-def _unfit(sample: Sample) -> str:
+def _unfit(sample: Sample, judging: bool) -> str:  # noqa: FBT001 - passed on
     if sample.projection is None:
         return "neither CC nor MLO"
     if sample.cancer is None and not sample.complete:
         return "nobody says what it shows"
-    if sample.cancer is None and any(region.malignant is None for region in sample.regions):
-        return "nobody says whether its lesions are malignant"
+    if judging and sample.cancer is None and not _natures_known(sample):
+        return "nobody says whether it shows a cancer"
     return ""
+
+
+def _natures_known(sample: Sample) -> bool:
+    """Tell whether the lesions say it; where none is, a cancer may be one that nobody saw here."""
+    natures = [region.malignant for region in sample.regions]
+    return True in natures or (bool(natures) and None not in natures)
 
 
 def _make(one: tuple[Sample, Path], how: Preparation) -> None:
@@ -89,23 +98,19 @@ def opened(sample: Sample, spacing_mm: tuple[float, float] | None = None) -> Kno
             f"{' x '.join(map(str, sample.drawn_on or ()))}: scale the marks, or take those images"
         )
     taught = [region for region in sample.regions if region.kind is not None]
-    truths = (_truth(region, sample, rows, columns) for region in taught)
+    truths = (_truth(region, rows, columns) for region in taught)
     there = tuple(truth for truth in truths if truth is not None)
     # A lesion of which nothing lies in the image is somewhere, and nobody knows where.
     outlined = sample.complete and len(there) == len(taught)
     return Known(view, there, told=sample.cancer, outlined=outlined)
 
 
-def _truth(region: Region, sample: Sample, rows: int, columns: int) -> Truth | None:
-    """Return a region as a lesion; None where nothing of it lies in the image.
-
-    Of whom nobody says whether it is malignant, it is as the whole image is.
-    """
+def _truth(region: Region, rows: int, columns: int) -> Truth | None:
+    """Return a region as a lesion; None where nothing of it lies in the image."""
     place = marked(region.outline, rows, columns)
     if region.kind is None or place is None:
         return None
-    malignant = bool(sample.cancer) if region.malignant is None else region.malignant
-    return Truth(place.box, place.mask, region.kind, malignant)
+    return Truth(place.box, place.mask, region.kind, region.malignant)
 
 
 def _name(sample: Sample) -> str:

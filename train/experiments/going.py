@@ -89,7 +89,7 @@ def _go(plan: Plan, place: Place, folder: Path, cache: Path, *, device: str, wor
         course.train(run, cache, device=device, workers=workers)
     reader = course.reader(taught)
     lots = [
-        course.data.lessons(plan.held_out, how, cache, workers=workers)
+        course.data.lessons(plan.held_out, how, cache, workers=workers, judging=course.judges)
         for how in reader.preparations
     ]
     patients = tuple(held(reader, lots, plan.marks, plan.hit))

@@ -25,6 +25,7 @@ from inference.systems.views import loaded
 from train.data.lesson import Lesson
 from train.data.patches import Change, Patch, changed, cut, sampled
 from train.engine import Run, Stage, fit
+from train.errors import Refused
 from train.export import Described
 from train.recipes.all_conv_learning import (
     Labeled,
@@ -215,6 +216,12 @@ def _taught(going: _Going, number: int) -> PatchNet:
         recipe.begin.fill(network.trunk)
     chosen = sampled(going.teach, member.patch_px, per_lesion, seed)
     check = sampled(going.steer, member.patch_px, per_lesion, seed)
+    if not (chosen and check):
+        raise Refused(
+            f"no lesion of {recipe.data.training if not chosen else recipe.data.validation} is "
+            "marked, and patches are of lesions: begin with a bundle and leave out patch_stages, "
+            "or set without_patches"
+        )
     some = np.random.default_rng(seed).permutation(len(check))[:_MOST_VALIDATED]
     fit(
         network,

@@ -36,7 +36,7 @@ from inference.systems.deeplima import (
 )
 from inference.systems.views import BOTH, Seen
 from train import losses
-from train.data.augment import Batch, Draw, Pool, drawn, pool, unchanged
+from train.data.augment import Batch, Draw, Pool, drawn, pool, require_drawable, unchanged
 from train.data.calcium_tiles import CalciumView, Tiles, calcium_view, drawn_tiles
 from train.data.lesson import Lesson
 from train.engine import Run, Stage, fit
@@ -275,6 +275,13 @@ def stage(
     """Make a stage in which one network learns and the other one stands still."""
     still = [part for part in _PARTS if part != course.learns]
     if isinstance(course, Detecting):
+        require_drawable(
+            matter.masses,
+            cancers=course.malignant,
+            benign=course.benign,
+            stage=course.name,
+            keys=("malignant", "benign"),
+        )
         batch = partial(_masses, course, recipe, matter, device)
         still += [f"{course.learns}.{part}" for part in course.frozen]
     else:

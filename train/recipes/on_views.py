@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from train.data.augment import Augmentation, Batch, Draw, Pool, drawn
+from train.data.augment import Augmentation, Batch, Draw, Pool, drawn, require_drawable
 from train.recipes.recipe import Course, at_most_all
 
 
@@ -28,6 +28,13 @@ class OnViews(Course):
         self, lot: Pool, change: Augmentation, device: str
     ) -> Callable[[np.random.Generator], Batch]:
         """Return how a step's batch is drawn."""
+        require_drawable(
+            lot,
+            cancers=self.cancers,
+            benign=self.benign,
+            stage=self.name,
+            keys=("cancers", "benign"),
+        )
         draw = Draw(
             size=self.batch,
             height_px=self.height_px,

@@ -49,11 +49,17 @@ CREDITS = {  # whom weights that learned from it have to name
         "10.7937/K9/TCIA.2016.7O02S9CY; resized"
     ),
 }
+_BY_READERS = (
+    "What it learned to call a cancer is what radiologists took for one, BI-RADS 4 and above; no "
+    "pathology was known."
+)
 SHORTCOMINGS = {  # of a data set, which are those of whatever learned from it alone
     "cbis_ddsm": (
         "Its images are digitized films of the 1990s; no image of a detector was among them.",
         "Each of its images shows a lesion, so nobody knows how often it marks a healthy breast.",
     ),
+    "inbreast": (_BY_READERS,),
+    "vindr_mammo": (_BY_READERS,),
 }
 VIEWS = [f"{side}{projection}" for projection in Projection for side in Side]
 
@@ -141,7 +147,13 @@ class Phantoms(Table):
         return self.training.model_copy(update={"studies": min(studies, self.training.studies)})
 
     def lessons(
-        self, split: "Split", how: Preparation, cache: Path, *, workers: int
+        self,
+        split: "Split",
+        how: Preparation,
+        cache: Path,
+        *,
+        workers: int,
+        judging: bool,  # noqa: ARG002 - of a phantom everything is known
     ) -> list[Lesson]:
         """Return the lessons of a split's patients."""
         assert isinstance(split, Seeds)
@@ -243,18 +255,20 @@ class DataSet(Table):
         return self.training
 
     def lessons(
-        self, split: "Split", how: Preparation, cache: Path, *, workers: int
+        self, split: "Split", how: Preparation, cache: Path, *, workers: int, judging: bool
     ) -> list[Lesson]:
         """Return the lessons of a part, once it is sure that nobody is in the other part too."""
         assert isinstance(split, Part)
         both = {
-            part.name: self._lessons(part, how, cache, workers)
+            part.name: self._lessons(part, how, cache, workers=workers, judging=judging)
             for part in (self.training, self.validation)
         }
         require_apart(both)
         return both[split.name]
 
-    def _lessons(self, part: Part, how: Preparation, cache: Path, workers: int) -> list[Lesson]:
+    def _lessons(
+        self, part: Part, how: Preparation, cache: Path, *, workers: int, judging: bool
+    ) -> list[Lesson]:
         key = part.name, how.model_dump_json()
         if key not in self._read:
             wanted = self._division().of(part.name)
@@ -266,7 +280,7 @@ class DataSet(Table):
                     f"{absent} of {len(wanted)} patients of {part} are not in {self._folder}.",
                     highlight=False,
                 )
-            fit, left = real.teachable(found)
+            fit, left = real.teachable(found, judging=judging)
             for why, count in left.items():
                 Console().print(f"{count} images of {part} teach nothing: {why}.", highlight=False)
             if not fit:
@@ -300,12 +314,23 @@ class DataSet(Table):
 
 
 def require_both(lessons: list[Lesson], split: Part) -> None:
-    """Refuse who cannot steer now, and not when all steps are taken."""
+    """Refuse who can neither teach nor steer now, and not when all steps are taken."""
     cancers = sum(lesson.cancer for lesson in lessons)
     if not 0 < cancers < len(lessons):
         raise Refused(
-            f"{split} cannot steer: {cancers} of its {len(lessons)} images show a cancer, and a "
-            "calibration needs images with one and without; look at `train data`, or draw another"
+            f"{split} is of no use to who judges: {cancers} of its {len(lessons)} images show a "
+            "cancer, and images with one and without are needed; look at `train data`, or draw "
+            "another split"
+        )
+
+
+def require_marked(lessons: list[Lesson], split: Part) -> None:
+    """Refuse who cannot teach or steer a system that marks lesions."""
+    if not any(lesson.boxes and lesson.outlined for lesson in lessons):
+        raise Refused(
+            f"no image of {split} has lesions that are marked, all of them, and this system learns "
+            "to mark: all_conv learns from labels alone, if it begins with a bundle or has "
+            "without_patches"
         )
 
 

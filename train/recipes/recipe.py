@@ -1,6 +1,5 @@
 """What all recipes have in common: their tables, their lessons, and the way to a bundle."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,15 +12,23 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from inference.bundle import Aggregation, Calibration, Card, Training, load_card, load_weights
+from inference.bundle import (
+    MARKS,
+    Aggregation,
+    Calibration,
+    Card,
+    Training,
+    load_card,
+    load_weights,
+)
 from inference.errors import BadBundle
 from inference.networks.trunks import parameters_in
 from inference.platt import FLATTEST
 from inference.preparing.prepare import Preparation, PreparedView
 from inference.scores import Breast, exam_score, logit_of, sigmoid
-from inference.systems.views import Reader, Scope, Seen
+from inference.systems.views import BOTH, Reader, Scope, Seen
 from train.data.augment import Augmentation
-from train.data.lesson import Lesson
+from train.data.lesson import Lesson, digest_of
 from train.data.splits import named_in, overlapping
 from train.deciding import ReadView, decided
 from train.engine import OptimizerKind, Options, Run, Schedule
@@ -41,7 +48,7 @@ from train.export import (
 from train.figures import marking, measured, unmeasured
 from train.fixture import reference
 from train.parallel import first_alone
-from train.recipes.patients import Data, Part, Split, require_both
+from train.recipes.patients import Data, Part, Split, require_both, require_marked
 from train.recipes.table import Table
 
 
@@ -188,11 +195,14 @@ class Common(Table, ABC):
                 "training: what is chosen on them would flatter; move data.validation"
             )
         with first_alone():
-            found = self.data.lessons(split, how, cache, workers=workers)
-        if self.judges and split == self.data.validation and isinstance(split, Part):
-            require_both(found, split)
+            found = self.data.lessons(split, how, cache, workers=workers, judging=self.judges)
+        if isinstance(split, Part):
+            if self.judges:
+                require_both(found, split)
+            if MARKS.get(self.system, BOTH):
+                require_marked(found, split)
         name = f"{split}, {how.height_px} x {how.width_px} at {how.pitch_mm:g} mm"
-        self._read[name] = _digest(found)
+        self._read[name] = digest_of(found)
         return found
 
     def weights_of(self, run: Run) -> dict[str, Tensor]:
@@ -303,13 +313,7 @@ def marked_throughout(lessons: Sequence[Lesson]) -> list[Lesson]:
 
     In a picture where some lesions may not be marked they would be learned as healthy.
     """
-    known = [lesson for lesson in lessons if lesson.outlined]
-    if lessons and not known:
-        raise Refused(
-            "no image has all its lesions marked, and this system learns from nothing else: choose "
-            "recall_retina, all_conv with without_patches, or a data set that is complete"
-        )
-    return known
+    return [lesson for lesson in lessons if lesson.outlined]
 
 
 def lesions_of(lesson: Lesson) -> list[Lesion]:
@@ -333,17 +337,6 @@ def _channel_faults(network: object, preparation: object, path: tuple[str, ...])
         for name in type(preparation).model_fields:
             inner = getattr(network, name, None), getattr(preparation, name)
             yield from _channel_faults(*inner, (*path, name))
-
-
-def _digest(lessons_: Sequence[Lesson]) -> str:
-    """Return the digest of all that a network is taught."""
-    digest = hashlib.sha256()
-    for lesson in lessons_:
-        truths = (lesson.patient, lesson.side, lesson.placement, lesson.boxes, lesson.kinds)
-        digest.update(repr((truths, lesson.malignant, lesson.picture.shape)).encode())
-        digest.update(np.ascontiguousarray(lesson.picture).data)
-        digest.update(np.ascontiguousarray(lesson.labels).data)
-    return digest.hexdigest()
 
 
 def prepared_view(lesson: Lesson) -> PreparedView:

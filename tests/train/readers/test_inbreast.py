@@ -109,7 +109,7 @@ def test_only_an_image_of_category_1_shows_nothing_where_it_has_no_file_of_outli
     found = samples(tmp_path)
     assert [one.complete for one in found] == [True, False, False, False, False, True]
     assert [len(one.regions) for one in found] == [0] * 5 + [1]
-    fit, left = teachable(found)
+    fit, left = teachable(found, judging=True)
     assert [one.cancer for one in fit] == [False, False, True, True]
     assert sum(left.values()) == 2
     told = [(why, times) for what, why, times in counted(found) if what == "dropped"]

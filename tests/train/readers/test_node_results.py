@@ -275,7 +275,7 @@ def test_a_corrected_result_becomes_a_lesson_and_one_that_nobody_saw_does_not(
     folder: Path, images: list[Dataset], results: dict[str, Dataset]
 ) -> None:
     keep(results["measurement_report"], folder / "own.dcm")
-    fit, left = teachable(samples(folder))
+    fit, left = teachable(samples(folder), judging=True)
     assert not fit
     assert sum(left.values()) == 1
     corrected = by_a_person(results["measurement_report"])
@@ -285,7 +285,7 @@ def test_a_corrected_result_becomes_a_lesson_and_one_that_nobody_saw_does_not(
     (folder / OUTCOMES).write_text(
         f"study_instance_uid,side,cancer\n{images[0].StudyInstanceUID},,1\n"
     )
-    fit, left = teachable(samples(folder))
+    fit, left = teachable(samples(folder), judging=True)
     (known,) = map(opened, fit)
     (truth,) = known.truths
     assert (truth.kind, truth.malignant, known.told, known.outlined) == (

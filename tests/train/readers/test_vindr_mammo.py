@@ -16,18 +16,37 @@ def finding(image: str, categories: list[str], edges: str, birads: str = "4") ->
     return {"image_id": image, **said, **box}
 
 
-def test_boxes_are_cut_at_the_edges_and_nothing_is_called_malignant(tmp_path: Path) -> None:
+def test_boxes_are_cut_at_the_edges_and_a_suspicious_one_is_malignant(tmp_path: Path) -> None:
     image = vindr_image("s1", "a", laterality="R", view_position="MLO", split="test")
     write_vindr(tmp_path, [image], [finding("a", ["Mass"], "-3.5 10 20.25 120", birads="5")])
     (sample,) = samples("vindr_mammo", tmp_path)
     assert (sample.patient, sample.side, sample.projection) == ("s1", Side.RIGHT, Projection.MLO)
     assert sample.image == tmp_path / "images" / "s1" / "a.dicom"
-    assert (sample.cancer, sample.complete, sample.split) == (None, True, "test")
+    assert (sample.cancer, sample.complete, sample.split) == (True, True, "test")
     assert sample.facts == {"birads": "4", "density": "C"}
     (mass,) = sample.regions
     assert mass.outline == Box(0, 10, 20.25, 100)
-    assert (mass.kind, mass.malignant) == (Kind.MASS, None)
+    assert (mass.kind, mass.malignant) == (Kind.MASS, True)
     assert mass.facts == {"finding": "Mass", "birads": "5"}
+
+
+def test_birads_stands_for_what_no_pathology_said(tmp_path: Path) -> None:
+    breasts = {"a": "1", "b": "3", "c": "5", "d": "5"}
+    images = [
+        vindr_image(f"s{name}", name, breast_birads=f"BI-RADS {birads}")
+        for name, birads in breasts.items()
+    ]
+    marks = [
+        finding("b", ["Mass"], "1 2 3 4", birads="3"),
+        finding("c", ["Mass"], "1 2 3 4", birads="5"),
+        finding("c", ["Mass"], "5 6 7 8", birads="3"),
+    ]
+    write_vindr(tmp_path, images, marks)
+    found = samples("vindr_mammo", tmp_path)
+    # The other view of a suspicious breast shows nothing, and is no healthy one.
+    assert [sample.cancer for sample in found] == [False, None, True, None]
+    natures = [[region.malignant for region in sample.regions] for sample in found]
+    assert natures == [[], [None], [True, None], []]
 
 
 def test_a_box_may_hold_two_kinds_or_none_of_ours(tmp_path: Path) -> None:

@@ -156,6 +156,9 @@ def _outcomes(table: Path) -> _Outcomes:
 def _sample(image: _Image, told: Told, outcomes: _Outcomes) -> Sample:
     study = str(image.header.get("StudyInstanceUID") or "")
     cancer = outcomes.get((study, image.side))
+    complete = told.by_a_person and image.uid not in told.incomplete
+    if cancer is None and complete and not told.regions[image.uid]:
+        cancer = False  # a person looked, and found nothing
     return Sample(
         data_set=NAME,
         patient=str(image.header.get("PatientID") or study),
@@ -164,7 +167,7 @@ def _sample(image: _Image, told: Told, outcomes: _Outcomes) -> Sample:
         projection=image.projection,
         cancer=cancer,
         regions=_judged(told.regions[image.uid], cancer=cancer),
-        complete=told.by_a_person and image.uid not in told.incomplete,
+        complete=complete,
         facts={
             "seen_by": CORRECTED if told.by_a_person else UNSEEN,
             "result": told.path.name,

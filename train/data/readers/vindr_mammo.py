@@ -1,7 +1,8 @@
 """VinDr-Mammo: digital mammograms of screening with boxes, judged by radiologists alone.
 
-There is no pathology: a category of BI-RADS is what somebody thought, so whether anything is
-malignant stays unknown. What was thought benign (BI-RADS 2) is seen and not marked.
+There is no pathology: a category of BI-RADS is what somebody thought. As with INbreast, 1 and 2
+stand for no cancer, 4 and 5 for one, and of 3 nobody knows; a suspicious breast's view without a
+box is unknown too. What was thought benign (BI-RADS 2) is seen and not marked.
 """
 
 import ast
@@ -27,6 +28,7 @@ _KINDS = {"Mass": Kind.MASS, "Suspicious Calcification": Kind.CALCIFICATION}
 _NOTHING = "No Finding"
 _SPLITS = {"TRAINING": "train", "TEST": "test"}
 _UNMARKED = "2"  # BI-RADS: benign findings
+_CANCER = {"1": False, "2": False, "4": True, "5": True}  # BI-RADS; of others nobody knows
 _EMPTY = "boxes with nothing of their image in them"
 _BOXLESS = "findings without a box"
 
@@ -51,13 +53,14 @@ def _sample(row: Row, folder: Path, findings: list[Row], found: Samples) -> Samp
     birads = _last_word(row["breast_birads"])
     lost = sum(found.dropped.values())
     regions = tuple(region for one in findings for region in _regions(one, row, found))
+    cancer = _CANCER.get(birads)
     return Sample(
         data_set=NAME,
         patient=row["study_id"],  # each person was examined once
         image=image,
         side=row.side("laterality"),
         projection=projection_of(row["view_position"]),
-        cancer=None,
+        cancer=None if cancer and not regions else cancer,
         regions=regions,
         complete=birads != _UNMARKED and sum(found.dropped.values()) == lost,
         split=row.one_of("split", _SPLITS),
@@ -76,9 +79,10 @@ def _regions(row: Row, image: Row, found: Samples) -> list[Region]:
     if None in edges or box is None:
         found.dropped[_BOXLESS if None in edges else _EMPTY] += 1
         return []
-    facts = {"finding": ", ".join(categories), "birads": _last_word(row["finding_birads"])}
+    birads = _last_word(row["finding_birads"])
+    facts = {"finding": ", ".join(categories), "birads": birads}
     kinds: list[Kind | None] = [_KINDS[one] for one in categories if one in _KINDS]
-    return [Region(box, kind, None, facts) for kind in kinds or [None]]
+    return [Region(box, kind, _CANCER.get(birads), facts) for kind in kinds or [None]]
 
 
 def _categories(row: Row) -> list[str]:
