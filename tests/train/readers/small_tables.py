@@ -4,6 +4,8 @@ import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from small_breasts import write_rsna_image, write_vindr_image
+
 VINDR_BREASTS = [
     *("study_id", "series_id", "laterality", "view_position", "image_id", "height", "width"),
     *("breast_birads", "breast_density", "split"),
@@ -44,22 +46,31 @@ def vindr_image(study: str, image: str, **more: str) -> dict[str, str]:
     }
 
 
-def write_vindr(folder: Path, images: list[dict[str, str]], findings: list[dict[str, str]]) -> None:
-    """Write both tables, and empty files for images; a finding says its image and what it adds."""
+def write_vindr(
+    folder: Path,
+    images: list[dict[str, str]],
+    findings: list[dict[str, str]],
+    *,
+    inverse: Iterable[str] = (),
+    windowless: Iterable[str] = (),
+) -> None:
+    """Write both tables and the images; a finding says its image and what it adds."""
     by_name = {image["image_id"]: image for image in images}
     write_table(folder / "breast-level_annotations.csv", VINDR_BREASTS, images)
     told = [{**by_name.get(one["image_id"], {}), **one} for one in findings]
     write_table(folder / "finding_annotations.csv", VINDR_FINDINGS, told)
-    for image in images:
-        path = folder / "images" / image["study_id"] / f"{image['image_id']}.dicom"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+    for name, image in by_name.items():
+        write_vindr_image(
+            folder / "images" / image["study_id"] / f"{name}.dicom",
+            image["laterality"],
+            inverse=name in inverse,
+            window=name not in windowless,
+        )
 
 
-def write_rsna(folder: Path, lines: list[dict[str, str]]) -> None:
-    """Write the table, and empty files for images."""
+def write_rsna(folder: Path, lines: list[dict[str, str]], *, inverse: Iterable[str] = ()) -> None:
+    """Write the table and the images."""
     write_table(folder / "train.csv", RSNA, lines)
     for line in lines:
         path = folder / "train_images" / line["patient_id"] / f"{line['image_id']}.dcm"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        write_rsna_image(path, line["laterality"], inverse=line["image_id"] in inverse)

@@ -1,10 +1,15 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.uid import JPEG2000Lossless
+from small_breasts import breast, require_bright_on_dark
 from small_tables import write_rsna
 
 from inference.mammogram import Projection, Side
 from train.data.readers.by_name import samples
+from train.data.real import opened
 from train.errors import Refused
 
 LINE = {
@@ -47,3 +52,20 @@ def test_faults_are_told_with_their_line(tmp_path: Path) -> None:
     (tmp_path / "train.csv").unlink()
     with pytest.raises(Refused, match=r"train\.csv is missing"):
         samples("rsna_2022", tmp_path)
+
+
+def test_an_image_is_opened_once_somebody_says_how_large_a_pixel_is(tmp_path: Path) -> None:
+    other = {**LINE, "image_id": "2", "laterality": "R", "view": "MLO"}
+    write_rsna(tmp_path, [LINE, other], inverse=["2"])
+    found = samples("rsna_2022", tmp_path)
+    header = dcmread(found[1].image, stop_before_pixels=True)
+    assert header.file_meta.TransferSyntaxUID == JPEG2000Lossless
+    assert not {"ImagerPixelSpacing", "PixelSpacing", "ImageLaterality"} & set(header.dir())
+    with pytest.raises(Refused, match=r"2\.dcm nor RSNA 2022 says how large a pixel is: say it in"):
+        opened(found[1])
+    plain, inverse = (opened(sample, spacing_mm=(0.07, 0.07)).view for sample in found)
+    assert (plain.name, inverse.name, inverse.spacing_mm) == ("LCC", "RMLO", (0.07, 0.07))
+    np.testing.assert_array_equal(plain.pixels, breast("L"))
+    np.testing.assert_array_equal(inverse.pixels, 4095 - breast("R"))
+    for view, side in ((plain, "L"), (inverse, "R")):
+        require_bright_on_dark(view, side)

@@ -1,6 +1,15 @@
 from pathlib import Path
 
 import pytest
+from small_breasts import (
+    COLUMNS,
+    ROWS,
+    mass,
+    require_bright_on_dark,
+    write_mask,
+    write_png,
+    write_screening_image,
+)
 from small_tables import write_table
 
 from inference.findings import Box, Kind
@@ -8,7 +17,9 @@ from inference.mammogram import Projection, Side
 from phantom.dicom import datasets
 from phantom.study import study
 from train.data.readers.by_name import samples
+from train.data.real import opened
 from train.data.sample import MaskImage
+from train.data.truths import marked
 from train.errors import Refused
 
 # As CSAW-CC: a line an image, the cancer's breast in a column of its own, masks beside the images.
@@ -50,7 +61,8 @@ def write_screening(folder: Path, lines: list[dict[str, str]], text: str = SCREE
     for place in ("images", "masks"):
         (folder / place).mkdir(exist_ok=True)
     for line in lines:
-        (folder / "images" / line["anon_filename"]).touch()
+        path = folder / "images" / line["anon_filename"]
+        write_screening_image(path, line["imagelaterality"][0])
 
 
 def test_a_cancer_is_in_the_breast_that_the_table_says(tmp_path: Path) -> None:
@@ -62,7 +74,7 @@ def test_a_cancer_is_in_the_breast_that_the_table_says(tmp_path: Path) -> None:
         screened("e.dcm", "Right", "0", "", libra="no"),
     ]
     write_screening(tmp_path, lines)
-    (tmp_path / "masks" / "a_mask.png").touch()
+    write_mask(tmp_path / "masks" / "a_mask.png", "L")
     found = samples("table", tmp_path)
     assert [sample.cancer for sample in found] == [True, False, False, None]
     first = found[0]
@@ -73,6 +85,14 @@ def test_a_cancer_is_in_the_breast_that_the_table_says(tmp_path: Path) -> None:
     ]
     assert found[1].regions == ()
     assert found.dropped == {"lines whose libra is not asked for": 1}
+    for sample in found:
+        known = opened(sample)
+        assert known.view.name == f"{sample.side}MLO"
+        require_bright_on_dark(known.view, str(sample.side))
+        assert known.truths == ()  # nobody says whether a mask is a mass
+    place = marked(first.regions[0].outline, ROWS, COLUMNS)
+    assert place is not None
+    assert place.box == mass("L")
 
 
 # As EMBED: the lines of one image are its lesions, and a value may hold several boxes.
@@ -114,7 +134,7 @@ def write_lesions(folder: Path, lines: list[dict[str, str]], text: str = LESIONS
     text_of_table = table.read_text(encoding="utf-8")
     table.write_text(with_semicolons(text_of_table), encoding="utf-8")
     (folder / "dataset.toml").write_text(text, encoding="utf-8")
-    (folder / "a.png").touch()
+    write_png(folder / "a.png", "L")
 
 
 def with_semicolons(text: str) -> str:
@@ -143,6 +163,11 @@ def test_the_lines_of_one_image_are_its_lesions(tmp_path: Path) -> None:
     assert (sample.cancer, sample.complete, sample.split) == (True, True, "1")
     assert sample.facts == {}  # its lines differ
     assert sample.regions[0].facts == {"birads": "S"}
+    with pytest.raises(Refused, match=r"a\.png nor lesions says how large a pixel is"):
+        opened(sample)
+    known = opened(sample, spacing_mm=(0.7, 0.7))
+    require_bright_on_dark(known.view, "L")
+    assert [truth.box for truth in known.truths] == [region.outline for region in sample.regions]
 
 
 def test_an_empty_box_is_counted_and_leaves_its_image_incomplete(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
+from small_breasts import mass, require_bright_on_dark
 from small_tables import vindr_image, write_vindr
 
 from inference.findings import Box, Kind
 from inference.mammogram import Projection, Side
 from train.data.readers.by_name import samples
+from train.data.real import opened
 from train.errors import Refused
 
 
@@ -93,3 +96,27 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "images" / "s1" / "a.dicom").unlink()
     with pytest.raises(Refused, match=r"line 2: .*a\.dicom is missing"):
         samples("vindr_mammo", tmp_path)
+
+
+@pytest.mark.parametrize("windowless", [(), ("plain", "inverse")], ids=["window", "no window"])
+def test_a_breast_is_bright_on_dark_whichever_way_its_greys_are_stored(
+    tmp_path: Path, windowless: tuple[str, ...]
+) -> None:
+    images = [
+        vindr_image("s1", "plain", laterality="R", view_position="MLO"),
+        vindr_image("s2", "inverse", laterality="R", view_position="MLO"),
+    ]
+    where = mass("R")
+    edges = f"{where.left} {where.top} {where.right} {where.bottom}"
+    marks = [finding(one["image_id"], ["Mass"], edges) for one in images]
+    write_vindr(tmp_path, images, marks, inverse=["inverse"], windowless=windowless)
+    plain, inverse = (opened(sample) for sample in samples("vindr_mammo", tmp_path))
+    assert (plain.view.pixels + inverse.view.pixels == 4095).all()
+    for known in (plain, inverse):
+        assert (known.view.name, known.view.spacing_mm) == ("RMLO", (0.7, 0.7))
+        assert known.view.grey.assumed is bool(windowless)
+        require_bright_on_dark(known.view, "R")
+        assert [truth.box for truth in known.truths] == [where]
+    np.testing.assert_allclose(
+        plain.view.grey.of(plain.view.pixels), inverse.view.grey.of(inverse.view.pixels), atol=0.001
+    )
