@@ -81,7 +81,7 @@ def _brief(row: dict[str, Any]) -> str:
 @app.command()
 def show(bundle: Name, *, as_json: JSON = False) -> None:
     """Show a bundle's card: what it is for, what it learned from, and how well it measured."""
-    card = _card(bundle)
+    card = _card(open_node(check=False), bundle)
     if as_json:
         typer.echo(card.model_dump_json(indent=1, exclude_none=True))
         return
@@ -91,15 +91,14 @@ def show(bundle: Name, *, as_json: JSON = False) -> None:
         say(foreign(line))
 
 
-def _card(bundle: str) -> "Card":
+def _card(node: Any, bundle: str) -> "Card":  # noqa: ANN401 - a late Node
     from dicom_node.errors import Misconfigured
     from dicom_node.models.choosing import folder_named
-    from dicom_node.settings.file import load_settings
     from inference.bundle import load_card
     from inference.errors import BadBundle
 
     try:
-        return load_card(folder_named(load_settings(), bundle))
+        return load_card(folder_named(node.settings, bundle, lambda: node.engine))
     except BadBundle as fault:
         raise Misconfigured(str(fault).splitlines()) from fault
 
@@ -123,7 +122,7 @@ def verify(
     node = open_node(check=False)
     settings = node.settings
     decision = active(settings, lambda: node.engine)
-    folders = [folder_named(settings, one) for one in bundles or ()]
+    folders = [folder_named(settings, one, lambda: node.engine) for one in bundles or ()]
     reading = folders_of(settings, decision)
     pins = dict(zip(reading, bundles_of(decision), strict=True)) if decision is not None else {}
     results = [tried(settings, one, pins.get(one)) for one in folders or reading]
@@ -150,8 +149,9 @@ def compare(one: Name, other: Name, *, as_json: JSON = False) -> None:
     """Show two bundles side by side: their cards, and what both said of cases of this node."""
     from dicom_node.models.comparing import compared, met
 
-    cards = _card(one), _card(other)
-    rows = compared(*cards) + met(open_node().questions, *cards)
+    node = open_node()
+    cards = _card(node, one), _card(node, other)
+    rows = compared(*cards) + met(node.questions, *cards)
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return

@@ -1,14 +1,17 @@
 """Activate other bundles, or those that read before; what is not sound changes nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy import Engine
 
 from dicom_node.errors import Misconfigured, NotYourTurn
 from dicom_node.ledger import activations
 from dicom_node.ledger.activations import Bundle, Bundles, bundles_of, named
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.models.serving import Serving, active, home_of, misfits
+from dicom_node.models.shelf import of_use
 from dicom_node.models.trying import TO_ACTIVATE, Tried, tried
 from dicom_node.settings.file import Settings
 
@@ -31,23 +34,29 @@ class Chosen:
         return f"{named(self.bundles)} reads from the next study on; before: {named(self.replaced)}"
 
 
-def folder_named(settings: Settings, word: str) -> Path:
+def folder_named(settings: Settings, word: str, engine: Callable[[], Engine]) -> Path:
     """Find a bundle by its folder's name, or by a path."""
     from inference.bundle import CARD
 
     home = home_of(settings)
-    by_path = Path(word).expanduser()
-    if (home / word / CARD).exists() or not (by_path / CARD).exists():
+    if (home / word / CARD).exists():
         return home / word
-    path = by_path.resolve()
-    return home / path.name if path.parent == home.resolve() else path
+    by_path = Path(word).expanduser()
+    if (by_path / CARD).exists():
+        path = by_path.resolve()
+        return home / path.name if path.parent == home.resolve() else path
+    namesake = next((one for one in of_use(settings, engine) if one.name == word), None)
+    if namesake is not None and namesake.parent != home:
+        sentence = f"{word} does not lie in {home}: name it by its path, {namesake}"
+        raise Misconfigured([sentence])
+    return home / word
 
 
 def activate(
     settings: Settings, ledger: Ledger, words: Sequence[str], by: str, *, unproven: bool = False
 ) -> Chosen:
     """Let other bundles read, once each was tried; `unproven`: also where there is a doubt."""
-    folders = [folder_named(settings, word) for word in words]
+    folders = [folder_named(settings, word, lambda: ledger.engine) for word in words]
     twice = sorted({one.name for one in folders if folders.count(one) > 1})
     if twice:
         raise Misconfigured([f"a bundle agrees with others, not with itself: {', '.join(twice)}"])

@@ -33,17 +33,26 @@ def shelf(settings: Settings, engine: Callable[[], Engine]) -> Iterator[Shelved]
 
     home = home_of(settings)
     decision = active(settings, engine)
-    reads = [_name(home, one) for one in folders_of(settings, decision)]
     pins = {one.folder: one for one in bundles_of(decision)} if decision is not None else {}
-    former = before(engine(), decision) if decision is not None else None
-    once = [one.folder for one in bundles_of(former)] if former is not None else []
-    along = [_name(home, one) for one in shadow_folders(settings)]
+    roles = {_name(home, folder): role for folder, role in of_use(settings, engine).items()}
     there = sorted(path.parent.name for path in home.glob(f"*/{CARD}"))
-    for name in dict.fromkeys([*reads, *along, *there, *once]):
+    here = [name for name, role in roles.items() if role != BEFORE]
+    for name in dict.fromkeys([*here, *there, *roles]):
         card, faults = sound_card(settings, home / name, pins.get(name))
-        roles = {ACTIVE: reads, SHADOW: along, BEFORE: once}
-        role = next((role for role, names in roles.items() if name in names), "")
-        yield Shelved(name, role, card, tuple(faults))
+        yield Shelved(name, roles.get(name, ""), card, tuple(faults))
+
+
+def of_use(settings: Settings, engine: Callable[[], Engine]) -> dict[Path, str]:
+    """Say where the bundles lie that are of use to this node, and what each one is to it."""
+    decision = active(settings, engine)
+    former = before(engine(), decision) if decision is not None else None
+    once = folders_of(settings, former) if former is not None else ()
+    roles = dict[Path, str]()
+    reads, along = folders_of(settings, decision), shadow_folders(settings)
+    for role, folders in ((ACTIVE, reads), (SHADOW, along), (BEFORE, once)):
+        for folder in folders:
+            roles.setdefault(folder, role)
+    return roles
 
 
 def _name(home: Path, folder: Path) -> str:

@@ -280,6 +280,11 @@ def test_a_bundle_elsewhere_is_named_by_its_path(opening: Open, home: Path, tmp_
     shutil.copytree(home / "two", tmp_path / "elsewhere")
     command("activate", str(tmp_path / "elsewhere"))
     assert reads(opening()) == ["0.0.2"]
+    for words in (["show", "elsewhere"], ["verify", "elsewhere"], ["activate", "elsewhere"]):
+        refused = CliRunner().invoke(app, ["models", *words])
+        assert isinstance(refused.exception, Misconfigured)
+        assert f"name it by its path, {tmp_path / 'elsewhere'}" in str(refused.exception)
+    assert "Tiny 2" in command("show", str(tmp_path / "elsewhere"))
     command("activate", str(home / "three"))
     assert history(node.engine, 1)[0].bundles[0]["folder"] == "three"
 
