@@ -1,6 +1,7 @@
 """A data set goes the whole way: divided, learned from, exported, measured; and nobody twice."""
 
 import json
+import shutil
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from inference.mammogram import Projection, Side
 from train.cli import app, main
 from train.commands import measuring
 from train.data.divided import divided, read_division, require_of, write_division
-from train.data.leaks import require_apart, twins
+from train.data.leaks import prints, require_apart, twins
+from train.data.lesson import Lesson
 from train.data.readers.by_name import samples
 from train.data.real import lessons, teachable
 from train.data.sample import Region, Sample
@@ -107,6 +109,11 @@ def split(folder: Path) -> Path:
     result = CliRunner().invoke(app, ["split", "cbis_ddsm", str(folder), str(file), *shares])
     assert result.exit_code == 0, result.output
     return file
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
 
 
 def refusal(
@@ -257,31 +264,66 @@ def test_a_patient_more_moves_hardly_anybody(folder: Path) -> None:
     assert len(whole.of("training")) == 160
 
 
-def test_a_picture_in_two_parts_stops_the_training(
-    folder: Path, split: Path, tmp_path: Path
-) -> None:
+def test_a_picture_in_two_parts_stops_the_training(folder: Path, split: Path, cache: Path) -> None:
     recipe = Recipe.model_validate(tomllib.loads(RECIPE.format(split=split)))
     fit, left = teachable(samples("cbis_ddsm", folder), judging=True)
     assert (len(fit), left) == (10, {})
-    made = lessons(fit, recipe.preparation, tmp_path, workers=1, spacing_mm=(1.5, 1.0))
+    made = lessons(fit, recipe.preparation, cache, workers=1, spacing_mm=(1.5, 1.0))
     assert [lesson.patient for lesson in made] == [f"P_{name}" for name in NAMES]
-    require_apart({"training": made[:6], "validation": made[6:]})
+    require_apart({"training": prints(made[:6]), "validation": prints(made[6:])})
     # The same film, scanned again a little brighter, under another name.
     twin = folder.parent / "twin.png"
     Image.open(fit[0].image).point(lambda grey: min(255, grey * 1.05)).save(twin)
     other = Sample(
         "CBIS-DDSM", "P_99999", twin, Side.LEFT, Projection.CC, False, spacing_mm=(1.5, 1.0)
     )
-    (again,) = lessons([other], recipe.preparation, tmp_path, workers=1)
-    assert twins([again], made) == [("P_99999", "P_00001")]
+    (again,) = lessons([other], recipe.preparation, cache, workers=1)
+    assert [tuple(map(str, pair)) for pair in twins(prints([again]), prints(made))] == [
+        (f"{twin} of P_99999", f"{fit[0].image} of P_00001")
+    ]
     # A copy with noise, in the air around the breast as well.
     noise = np.random.default_rng(3).integers(0, 3, made[0].picture.shape, dtype=np.uint8)
     noisy = replace(made[0], patient="P_88888", picture=np.minimum(made[0].picture, 252) + noise)
-    assert twins([noisy], made) == [("P_88888", "P_00001")]
-    with pytest.raises(Refused, match="under other names: P_00001 and P_99999"):
-        require_apart({"training": made, "validation": [again]})
+    pairs = twins(prints([noisy]), prints(made))
+    assert [(one.patient, other.patient) for one, other in pairs] == [("P_88888", "P_00001")]
+    with pytest.raises(Refused, match=r"other names: .*_LEFT_CC.jpg of P_00001 and .*twin\.png of"):
+        require_apart({"training": prints(made), "validation": prints([again])})
     with pytest.raises(Refused, match="1 patients are in training and in validation"):
-        require_apart({"training": made, "validation": made[:1]})
+        require_apart({"training": prints(made), "validation": prints(made[:1])})
+
+
+def test_a_picture_of_a_part_that_is_measured_one_day_stops_the_training_too(
+    folder: Path,
+    split: Path,
+    cache: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = [f"P_{name}" for name in NAMES]
+    parts = {"training": names[:4], "validation": names[4:8], "test": [*names[8:], "P_77777"]}
+    three = tmp_path / "three.json"
+    write_division(read_division(split).model_copy(update={"parts": parts}), three)
+
+    def read(place: Path) -> list[Lesson]:
+        recipe = Recipe.model_validate(tomllib.loads(RECIPE.format(split=three)))
+        recipe.data.lie_in(place)
+        return recipe.lessons(recipe.data.training, recipe.preparation, cache, 1)
+
+    assert {lesson.patient for lesson in read(folder)} == set(names[:4])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 of 3 patients of CBIS-DDSM, part test of split" in said
+    assert "are compared with nobody" in said
+    # The film of a woman who teaches, scanned again under the name of one who is measured.
+    other = shutil.copytree(folder, tmp_path / "other")
+    image = Image.open(other / "train" / f"{NAMES[1]}_LEFT_CC.jpg")
+    image.point(lambda grey: min(255, grey * 1.05)).save(
+        other / "train" / f"{NAMES[9]}_LEFT_CC.jpg", quality=90
+    )
+    with pytest.raises(Refused, match="1 pictures of training are in test too") as refused:
+        read(other)
+    assert all(
+        f"{name}_LEFT_CC.jpg of P_{name}" in str(refused.value) for name in (NAMES[1], NAMES[9])
+    )
 
 
 def test_what_nobody_knows_teaches_nothing(folder: Path) -> None:

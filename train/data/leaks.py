@@ -4,7 +4,8 @@ Names can be wrong: one woman under two names, one film scanned twice. So pictur
 each as the pattern of what is brighter than its neighbor.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +19,34 @@ _BRIGHTER = 0.5  # grey levels; less is the noise of the air, and would tell two
 # noise, stay below 0.2; of 757,000 pairs among the films of CBIS-DDSM none comes below 0.33.
 _ALIKE = 0.25
 _SHOWN = 3  # pairs that are named
+_AT_ONCE = 1024  # pictures that are compared with all others: a table of all pairs may be large
 
 Pattern = NDArray[np.bool_]
 
 
-def require_apart(parts: Mapping[str, Sequence[Lesson]]) -> None:
+class Print(NamedTuple):
+    """What is kept of a picture to know it again: a thousandth of its bytes."""
+
+    patient: str
+    image: str
+    pattern: Pattern
+
+    def __str__(self) -> str:
+        """Name it for a person who is to look at it."""
+        return f"{self.image} of {self.patient}" if self.image else self.patient
+
+
+def prints(lessons: Iterable[Lesson]) -> list[Print]:
+    """Take the print of each picture."""
+    return [Print(one.patient, one.image, pattern(one)) for one in lessons]
+
+
+def require_apart(parts: Mapping[str, Sequence[Print]]) -> None:
     """Refuse parts that share a patient, or a picture."""
     names = list(parts)
     for at, one in enumerate(names):
         for other in names[at + 1 :]:
-            both = {lesson.patient for lesson in parts[one]} & {
-                lesson.patient for lesson in parts[other]
-            }
+            both = {each.patient for each in parts[one]} & {each.patient for each in parts[other]}
             if both:
                 raise Refused(
                     f"{len(both)} patients are in {one} and in {other}, as {min(both)}: "
@@ -44,18 +61,22 @@ def require_apart(parts: Mapping[str, Sequence[Lesson]]) -> None:
                 )
 
 
-def twins(some: Sequence[Lesson], others: Sequence[Lesson]) -> list[tuple[str, str]]:
-    """Return the patients whose pictures are nearly the same."""
+def twins(some: Sequence[Print], others: Sequence[Print]) -> list[tuple[Print, Print]]:
+    """Return the pictures that are nearly the same."""
     if not some or not others:
         return []
     here, there = (
-        np.stack([pattern(one) for one in lot]).astype(np.float32) for lot in (some, others)
+        np.stack([one.pattern for one in lot]).astype(np.float32) for lot in (some, others)
     )
-    # For all pairs at once. Air is brighter nowhere, and counts for nothing.
-    both = here @ there.T
-    either = here.sum(axis=1)[:, None] + there.sum(axis=1) - both
-    found = np.argwhere(either - both <= _ALIKE * either)
-    return [(some[one].patient, others[other].patient) for one, other in found.tolist()]
+    found = []
+    for first in range(0, len(some), _AT_ONCE):
+        # For many pairs at once. Air is brighter nowhere, and counts for nothing.
+        lot = here[first : first + _AT_ONCE]
+        both = lot @ there.T
+        either = lot.sum(axis=1)[:, None] + there.sum(axis=1) - both
+        alike = np.argwhere(either - both <= _ALIKE * either)
+        found += [(some[first + one], others[other]) for one, other in alike.tolist()]
+    return found
 
 
 def pattern(lesson: Lesson) -> Pattern:

@@ -51,6 +51,7 @@ class Lesson:
     malignant: tuple[bool | None, ...]  # of each box; None: nobody said
     told: bool | None = None  # whether it shows a cancer, where that is known without its boxes
     outlined: bool = True  # all its lesions are marked; else it teaches nothing about boxes
+    image: str = ""  # the file that it was made of; a phantom has none
 
     @property
     def cancer(self) -> bool:
@@ -115,7 +116,7 @@ def keep(path: Path, shown: Sequence[Known], how: Preparation) -> None:
     begun.replace(path)  # a cache that was interrupted holds whole files only
 
 
-def kept(path: Path, patient: str) -> Iterator[Lesson]:
+def kept(path: Path, patient: str, image: str = "") -> Iterator[Lesson]:
     """Return the lessons of a file, which are one patient's."""
     with np.load(path) as file:
         pictures, labels = file["pictures"], file["labels"]
@@ -132,6 +133,7 @@ def kept(path: Path, patient: str) -> Iterator[Lesson]:
             malignant=tuple(fact["malignant"]),
             told=fact["told"],
             outlined=fact["outlined"],
+            image=image,
         )
 
 

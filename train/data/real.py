@@ -2,7 +2,7 @@
 
 import hashlib
 import multiprocessing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -34,6 +34,18 @@ def lessons(
 
     The spacing is for images of which nobody knows it; where somebody does, it counts for nothing.
     """
+    return list(one_by_one(samples, how, cache, workers=workers, spacing_mm=spacing_mm))
+
+
+def one_by_one(
+    samples: Sequence[Sample],
+    how: Preparation,
+    cache: Path,
+    *,
+    workers: int,
+    spacing_mm: tuple[float, float] | None = None,
+) -> Iterator[Lesson]:
+    """Do the same for whoever needs no two of them at a time: a picture is large."""
     folder = cache / _fingerprint(how)
     folder.mkdir(parents=True, exist_ok=True)
     told = [replace(sample, spacing_mm=sample.spacing_mm or spacing_mm) for sample in samples]
@@ -45,11 +57,8 @@ def lessons(
             made = pool.map(partial(_make, how=how), missing, chunksize=4)
             for _ in track(made, "Preparing images", total=len(missing)):
                 pass
-    return [
-        lesson
-        for sample, path in zip(told, paths, strict=True)
-        for lesson in kept(path, sample.patient)
-    ]
+    for sample, path in zip(told, paths, strict=True):
+        yield from kept(path, sample.patient, str(sample.image))
 
 
 def teachable(samples: Iterable[Sample], *, judging: bool) -> tuple[list[Sample], dict[str, int]]:

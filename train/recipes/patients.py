@@ -13,7 +13,7 @@ from inference.mammogram import Projection, Side
 from inference.preparing.prepare import Preparation
 from train.data import phantom, real
 from train.data.divided import Division, called, read_division, require_of
-from train.data.leaks import require_apart
+from train.data.leaks import Print, prints, require_apart
 from train.data.lesson import Lesson
 from train.data.misplaced import misplaced
 from train.data.readers.by_name import samples
@@ -184,6 +184,7 @@ class DataSet(Table):
 
     _folder: Path | None = PrivateAttr(default=None)
     _read: dict[tuple[str, str], list[Lesson]] = PrivateAttr(default_factory=dict)
+    _compared: bool = PrivateAttr(default=False)  # with those who neither teach nor steer
 
     def lie_in(self, folder: Path) -> None:
         """Say where the data set lies; a recipe does not know the machine."""
@@ -257,14 +258,41 @@ class DataSet(Table):
     def lessons(
         self, split: "Split", how: Preparation, cache: Path, *, workers: int, judging: bool
     ) -> list[Lesson]:
-        """Return the lessons of a part, once it is sure that nobody is in the other part too."""
+        """Return the lessons of a part, once it is sure that nobody is in another part too."""
         assert isinstance(split, Part)
         both = {
             part.name: self._lessons(part, how, cache, workers=workers, judging=judging)
             for part in (self.training, self.validation)
         }
-        require_apart(both)
+        parts = {name: prints(ones) for name, ones in both.items()}
+        if not self._compared:
+            parts |= self._others(how, cache, workers)
+        require_apart(parts)
+        self._compared = True
         return both[split.name]
+
+    def _others(self, how: Preparation, cache: Path, workers: int) -> dict[str, list[Print]]:
+        """Take the prints of those who neither teach nor steer: they are measured one day.
+
+        Who is among them under another name would flatter that figure, and nobody could see it.
+        """
+        division, found = self._division(), {}
+        names = sorted(division.parts.keys() - {self.train_on, self.validate_on})
+        there = self._samples() if names else []
+        for name in names:
+            wanted = division.of(name)
+            some = [one for one in there if one.patient in wanted]
+            if absent := len(wanted - {one.patient for one in some}):
+                Console().print(
+                    f"{absent} of {len(wanted)} patients of {self._part(name)} are not in "
+                    f"{self._folder}, and are compared with nobody.",
+                    highlight=False,
+                )
+            fit, _ = real.teachable(some, judging=False)
+            found[name] = prints(
+                real.one_by_one(fit, how, cache, workers=workers, spacing_mm=self.spacing_mm)
+            )
+        return found
 
     def _lessons(
         self, part: Part, how: Preparation, cache: Path, *, workers: int, judging: bool
