@@ -62,14 +62,16 @@ class Spool:
             path.unlink(missing_ok=True)  # an earlier run may be about to end
         return len(left)
 
-    def image_name(self, sop_uid: str, digest: str) -> str:
+    def image_name(self, sop_uid: str, digest: str, generation: int = 0) -> str:
         """Name the place of an image within the spool: no name ever has two contents.
 
         One who stood still between row and rename may come when another content of this UID is
-        there already, and promised.
+        there already, and promised. One that was purged and came again has a name of its own:
+        whoever removes the former file may be late.
         """
         named = hashlib.sha256(sop_uid.encode()).hexdigest()
-        return f"images/{named[:2]}/{named}-{beginning(digest)}.dcm"
+        again = f"-{generation}" if generation else ""
+        return f"images/{named[:2]}/{named}-{beginning(digest)}{again}.dcm"
 
     def quarantine_name(self, sop_uid: str, digest: str) -> str:
         """Name the place of what is set aside: the same content has the same one."""
@@ -220,8 +222,11 @@ class Spool:
         return ""
 
     def remove(self, name: str) -> None:
-        """Remove a file that is needed no more; one that is gone already is no fault."""
-        self.inside(name).unlink(missing_ok=True)
+        """Remove a file that is needed no more, for good; one that is gone already is no fault."""
+        place = self.inside(name)
+        with suppress(FileNotFoundError):
+            place.unlink()
+            sync_folder(place.parent)
 
     def free_bytes(self) -> int:
         """Say how much room is left."""

@@ -26,6 +26,7 @@ from dicom_node.ledger.tables import Case, Product
 from dicom_node.ledger.tellings import tell_again
 from dicom_node.life import ANALYZE, AT_THE_END, DELIVER, TOLD, WAITING, Receipt, State, Verb
 from dicom_node.logs import log
+from dicom_node.receiving.purging import purge_images
 from dicom_node.receiving.settle import settle
 from dicom_node.watching.story import cases_named
 from dicom_node.wiring import CODE_VERSION, Node
@@ -132,6 +133,7 @@ def _ring_for_all(node: Node, bell: Bell) -> int:
     if lost is not None and not bell.waiting(ANALYZE):  # no study waits for who reads along
         bell.ring(lost, ANALYZE)
     purge(node.ledger, node.questions, node.spool, node.settings)
+    purge_images(node.ledger, node.questions, node.spool, node.settings.receiving)
     return len(rung)
 
 

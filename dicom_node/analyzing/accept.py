@@ -15,6 +15,7 @@ from dicom_node.analyzing.image_rules import IMAGE_RULES
 from dicom_node.analyzing.pixel_rules import PIXEL_RULES, decoded, opened, too_large
 from dicom_node.analyzing.rules import Judged, JudgedStudy, Rule, Terms
 from dicom_node.analyzing.study_rules import (
+    NOT_KEPT,
     NOTHING_NEW,
     REPEATED,
     STUDY_RULES,
@@ -33,7 +34,7 @@ def terms_of(settings: Settings, reads: frozenset[str]) -> Terms:
 
 def rules() -> list[Rule]:
     """Return every rule, in the order of its code."""
-    everything = [*IMAGE_RULES, *PIXEL_RULES, *STUDY_RULES, REPEATED, NOTHING_NEW]
+    everything = [*IMAGE_RULES, *PIXEL_RULES, *STUDY_RULES, REPEATED, NOTHING_NEW, NOT_KEPT]
     return sorted(everything, key=lambda rule: rule.code)
 
 

@@ -13,11 +13,12 @@ from dicom_node.analyzing.deciding import corrections, point_for
 from dicom_node.analyzing.imaged import imaged_by
 from dicom_node.analyzing.looking import looked_at, views_of
 from dicom_node.analyzing.rules import MAMMOGRAM, JudgedStudy
-from dicom_node.analyzing.study_rules import NOTHING_NEW
+from dicom_node.analyzing.study_rules import NOT_KEPT, NOTHING_NEW, READABLE
 from dicom_node.errors import Declined
 from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import Ledger, Turn, now
 from dicom_node.ledger.questions import NOTICE, Questions
+from dicom_node.ledger.removals import missing
 from dicom_node.ledger.shadows import Device, to_read
 from dicom_node.ledger.tables import Case, Finding, Instance, ModelRun, Verdict
 from dicom_node.life import ANALYZE, State
@@ -73,12 +74,13 @@ def analyze(desk: Desk, case_id: int) -> Exam | None:
     with desk.ledger.turn(case_id, ANALYZE) as turn:
         case = desk.questions.case(case_id)
         assert case is not None
-        images = desk.questions.images_of(case)
+        images = _kept(desk, case)
         terms = terms_of(desk.settings, desk.reads())
         study = judge_study(looked_at(desk.spool, images, terms), terms)
         for image, one in zip(images, study.images, strict=True):
             turn.leave(_verdict(turn, image, one.declined))
         _something_new(desk, case, images, study)
+        _nothing_missing(desk, case, study)
         if study.declined is not None:
             raise study.declined
         views = tuple(views_of(desk.spool, images, study))
@@ -94,9 +96,10 @@ def analyze(desk: Desk, case_id: int) -> Exam | None:
 
 def exam_again(desk: Desk, case: Case) -> Exam:
     """Open the images of a case that was read once more."""
-    images = desk.questions.images_of(case)
+    images = _kept(desk, case)
     terms = terms_of(desk.settings, desk.reads())
     study = judge_study(looked_at(desk.spool, images, terms), terms)
+    _nothing_missing(desk, case, study)
     if study.declined is not None:
         raise study.declined
     return Exam(case.study_uid, tuple(views_of(desk.spool, images, study)))
@@ -122,6 +125,22 @@ def _something_new(desk: Desk, case: Case, images: Sequence[Instance], study: Ju
         raise Declined(
             NOTHING_NEW.code, "no image of this round can be read; the former result stands"
         )
+
+
+def _kept(desk: Desk, case: Case) -> list[Instance]:
+    return [image for image in desk.questions.images_of(case) if image.purged_at is None]
+
+
+def _nothing_missing(desk: Desk, case: Case, study: JudgedStudy) -> None:
+    """Decline a study of which images are no longer kept: nobody is told of a part as of the whole.
+
+    That what is there cannot be read may be for want of the others; whatever else is wrong with it
+    would be so with them.
+    """
+    if study.declined is not None and study.declined.code != READABLE.code:
+        return
+    if gone := missing(desk.questions, case):
+        raise Declined(NOT_KEPT.code, gone)
 
 
 def _has_result(desk: Desk, case: Case) -> bool:

@@ -28,6 +28,20 @@ NOTHING_NEW = Rule(
     "recalled one does not)",
     "images that came later and are not read; the former result stands",
 )
+NOT_KEPT = Rule(
+    "S07",
+    "images not kept",
+    "images that came earlier are no longer kept here, and an image came late: without them the "
+    "study would be read in part",
+    "a late image of a study whose other images were removed: the whole study is to be sent again",
+)
+READABLE = Rule(
+    "S02",
+    "readable",
+    "no image can be read; or, where you ask for whole studies, a required view is missing",
+    "a study without a view that can be read, or without all of the four views",
+    ("incomplete_studies", "unilateral"),
+)
 
 
 def _one_patient(images: Sequence[Judged], _: Terms) -> str:
@@ -104,13 +118,7 @@ STUDY_RULES: dict[Rule, Fault] = {
         "an unusually large study",
         ("max_study_megabytes",),
     ): _size,
-    Rule(
-        "S02",
-        "readable",
-        "no image can be read; or, where you ask for whole studies, a required view is missing",
-        "a study without a view that can be read, or without all of the four views",
-        ("incomplete_studies", "unilateral"),
-    ): _readable,
+    READABLE: _readable,
 }
 
 

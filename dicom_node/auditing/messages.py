@@ -80,6 +80,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "read in shadow": Meaning("110103", "R"),
     "recalled": Meaning("110103", "D"),
     "purged": Meaning("110103", "D"),
+    "images purged": Meaning("110103", "D"),
     "recomputed": Meaning("110103", "R"),
     "delivered": Meaning("110104", "R"),
     "delivered again": Meaning("110104", "R"),

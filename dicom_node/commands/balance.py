@@ -26,9 +26,11 @@ def balance(
         for one in closed.accounts:
             parts = " + ".join(f"{count} {word}" for word, count in one.parts.items())
             say(f"{one.name}: {one.total} {one.total_is} = {parts}")
-        left = f"; {closed.left_over} left over by lost turns" if closed.left_over else ""
+        left = f"; {closed.left_over} left over, needed by nobody" if closed.left_over else ""
         how = "read whole" if deep else "looked at"
         say(f"files: {closed.files} in the ledger, each {how}{left}")
+        if closed.purged:
+            say(f"removed: {closed.purged} images that are no longer kept")
         for sentence in closed.discrepancies:
             say(f"[red]✗[/] {escape(sentence)}")
         if not closed.discrepancies:

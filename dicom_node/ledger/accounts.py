@@ -55,6 +55,7 @@ class Books:
     accounts: tuple[Account, ...]
     contradictions: tuple[str, ...]
     files: tuple[Kept, ...]
+    purged: int  # images that are kept no more
 
 
 def books(engine: Engine) -> Books:
@@ -64,6 +65,7 @@ def books(engine: Engine) -> Books:
             (_images(session), _cases(session), _deliveries(session)),
             tuple(_contradictions(session)),
             tuple(_files(session)),
+            _purged(session),
         )
 
 
@@ -193,8 +195,19 @@ def _named(session: Session, query: Select[int], what: str) -> Iterator[str]:
         yield f"case {', '.join(map(str, found[:NAMED]))}{more} {what}"
 
 
+def _purged(session: Session) -> int:
+    purged = select(func.count()).select_from(Instance).where(Instance.purged_at.is_not(None))
+    return session.scalar(purged) or 0
+
+
+def images_purged(engine: Engine) -> int:
+    """Count the images that are kept no more."""
+    with Session(engine.execution_options(reads_only=True)) as session:
+        return _purged(session)
+
+
 def images_kept(engine: Engine) -> Iterator[tuple[Kept, bool]]:
-    """List the received images, each with whether its study is done: nobody is to read it now."""
+    """List the images that are kept, each with whether its study is done: nobody reads it now."""
     going_on = select(Case.id).where(
         Case.study_uid == Instance.study_uid,
         Case.state.not_in((State.DELIVERED, State.DECLINED)),
@@ -202,7 +215,9 @@ def images_kept(engine: Engine) -> Iterator[tuple[Kept, bool]]:
     columns = (Instance.case_id, Instance.path, Instance.digest, Instance.size_bytes)
     with Session(engine.execution_options(reads_only=True)) as session:
         rows = session.execute(
-            select(*columns, ~going_on.exists()).execution_options(yield_per=AT_ONCE)
+            select(*columns, ~going_on.exists())
+            .where(Instance.purged_at.is_(None))
+            .execution_options(yield_per=AT_ONCE)
         )
         for case_id, path, digest, size, is_done in rows:
             yield Kept("image", case_id, path, digest, size, is_image=True), is_done
@@ -211,7 +226,8 @@ def images_kept(engine: Engine) -> Iterator[tuple[Kept, bool]]:
 def _files(session: Session) -> Iterator[Kept]:
     """List every file that a row describes."""
     columns = (Instance.case_id, Instance.path, Instance.digest, Instance.size_bytes)
-    for case_id, path, digest, size in session.execute(select(*columns)):
+    images = select(*columns).where(Instance.purged_at.is_(None))
+    for case_id, path, digest, size in session.execute(images):
         yield Kept("image", case_id, path, digest, size, is_image=True)
     objects = (Product.case_id, Product.kind, Product.path, Product.sha256, Product.size_bytes)
     for case_id, kind, path, sha256, size in session.execute(

@@ -23,7 +23,18 @@ _WRITTEN = select(Association.id).where(
     *(getattr(Association, one) == bindparam(one) for one in ("listener", "caller", "opened_at"))
 )
 _IS_OPEN = select(Association.closed_at.is_(None)).where(Association.id == bindparam("number"))
-_KNOWN = select(Instance.path, Instance.digest).where(Instance.sop_uid == bindparam("sop_uid"))
+_KNOWN = (
+    select(
+        Instance.path,
+        Instance.digest,
+        Instance.study_uid,
+        Instance.generation,
+        Instance.purged_at.is_(None),
+    )
+    .where(Instance.sop_uid == bindparam("sop_uid"))
+    .order_by(Instance.generation.desc())
+    .limit(1)
+)
 _LAST_ROUND = (
     select(Case.id, Case.study_uid, Case.round, Case.state)
     .where(Case.study_uid == bindparam("study_uid"))
@@ -52,6 +63,17 @@ class Arrival:
     view: str
     size_bytes: int
     digest: str
+    generation: int = 0  # so often it had come and was purged before
+
+
+class Known(NamedTuple):
+    """An image that came before, as far as one that comes again has to know of it."""
+
+    path: str
+    digest: str
+    study_uid: str
+    generation: int
+    is_kept: bool  # not purged since
 
 
 class Round(NamedTuple):
@@ -148,11 +170,11 @@ def close_left_open(ledger: Ledger, listener: str, *, alone: bool = False) -> No
             _close(ledger, session, row.id, (row.caller, row.address), lost)
 
 
-def known_image(ledger: Ledger, sop_uid: str) -> tuple[str, str] | None:
-    """Return path and digest of an image that is already kept."""
+def known_image(ledger: Ledger, sop_uid: str) -> Known | None:
+    """Return what is known of an image that came before, and may be purged."""
     with ledger.engine.execution_options(reads_only=True).connect() as connection:
         row = connection.execute(_KNOWN, {"sop_uid": sop_uid}).one_or_none()
-        return None if row is None else (row.path, row.digest)
+        return None if row is None else Known(*row)
 
 
 def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> Round:
@@ -165,7 +187,8 @@ def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> R
     row |= {one.name: getattr(arrival, one.name) for one in fields(arrival)}
     connection.execute(_KEEP, row)
     details = {"sop_uid": arrival.sop_uid, "view": arrival.view, "caller": arrival.caller}
-    ledger.note(session, "image received", case=case, details=details)
+    again = "it was kept before and removed, and came again" if arrival.generation else ""
+    ledger.note(session, "image received", again, case=case, details=details)
     return case
 
 

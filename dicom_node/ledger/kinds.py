@@ -33,6 +33,7 @@ KINDS: Final[dict[str, str]] = {
     "read in shadow": "a bundle read a case along, to be compared: nobody is told of it",
     "recalled": "a result was taken back: by whom and why",
     "purged": "what the spool kept of a case was deleted",
+    "images purged": "images of a study that is done with were deleted: which, and why",
     "recomputed": "a result was computed again from its record, and whether it was equal",
     "new device": "images came from a device, or from software of one, that was never read before",
     "scores drift": "a device's exams get other scores than those that the bundle's card knows",

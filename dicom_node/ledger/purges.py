@@ -17,15 +17,14 @@ from dicom_node.ledger.tables import Case, Delivery, Product
 from dicom_node.life import Commit, Receipt, State
 
 SETTLED = (Receipt.DELIVERED, Receipt.WAIVED)
+UNSETTLED = Delivery.receipt.not_in(SETTLED) | (
+    Delivery.commitment.is_not(None) & (Delivery.commitment != Commit.COMMITTED)
+)
 
 
 def ripe(questions: Questions, before: datetime, most: int) -> list[tuple[int, list[Product]]]:
     """List cases that were delivered whole and long ago, each with the objects that may go."""
-    unsettled = exists().where(
-        Delivery.case_id == Case.id,
-        Delivery.receipt.not_in(SETTLED)
-        | (Delivery.commitment.is_not(None) & (Delivery.commitment != Commit.COMMITTED)),
-    )
+    unsettled = exists().where(Delivery.case_id == Case.id, UNSETTLED)
     with Session(questions.engine, expire_on_commit=False) as session:
         cases = session.scalars(
             select(Case.id)

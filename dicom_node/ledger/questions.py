@@ -97,7 +97,7 @@ class Questions:
                 views = session.scalars(
                     select(Instance.view)
                     .where(Instance.study_uid == case.study_uid, Instance.view != "")
-                    .where(Instance.case_id <= case.id)
+                    .where(Instance.case_id <= case.id, Instance.purged_at.is_(None))
                 )
                 open_now = session.scalar(
                     select(func.count())
@@ -109,11 +109,18 @@ class Questions:
             return found
 
     def images_of(self, case: Case) -> Sequence[Instance]:
-        """Return all images that a round reads: its own and those of the rounds before it."""
+        """Return all images that a round reads: its own and those of the rounds before it.
+
+        What was purged before it could read them is not among them, what was purged since is.
+        """
+        seen = select(Verdict.instance_id).where(Verdict.case_id == case.id)
+        there = or_(
+            Instance.purged_at.is_(None), Instance.case_id == case.id, Instance.id.in_(seen)
+        )
         with self._session() as session:
             return session.scalars(
                 select(Instance)
-                .where(Instance.study_uid == case.study_uid, Instance.case_id <= case.id)
+                .where(Instance.study_uid == case.study_uid, Instance.case_id <= case.id, there)
                 .order_by(Instance.id)
             ).all()
 
@@ -155,12 +162,12 @@ class Questions:
             return [Result(*row) for row in rows]
 
     def image_of(self, study_uid: str) -> Instance | None:
-        """Return one image of a study."""
+        """Return one image of a study, one that is kept where there is any."""
         with self._session() as session:
             return session.scalars(
                 select(Instance)
                 .where(Instance.study_uid == study_uid)
-                .order_by(Instance.id)
+                .order_by(Instance.purged_at.is_not(None), Instance.id)
                 .limit(1)
             ).first()
 

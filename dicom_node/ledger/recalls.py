@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from dicom_node.errors import Busy, NotYourTurn
 from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import Ledger, now
+from dicom_node.ledger.removals import missing_in
 from dicom_node.ledger.tables import Case, Delivery, Recall
 from dicom_node.life import AT_THE_END, PARKED, Receipt, State
 
@@ -86,6 +87,8 @@ def read_again(ledger: Ledger, case_id: int) -> Case:
         for one in (last, *others):
             if one.id != case_id and one.state != State.DECLINED:
                 raise NotYourTurn(f"case {case_id} gave way to round {one.round}: retry that one")
+        if gone := missing_in(session, case.study_uid, last.id):
+            raise NotYourTurn(f"case {case_id} cannot be read again: {gone}")
         at = now()
         opened = Case(
             study_uid=case.study_uid,

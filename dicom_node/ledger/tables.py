@@ -85,6 +85,7 @@ class Case(Base):
     )
     notice_written: Mapped[bool] = mapped_column(default=False)  # and it is only to be delivered
     purged_at: Mapped[datetime | None]  # when the files of its objects were removed
+    images_purged_at: Mapped[datetime | None]  # when those of its images were
 
 
 class Named(Protocol):
@@ -103,13 +104,15 @@ class Instance(Base):
     """One image that was received and is kept."""
 
     __tablename__ = "instances"
+    __table_args__ = (UniqueConstraint("sop_uid", "generation"),)
 
     id: Mapped[int] = mapped_column(Key, primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
     association_id: Mapped[int | None] = mapped_column(ForeignKey("associations.id"), index=True)
     study_uid: Mapped[str] = mapped_column(String(UID_LENGTH), index=True)
     series_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
-    sop_uid: Mapped[str] = mapped_column(String(UID_LENGTH), unique=True)
+    sop_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
+    generation: Mapped[int] = mapped_column(default=0)  # so often it had come and was purged before
     sop_class_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
     transfer_syntax_uid: Mapped[str] = mapped_column(String(UID_LENGTH))
     view: Mapped[str] = mapped_column(String(16), default="")  # LCC, RMLO; empty: not one of these
@@ -119,6 +122,8 @@ class Instance(Base):
     digest: Mapped[str] = mapped_column(String(80))  # of its data set; see `spool`
     path: Mapped[str]  # in the spool
     received_at: Mapped[datetime]
+    purged_at: Mapped[datetime | None]  # since when it is needed no more
+    removal_due_at: Mapped[datetime | None] = mapped_column(index=True)  # its file has still to go
 
 
 class Verdict(Base):

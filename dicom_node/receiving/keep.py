@@ -60,12 +60,18 @@ def keep(
     with _LOCKS[hash(envelope.sop_uid) % len(_LOCKS)]:
         with within(ANSWER_SECONDS):
             known = known_image(ledger, envelope.sop_uid)
-        if known is not None:
-            if digest != known[1] and data_set_digest(arrived, like=known[1]) != known[1]:
+        if known is not None and known.is_kept:
+            like = known.digest
+            if digest != like and data_set_digest(arrived, like=like) != like:
                 raise _collision(spool, arrived, envelope, digest)
-            _pass_duplicate(ledger, spool, arrived, envelope, *known)
+            _pass_duplicate(ledger, spool, arrived, envelope, known.path, like)
             return False
-        name = spool.image_name(envelope.sop_uid, digest)
+        # What was purged may come again, from an archive perhaps and not to the last byte as it
+        # was; but no UID ever belongs to two studies.
+        if known is not None and known.study_uid != str(header.StudyInstanceUID):
+            raise _collision(spool, arrived, envelope, digest)
+        generation = 0 if known is None else known.generation + 1
+        name = spool.image_name(envelope.sop_uid, digest, generation)
         # As long as a disk or a bucket takes: no time of the ledger's.
         spool.secure(arrived, name, written)
         with within(ANSWER_SECONDS), ledger.writing() as session:
@@ -81,6 +87,7 @@ def keep(
                 view=view_of(header),
                 size_bytes=size,
                 digest=digest,
+                generation=generation,
             )
             keep_row(ledger, session, arrival, name)
             spool.take(arrived, name)

@@ -7,7 +7,7 @@ was proved is not kept.
 import hashlib
 from collections.abc import Sequence
 
-from dicom_node.errors import NotYourTurn, told
+from dicom_node.errors import Lost, NotYourTurn, told
 from dicom_node.ledger.questions import NEVER_AGAIN
 from dicom_node.ledger.tables import Case, Product
 from dicom_node.reporting.frame import encoded
@@ -27,7 +27,12 @@ def make_again(shop: Workshop, case: Case, lost: Sequence[Product]) -> None:
     left = {one.sop_uid: one for one in lost}
     try:
         _build(shop, case, left)
-    except (OSError, ValueError, NotReadThere) as fault:  # images or findings are lost as well
+    except (
+        OSError,
+        ValueError,
+        NotReadThere,
+        Lost,
+    ) as fault:  # images or findings are lost as well
         why = f"what is lost of case {case.id} cannot be made again ({told(fault)})"
         raise NotYourTurn(f"{why}: {PUT_BACK}, {READ_AGAIN}") from fault
     for one in left.values():

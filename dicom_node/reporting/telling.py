@@ -95,7 +95,7 @@ def _outdated(shop: Workshop, case: Case) -> str:
 
 def _of_this_round(shop: Workshop, case: Case) -> Sequence[Instance]:
     """Return the images that came in this round; one opened by hand is about those before it."""
-    received = shop.questions.images_of(case)
+    received = [one for one in shop.questions.images_of(case) if one.purged_at is None]
     return [image for image in received if image.case_id == case.id] or received
 
 

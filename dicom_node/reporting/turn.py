@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 
 from pydicom import Dataset
 
-from dicom_node.errors import Busy
+from dicom_node.errors import Busy, Lost
 from dicom_node.ledger.ledger import now
+from dicom_node.ledger.removals import came_by
 from dicom_node.ledger.tables import Case, Instance, Lesion, ModelRun, Product
 from dicom_node.life import REPORT, State
 from dicom_node.reporting import notice
@@ -84,6 +85,8 @@ def _material(shop: Workshop, case: Case, run: ModelRun) -> tuple[Material, list
     exams = _read_at(shop, run)
     exam = exams[""]
     images = shop.questions.images_of(case)
+    if gone := sum(image.purged_at is not None for image in images):
+        raise Lost(f"{gone} of the images that were read are no longer kept here")
     past, lesions = remembered(shop.questions, shop.spool, case, exam)
     unread = tuple(_unread(shop, case, images, exam))
     required = shop.settings.receiving.required_views
@@ -93,7 +96,7 @@ def _material(shop: Workshop, case: Case, run: ModelRun) -> tuple[Material, list
         exams,
         _lightbox(shop, images),
         unread,
-        tuple(not_received(required, _came(images, exam, unread))),
+        (*not_received(required, _came(images, exam, unread)), *_not_kept(shop, case, images)),
         past,
     )
     return material, lesions
@@ -143,6 +146,18 @@ def _came(images: Sequence[Instance], exam: ExamFindings, unread: Sequence[Unrea
     """Name the views that any image shows, read or not."""
     read = {f"{view.side}{view.projection}" for view in exam.views}
     return read | {image.view for image in images} | {one.view for one in unread}
+
+
+def _not_kept(shop: Workshop, case: Case, images: Sequence[Instance]) -> Iterator[str]:
+    """Tell of images that were removed before this round, and could not be read when they came."""
+    came = came_by(shop.questions, case.study_uid, case.id)
+    if count := len(came - {image.sop_uid for image in images}):
+        images_are = (
+            "1 image that came earlier and is"
+            if count == 1
+            else f"{count} images that came earlier and are"
+        )
+        yield f"Not read: {images_are} no longer kept."
 
 
 def _lightbox(shop: Workshop, images: Sequence[Instance]) -> Lightbox:
@@ -236,6 +251,7 @@ def _circumstances(
     former = tuple(_predecessor(shop, product) for product in products)
     since = products[0].case_id if products else case.id - 1
     added = {image.sop_uid for image in material.images if image.case_id > since}
+    added -= came_by(shop.questions, case.study_uid, since)  # what was removed and came again
     return Circumstances(
         case.round,
         made_at,

@@ -55,6 +55,7 @@ class Receiving(Table):
     associate_seconds: Seconds = 30.0
     idle_seconds: Seconds = 60.0
     reserve_megabytes: Annotated[int, Field(ge=0)] = 5000
+    keep_images_days: Annotated[float, Field(ge=0)] = 0.0
     max_object_megabytes: Annotated[int, Field(ge=1)] = 2048
     tls: TLS | None = None
     any_caller: bool = False

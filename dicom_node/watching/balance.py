@@ -2,13 +2,14 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dicom_node.errors import told
 from dicom_node.ledger.accounts import Account, Kept, books
+from dicom_node.ledger.removals import purged_among
 from dicom_node.spool import Spool, data_set_digest, digest_of
 from dicom_node.wiring import Node
 
@@ -22,7 +23,8 @@ class Balance:
 
     accounts: tuple[Account, ...]
     files: int
-    left_over: int  # drafts of turns that were lost: harmless, and nobody's
+    purged: int  # images that are kept no more
+    left_over: int  # drafts of turns that were lost, images that were purged: needed by nobody
     discrepancies: tuple[str, ...]
 
     def told(self) -> dict[str, Any]:
@@ -31,6 +33,7 @@ class Balance:
             "balanced": not self.discrepancies,
             **{one.name: {one.total_is: one.total, **one.parts} for one in self.accounts},
             "files": self.files,
+            "images_purged": self.purged,
             "left_over": self.left_over,
             "discrepancies": list(self.discrepancies),
         }
@@ -41,17 +44,27 @@ def balance(node: Node, *, deep: bool) -> Balance:
     there = dict(node.spool.names())  # before the rows are read: what comes later has its row
     closed = books(node.patient_engine)
     named = {kept.path for kept in closed.files}
-    strange, left_over = _unknown({name: there[name] for name in there.keys() - named})
+    unknown = {name: there[name] for name in there.keys() - named}
+    purged = purged_among(node.questions, unknown.keys()) if closed.purged and unknown else set()
+    strange, left_over = _unknown({name: unknown[name] for name in unknown.keys() - purged})
     said = [_unbalanced(one) for one in closed.accounts if not one.balanced]
     said += closed.contradictions
-    said += filter(None, (_fault(node.spool, kept, deep=deep) for kept in closed.files))
+    said += _faults(node, closed.files, deep=deep)
     said += strange
-    return Balance(closed.accounts, len(closed.files), left_over, tuple(said))
+    left_over += len(purged)
+    return Balance(closed.accounts, len(closed.files), closed.purged, left_over, tuple(said))
 
 
 def _unbalanced(account: Account) -> str:
     parts = " + ".join(f"{count} {word}" for word, count in account.parts.items())
     return f"{account.name}: {account.total} {account.total_is}, but {parts}"
+
+
+def _faults(node: Node, files: Sequence[Kept], *, deep: bool) -> list[str]:
+    """Say what is wrong with which files; one that was purged since the rows were read is none."""
+    said = {kept.path: fault for kept in files if (fault := _fault(node.spool, kept, deep=deep))}
+    purged = purged_among(node.questions, said.keys()) if said else set()
+    return [fault for path, fault in said.items() if path not in purged]
 
 
 def _fault(spool: Spool, kept: Kept, *, deep: bool) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from dicom_node.errors import Misconfigured
-from dicom_node.ledger.accounts import NAMED, Kept, images_kept
+from dicom_node.ledger.accounts import NAMED, Kept, images_kept, images_purged
 from dicom_node.spool import Spool
 from dicom_node.wiring import Node
 
@@ -35,7 +35,10 @@ def ask_for_images(node: Node, *, deep: bool) -> str:
             f"warning: {_told(done)} done, are gone or not whole; unless you removed them, {MEND}"
         )
     how = "hold what was received" if deep else "are there with their sizes"
-    return f"all {total} {how}" if total else "none came in yet"
+    purged = images_purged(node.patient_engine)
+    if not total:
+        return f"none of {purged} is kept any more" if purged else "none came in yet"
+    return f"all {total} {how}" + (f"; {purged} more are no longer kept" if purged else "")
 
 
 def _told(missing: Mapping[int, int]) -> str:

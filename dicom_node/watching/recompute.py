@@ -46,6 +46,10 @@ def recompute(node: Node, case: Case) -> Recomputed:
     run = node.questions.run_of(case.id)
     if run is None:
         raise NotYourTurn(f"case {case.id} has no result to recompute")
+    gone = sum(image.purged_at is not None for image in node.questions.images_of(case))
+    if gone:
+        sentence = f"{gone} of the images that it read are no longer kept here"
+        raise NotYourTurn(f"case {case.id} cannot be computed again: {sentence}")
     members = node.questions.members_of(case.id)
     differences = _readings(node, case, run, members)
     made, different = _objects(node, case, run)

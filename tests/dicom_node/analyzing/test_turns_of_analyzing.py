@@ -12,10 +12,12 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
 )
 from small_images import file_of, mammogram
+from sqlalchemy import select
 
 from dicom_node.analyzing.analyze import Desk, analyze
 from dicom_node.errors import Busy
-from dicom_node.ledger.tables import Case
+from dicom_node.ledger.ledger import now
+from dicom_node.ledger.tables import Case, Instance
 from dicom_node.life import State
 from dicom_node.receiving.keep import Envelope, keep
 from dicom_node.settings.file import Settings
@@ -99,6 +101,27 @@ def test_a_late_image_that_is_not_read_leaves_the_former_result(node: Node, tmp_
     assert case.reason == "S06: no image of this round can be read; the former result stands"
     assert verdicts[late.SOPInstanceUID] == "I14: it is a partial view"
     assert min(verdicts.values()) == ": "  # the image of round 1 is still a good one
+
+
+def test_what_no_rule_let_in_is_not_missed_and_what_was_read_is(
+    settled: Callable[..., Settings], opened: Callable[[Settings], Node], tmp_path: Path
+) -> None:
+    accept = {"rows_min": 16, "brightest_min": 0.0, "sexes": ["F"]}
+    node = opened(settled(analyzing={"accept": accept}))
+    part = mammogram("RCC", StudyInstanceUID=STUDY, PartialView="YES")
+    for image in (mammogram("LCC", StudyInstanceUID=STUDY, PatientSex="M"), part):
+        arrive(node, image, tmp_path)
+    assert judged(node)[0].reason.startswith("S04: the patient's sex")
+    with node.ledger.writing() as session:
+        for row in session.scalars(select(Instance)):
+            row.purged_at = now()
+    arrive(node, mammogram("RMLO", StudyInstanceUID=STUDY, PartialView="YES"), tmp_path)
+    case, verdicts = judged(node)
+    sentence = "1 image that came earlier is no longer kept here: send the whole study again"
+    assert (case.round, case.state, case.reason) == (2, State.DECLINED, f"S07: {sentence}")
+    assert list(verdicts.values()) == ["I14: it is a partial view"], "the judgement of what is here"
+    arrive(node, mammogram("LMLO", StudyInstanceUID=STUDY, PatientSex="M"), tmp_path)
+    assert judged(node)[0].reason.startswith("S04: the patient's sex"), "with all images, too"
 
 
 def test_a_reading_that_could_not_be_reported_is_no_result_that_stands(
