@@ -1,6 +1,7 @@
 """What a bundle says, written into its card, so that the node can see whether it still says so.
 
-Of one phantom, for `dicom-node models verify`; of healthy exams, to see a device's scores drift.
+Of one phantom, for `dicom-node models verify`; of exams without a cancer, to see a device's
+scores drift.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ def with_phantom(folder: Path) -> Card:
 
 
 def reference(scores: Sequence[float], on: str) -> Reference | None:
-    """Return how the scores of healthy exams are spread; None of too few."""
+    """Return how the scores of exams without a cancer are spread; None of too few."""
     if len(scores) < FEWEST:
         return None
     deciles = np.quantile(scores, np.arange(1, 10) / 10)

@@ -84,6 +84,18 @@ def faults(analyzing: Analyzing, cards: "Sequence[Card]") -> Iterator[str]:
             )
 
 
+def calibrated_at(analyzing: Analyzing, cards: "Sequence[Card]") -> dict[str, float]:
+    """Say of which part of exams with a cancer scores speak as they are, by who fitted them."""
+    line = calibration_of(analyzing, cards)
+    if line is not None:
+        return {"what was fitted here": line.prevalence} if line.prevalence else {}
+    return {
+        f"{card.name} {card.version}": card.calibration.prevalence
+        for card in cards
+        if card.calibration is not None and card.calibration.prevalence is not None
+    }
+
+
 def _along(line: SiteCalibration, prevalence: float) -> Correction:
     why = f"calibrated here on {line.fitted_on}" if line.fitted_on else "calibrated here"
     if not prevalence or line.prevalence is None:

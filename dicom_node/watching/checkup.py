@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from cryptography.x509 import load_pem_x509_certificates
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.analyzing.deciding import corrections
+from dicom_node.analyzing.deciding import calibrated_at, corrections
 from dicom_node.auditing.hardening import may_rewrite
 from dicom_node.delivering.asking import ask as call
 from dicom_node.delivering.places import peer_of
@@ -29,6 +29,7 @@ from dicom_node.wiring import BEGINS_HERE, Node, newest_revision, revision
 
 SOON_DAYS = 30
 IMAGES = "are the received images there?"
+FAR_FROM_SCREENING = 0.05  # screening finds a cancer in 5 to 10 of 1,000 exams
 ENCRYPTED = {"require", "verify-ca", "verify-full"}
 
 
@@ -154,6 +155,28 @@ def _bundle(node: Node) -> str:
     return "; ".join([f"{WARNING}{waits}", *sentences] if waits else sentences)
 
 
+def _scores(node: Node) -> str:
+    """See that scores do not speak of patients among whom cancer is far more common than here."""
+    try:
+        fitted = calibrated_at(node.settings.analyzing, node.cards)
+    except Misconfigured:
+        return "asked once the bundle is sound"
+    here = node.settings.analyzing.prevalence
+    if here:
+        return f"analyzing.prevalence says that {100 * here:.3g} % of the exams hold a cancer"
+    far = [
+        f"{who} is calibrated where {100 * part:.0f} % of the exams hold a cancer"
+        for who, part in fitted.items()
+        if part >= FAR_FROM_SCREENING
+    ]
+    if not far:
+        return "they are taken as the card has them"
+    return (
+        f"{WARNING}{'; '.join(far)}: where far fewer do, as in screening, every cancer score is "
+        "too high; write the part of your exams that does into analyzing.prevalence"
+    )
+
+
 def _device(node: Node) -> str:
     return node.try_device()
 
@@ -231,6 +254,7 @@ QUESTIONS: dict[str, Callable[[Node], str]] = {
     "are the ways to ledger and bell private?": _road,
     "does the bell ring?": _bell,
     "is the bundle sound?": _bundle,
+    "do scores fit who is read here?": _scores,
     "can the device compute?": _device,
     "can the port be listened on?": _port,
     "who may send?": _callers,

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 from checkout import ROOT, documents
 
+from dicom_node.settings.file import Settings
+
 CARDS = {path.parent.name: path for path in sorted((ROOT / "bundles").glob("*/card.toml"))}
+ADMINISTRATION = "docs/administration.md"
 PHANTOMS = [name for name in CARDS if name.endswith("_phantom")]
 ON_FILMS = (  # what the page has to say of the bundle that has seen films
     "image_auc",
@@ -39,6 +42,24 @@ def test_the_table_says_what_the_card_says(bundle: str) -> None:
     assert row is not None, f"no row for {card['system']}"
     cells = [cell.strip() for cell in row[1].split("|")]
     assert cells == [stated(card, names) for names in COLUMNS]
+
+
+def test_the_pages_say_of_whom_the_default_scores_speak() -> None:
+    bundle = Settings().analyzing.bundle
+    assert isinstance(bundle, str)
+    card = tomllib.loads(CARDS[bundle].read_text(encoding="utf-8"))
+    pages = {name: " ".join(text.split()) for name, text in documents().items()}
+    half = f"{100 * card['calibration']['prevalence']:.0f} % of the exams hold a cancer"
+    assert f"{card['name']} {card['version']} is calibrated where {half}" in pages[ADMINISTRATION]
+    of_none = card["reference"]
+    assert of_none["on"].endswith("without cancer")
+    assert f"the default bundle are {of_none['exams']} exams of" in pages[ADMINISTRATION]
+    middle = (
+        f"half of the exams without one were given more than {100 * of_none['deciles'][4]:.1f} %"
+    )
+    assert middle in pages["docs/radiologist.md"]
+    for phantom in PHANTOMS:
+        assert "reference" not in tomllib.loads(CARDS[phantom].read_text(encoding="utf-8"))
 
 
 def test_the_table_of_the_default_bundle_says_what_its_card_says() -> None:

@@ -8,12 +8,12 @@ import pytest
 from pydantic import ValidationError
 from pydicom import Dataset
 
-from dicom_node.analyzing.deciding import corrections, faults, point_for
+from dicom_node.analyzing.deciding import calibrated_at, corrections, faults, point_for
 from dicom_node.errors import Misconfigured
 from dicom_node.settings.analyzing import Analyzing
 from dicom_node.settings.file import Settings
 from dicom_node.shipped import shipped
-from dicom_node.watching.checkup import checkup
+from dicom_node.watching.checkup import QUESTIONS, checkup
 from dicom_node.wiring import Node
 from inference.bundle import WEIGHTS, Calibration, Card, load_card, save_card
 from inference.scores import logit_of
@@ -113,6 +113,43 @@ def test_a_line_of_this_site_holds_for_the_weights_that_it_was_fitted_on(card: C
     assert rarer is not None
     assert rarer.intercept == pytest.approx(1.0 + logit_of(0.006) - logit_of(0.3))
     assert rarer.why == f"calibrated here on 60 exams; {HERE}"
+
+
+def test_what_scores_speak_of_is_said_by_the_card_or_by_the_line_of_this_site(card: Card) -> None:
+    said = f"{card.name} {card.version}"
+    assert calibrated_at(Analyzing(), [card]) == {said: 0.3}
+    silent = card.model_copy(update={"calibration": Calibration(slope=1.0, intercept=0.0)})
+    assert calibrated_at(Analyzing(), [silent]) == {}
+    line = {"digest": card.weights_sha256, "slope": 0.5, "intercept": 1.0}
+    ours = Analyzing.model_validate({"calibrations": [line | {"prevalence": 0.2}]})
+    assert calibrated_at(ours, [card]) == {"what was fitted here": 0.2}
+    assert calibrated_at(Analyzing.model_validate({"calibrations": [line]}), [card]) == {}
+
+
+@pytest.mark.parametrize(
+    ("part", "here", "warned"),
+    [(0.5, 0.0, True), (0.05, 0.0, True), (0.02, 0.0, False), (0.5, 0.006, False)],
+)
+def test_scores_that_are_too_high_for_screening_are_warned_of(
+    part: float,
+    here: float,
+    warned: bool,  # noqa: FBT001
+    card: Card,
+    settled: Callable[..., Settings],
+) -> None:
+    line = {"digest": card.weights_sha256, "slope": 1.0, "intercept": 0.0, "prevalence": part}
+    analyzing = {"bundle": "shared_trunk_phantom", "prevalence": here, "calibrations": [line]}
+    said = QUESTIONS["do scores fit who is read here?"](Node(settled(analyzing=analyzing)))
+    assert said.startswith("warning: ") == warned
+    if warned:
+        assert f"what was fitted here is calibrated where {100 * part:.0f} % of the exams" in said
+        assert said.endswith("into analyzing.prevalence")
+
+
+def test_a_bundle_that_is_not_there_is_told_of_once(settled: Callable[..., Settings]) -> None:
+    node = Node(settled(analyzing={"bundle": "nowhere"}))
+    said = QUESTIONS["do scores fit who is read here?"](node)
+    assert said == "asked once the bundle is sound"
 
 
 def test_cards_of_old_are_readable() -> None:
