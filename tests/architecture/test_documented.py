@@ -20,6 +20,9 @@ UNITS = sorted((ROOT / "deploy").glob("*.service"))
 # `# [table]` and `# key = value` are examples to be uncommented; text behind more blanks is prose.
 EXAMPLE = re.compile(r"^# (?=\[|[a-z_]+ = )", re.MULTILINE)
 
+# A revision of the ledger, as a page or a command names it.
+REVISION = re.compile(r"\bat revision (\d{4})\b")
+
 # A command as a page shows it: in backticks, or at the start of a line.
 SHOWN_COMMAND = re.compile(r"(?:^|`)\s*(?:\$ )?(?:\S*/)?dicom-node ([a-z][a-z-]*)", re.MULTILINE)
 
@@ -118,6 +121,21 @@ def test_the_two_commands_of_a_newcomer_are_in_the_readme_and_in_the_makefile() 
     continuous_integration = ROOT / ".ci" / "run"
     assert os.access(continuous_integration, os.X_OK)
     assert "make test" in continuous_integration.read_text(encoding="utf-8")
+
+
+def test_the_pages_know_the_newest_revision_and_no_other() -> None:
+    newest = max(path.name[:4] for path in (ROOT / "alembic" / "versions").glob("*.py"))
+    pages = documents() | {"CHANGELOG.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")}
+    said = {(page, one) for page, text in pages.items() for one in REVISION.findall(text)}
+    assert said == {("docs/administration.md", newest)}
+
+
+def test_the_page_says_when_a_study_is_complete_as_the_settings_do() -> None:
+    default = Settings().receiving
+    waits = documents()["docs/administration.md"].partition("## When is a study complete?")[2]
+    assert f"`grace_seconds` ({default.grace_seconds:g} s)" in waits
+    assert f"`quiet_seconds` ({default.quiet_seconds:g} s)" in waits
+    assert f"RECEIVING for `cap_seconds` ({default.cap_seconds / 60:g} minutes)" in waits
 
 
 def test_every_unit_runs_commands_that_are_there() -> None:
