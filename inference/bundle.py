@@ -26,6 +26,15 @@ MARKS = {  # what a system marks, where that is not both kinds; its own `Scope` 
     "all_conv": (),
     "ft_mtl": (findings.Kind.MASS,),
 }
+SCORES_REST_ON = {
+    "system",
+    "kinds",
+    "weights_sha256",
+    "network",
+    "preparation",
+    "decision",
+    "aggregation",
+}
 CARD, WEIGHTS = "card.toml", "weights.safetensors"
 SEAL = "# SHA-256 of all that follows: "
 Settings = dict[str, Any]  # a table that the system itself checks when the bundle is opened
@@ -192,6 +201,19 @@ class Card(_Table):
         """Tell which kinds of lesions are marked, without opening the bundle."""
         able = MARKS.get(self.system, tuple(findings.Kind))
         return tuple(kind for kind in able if not self.kinds or kind in self.kinds)
+
+    def scale(self, operating_point: str | None) -> str:
+        """Name all that the scores rest on which this card gives: its tables and its weights.
+
+        Cards of one scale give the same exam the same score, before any correction of a site. How
+        they were measured, and from where on an exam is called, is no part of it.
+        """
+        rests = self.model_dump(mode="json", include=SCORES_REST_ON)
+        for name in ("calibration", "finding_calibration"):
+            line: Calibration | None = getattr(self, name)
+            rests[name] = None if line is None else [line.slope, line.intercept]
+        rests["finding_score"] = self.finding_score(operating_point)  # what is no mark has no score
+        return hashlib.sha256(json.dumps(rests, sort_keys=True).encode()).hexdigest()
 
     @property
     def judges(self) -> bool:

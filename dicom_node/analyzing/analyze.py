@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydicom import Dataset
 
 from dicom_node.analyzing.accept import judge_study, terms_of
-from dicom_node.analyzing.deciding import corrections, point_for
+from dicom_node.analyzing.deciding import corrections, point_for, scale_of
 from dicom_node.analyzing.imaged import imaged_by
 from dicom_node.analyzing.looking import looked_at, views_of
 from dicom_node.analyzing.rules import MAMMOGRAM, JudgedStudy
@@ -166,8 +166,9 @@ def _read(desk: Desk, turn: Turn, exam: Exam, headers: Sequence[Dataset]) -> Non
     from inference.systems.agreement import decided
 
     told = [_timed(analyzer, exam) for analyzer in analyzers]
-    theirs, ours = corrections(desk.settings.analyzing, [one.card for one in analyzers])
+    cards = [one.card for one in analyzers]
     point_asked = point_for(desk.settings.analyzing, headers)
+    theirs, ours = corrections(desk.settings.analyzing, cards, point_asked)
     points = [point_asked or one.operating_point for one in analyzers]
     readings = [one.at[point] for one, point in zip(told, points, strict=True)]
     seen = decided(readings, theirs, ours)
@@ -175,9 +176,12 @@ def _read(desk: Desk, turn: Turn, exam: Exam, headers: Sequence[Dataset]) -> Non
     short = tuple(dict.fromkeys(note for one in told for note in one.shortages))
     if len(readings) > 1:
         own = map(corrected, readings, theirs)
-        for place, (reading, one) in enumerate(zip(own, told, strict=True), start=1):
-            turn.leave(_run(desk, turn, reading, one, place))
+        for place, (reading, one, card) in enumerate(zip(own, told, cards, strict=True), start=1):
+            row = _run(desk, turn, reading, one, place)
+            row.scale = card.scale(reading.operating_point)
+            turn.leave(row)
     run = _run(desk, turn, seen, Timed({}, seconds, short), REPORTED)
+    run.scale = scale_of(cards, point_asked)
     run.elsewhere = {
         point: _kept_elsewhere(
             desk, turn, point, decided([one.at[point] for one in told], theirs, ours)
@@ -202,6 +206,7 @@ def _read(desk: Desk, turn: Turn, exam: Exam, headers: Sequence[Dataset]) -> Non
         },
         "raw_score": seen.raw,
         "card_score": seen.card_score,
+        "scale": run.scale,
         "cancer_score": scores.told(seen),
         "called": scores.called(seen),
         "called_from": seen.called_from,

@@ -25,13 +25,16 @@ def calibrate(
     write: Annotated[
         Path | None, typer.Option(help="Write the table for node.toml into this new file too.")
     ] = None,
+    point: Annotated[
+        str, typer.Option(help="Of what is read at this operating point; else at the node's own.")
+    ] = "",
     *,
     as_json: JSON = False,
 ) -> None:
     """Fit the exams' scores to what became of them, and say what to put where. Changes nothing."""
     from dicom_node.watching.outcomes import fit, outcomes_in
 
-    fitted = fit(open_node(), outcomes_in(outcomes))
+    fitted = fit(open_node(), outcomes_in(outcomes), point)
     if write is not None:
         with write.open("x", encoding="utf-8") as file:
             file.write(fitted.table)

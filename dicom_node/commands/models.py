@@ -197,6 +197,8 @@ def rollback() -> None:
 def _told(chosen: "Chosen") -> None:
     for one in chosen.results:
         say(f"{_mark(one)} {foreign(one.sentence)}")
+    for said in chosen.warnings:
+        say(f"[yellow]![/] {foreign(said)}")
     say(foreign(chosen.sentence))
 
 

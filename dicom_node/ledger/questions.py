@@ -51,6 +51,7 @@ class Result:
 
     study_uid: str
     digest: str  # of the weights
+    scale: str  # of all that the score rests on
     card_score: float | None
 
 
@@ -154,7 +155,7 @@ class Questions:
         """Return every result that nobody took back, a study's newest one last."""
         with self._session() as session:
             rows = session.execute(
-                select(Case.study_uid, ModelRun.digest, ModelRun.card_score)
+                select(Case.study_uid, ModelRun.digest, ModelRun.scale, ModelRun.card_score)
                 .join(ModelRun, ModelRun.case_id == Case.id)
                 .where(ModelRun.place == 0, Case.id.not_in(select(Recall.case_id)))
                 .order_by(Case.round)

@@ -148,7 +148,7 @@ class ModelRun(Base):
     __tablename__ = "model_runs"
     __table_args__ = (
         UniqueConstraint("case_id", "place"),
-        Index("ix_model_runs_digest_id", "digest", "id"),
+        Index("ix_model_runs_digest_imaged_by_id", "digest", "imaged_by", "id"),
         Index("ix_model_runs_imaged_by_id", "imaged_by", "id"),
     )
 
@@ -159,6 +159,8 @@ class ModelRun(Base):
     bundle: Mapped[str] = mapped_column(String(NAME_LENGTH))
     version: Mapped[str] = mapped_column(String(NAME_LENGTH))
     digest: Mapped[str] = mapped_column(String(64))
+    # All that scores rest on, as `Card.scale` names it; empty: of a node that did not keep it yet.
+    scale: Mapped[str] = mapped_column(String(64), default="", server_default="")
     operating_point: Mapped[str] = mapped_column(String(NAME_LENGTH))
     code_version: Mapped[str] = mapped_column(String(NAME_LENGTH))
     settings_digest: Mapped[str] = mapped_column(String(64))

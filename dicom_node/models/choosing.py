@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from dicom_node.analyzing import deciding
 from dicom_node.errors import Misconfigured, NotYourTurn
 from dicom_node.ledger import activations
 from dicom_node.ledger.activations import Bundle, Bundles, bundles_of, named
@@ -25,6 +26,7 @@ class Chosen:
     bundles: Bundles
     replaced: Bundles
     results: tuple[Tried, ...]
+    warnings: tuple[str, ...] = ()  # what the settings hold for them, and does nothing
 
     @property
     def sentence(self) -> str:
@@ -67,7 +69,7 @@ def activate(
     standing = _standing(settings, ledger)
     if bundles != standing or active(settings, lambda: ledger.engine) is None:
         activations.activate(ledger, bundles, standing, by, _doubted(results, names))
-    return Chosen(bundles, standing, tuple(results))
+    return Chosen(bundles, standing, tuple(results), _idle(settings, results))
 
 
 def roll_back(settings: Settings, ledger: Ledger, by: str) -> Chosen:
@@ -85,7 +87,7 @@ def roll_back(settings: Settings, ledger: Ledger, by: str) -> Chosen:
     results = [tried(settings, folder, pin) for folder, pin in zip(folders, pins, strict=True)]
     bundles = _sound(settings, ledger, results, names, unproven=True)
     activations.roll_back(ledger, now, by, _doubted(results, names))
-    return Chosen(bundles, bundles_of(now), tuple(results))
+    return Chosen(bundles, bundles_of(now), tuple(results), _idle(settings, results))
 
 
 def _sound(
@@ -109,6 +111,11 @@ def _sound(
         Bundle(name, card.version, card.weights_sha256, one.seal)
         for name, card, one in zip(names, cards, results, strict=True)
     )
+
+
+def _idle(settings: Settings, results: Sequence[Tried]) -> tuple[str, ...]:
+    cards = [one.card for one in results if one.card is not None]
+    return tuple(deciding.idle(settings.analyzing, cards))
 
 
 def _doubted(results: Sequence[Tried], names: Sequence[str]) -> tuple[str, ...]:

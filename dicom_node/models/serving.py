@@ -125,6 +125,9 @@ class Serving:
         """Open the bundles; this is where torch comes in."""
         if self.pinned:
             self.verify()
+        if self.settings.analyzing.calibrations:
+            for said in deciding.idle(self.settings.analyzing, self.cards):
+                logger.warning("a calibration is not as it may be meant", why=said)
         return tuple(
             opened(self.settings, self.ledger(), folder, partial(self._correction, place))
             for place, folder in enumerate(self.folders)
@@ -132,7 +135,8 @@ class Serving:
 
     def _correction(self, place: int) -> dict[str, Any] | None:
         """Return what this site makes of a bundle's scores."""
-        its, ours = deciding.corrections(self.settings.analyzing, self.cards)
+        analyzing = self.settings.analyzing
+        its, ours = deciding.corrections(analyzing, self.cards, analyzing.operating_point)
         correction = ours or its[place]
         return asdict(correction) if correction else None
 

@@ -46,7 +46,8 @@ class DevicePoint(Table):
 class SiteCalibration(Table):
     """What `dicom-node calibrate` found for one bundle: a line on the logit of its scores."""
 
-    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # of the weights
+    scale: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]  # of all that the scores rest on
     slope: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     intercept: Annotated[float, Field(allow_inf_nan=False)]
     prevalence: Annotated[float | None, Field(gt=0, lt=1)] = None

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from cryptography.x509 import load_pem_x509_certificates
 from sqlalchemy.exc import SQLAlchemyError
 
-from dicom_node.analyzing.deciding import calibrated_at, corrections
+from dicom_node.analyzing import deciding
 from dicom_node.auditing.hardening import may_rewrite
 from dicom_node.delivering.asking import ask as call
 from dicom_node.delivering.places import peer_of
@@ -148,17 +148,27 @@ def _bundle(node: Node) -> str:
         f"weights {card.weights_sha256[:12]} as in its card"
         for card in node.cards
     ]
-    theirs, ours = corrections(node.settings.analyzing, node.cards)
-    whys = dict.fromkeys(one.why for one in (*theirs, ours) if one is not None)
+    analyzing = node.settings.analyzing
+    lines = [
+        line
+        for point in deciding.points_asked(analyzing)
+        for theirs, ours in [deciding.corrections(analyzing, node.cards, point)]
+        for line in (*theirs, ours)
+    ]
+    whys = dict.fromkeys(line.why for line in lines if line is not None)
     sentences += [f"scores are corrected: {why}" for why in whys]
+    weights = deciding.weights_of(node.cards)
+    others = sum(line.digest != weights for line in analyzing.calibrations)
+    sentences += [f"analyzing.calibrations: {others} for other weights"] if others else []
     waits = node.models.serving.waits
-    return "; ".join([f"{WARNING}{waits}", *sentences] if waits else sentences)
+    warned = [*([waits] if waits else []), *deciding.idle(analyzing, node.cards)]
+    return (WARNING if warned else "") + "; ".join([*warned, *sentences])
 
 
 def _scores(node: Node) -> str:
     """See that scores do not speak of patients among whom cancer is far more common than here."""
     try:
-        fitted = calibrated_at(node.settings.analyzing, node.cards)
+        fitted = deciding.calibrated_at(node.settings.analyzing, node.cards)
     except Misconfigured:
         return "asked once the bundle is sound"
     here = node.settings.analyzing.prevalence

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dicom_node import facts
+from dicom_node.analyzing.deciding import scale_of, weights_of
 from dicom_node.errors import Misconfigured
 from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.questions import Result
 from dicom_node.reporting.unread import kept_header
 from dicom_node.wiring import Node
-from inference.bundle import joint_digest
+from inference.errors import BadBundle
 from inference.platt import platt
 from inference.scores import EDGE, logit_of, sigmoid
 
@@ -58,6 +59,7 @@ class Fitted:
 
     bundle: str
     digest: str
+    scale: str
     cases: int
     cancers: int
     slope: Estimate
@@ -84,6 +86,7 @@ class Fitted:
             (
                 "[[analyzing.calibrations]]",
                 f'digest = "{self.digest}"',
+                f'scale = "{self.scale}"',
                 f"slope = {self.slope.value!r}",
                 f"intercept = {self.intercept.value!r}",
                 f"prevalence = {self.prevalence!r}",
@@ -127,17 +130,18 @@ def outcomes_in(path: Path) -> Outcomes:
     return Outcomes(by, cancers, hashlib.sha256(content).hexdigest())
 
 
-def fit(node: Node, outcomes: Outcomes) -> Fitted:
-    """Fit the line for the bundles that read now, and record that it was done; nothing changes."""
-    digest = joint_digest([card.weights_sha256 for card in node.cards])
+def fit(node: Node, outcomes: Outcomes, point: str = "") -> Fitted:
+    """Fit the line for the bundles that read now, and record that it was done; nothing changes.
+
+    `point`: for what is read at this operating point; empty: at the one of the settings.
+    """
+    digest, scale = _read_now(node, point or node.settings.analyzing.operating_point)
     left_out = Counter[str]()
     scores, truth = [], []
     for result, cancer in _matched(node, outcomes, left_out):
-        if result.digest != digest:
-            left_out["were read by other weights than those that read now"] += 1
-        elif result.card_score is None:
-            left_out["have no score: the bundle does not judge, or the node was an older one"] += 1
-        else:
+        if (why := _other(result, digest, scale)) is not None:
+            left_out[why] += 1
+        elif result.card_score is not None:
             scores.append(result.card_score)
             truth.append(cancer)
     cancers = sum(truth)
@@ -153,6 +157,7 @@ def fit(node: Node, outcomes: Outcomes) -> Fitted:
     fitted = Fitted(
         bundle=" and ".join(f"{card.name} {card.version}" for card in node.cards),
         digest=digest,
+        scale=scale,
         cases=len(truth),
         cancers=cancers,
         slope=slope,
@@ -163,6 +168,27 @@ def fit(node: Node, outcomes: Outcomes) -> Fitted:
     )
     _record(node, outcomes, fitted)
     return fitted
+
+
+def _read_now(node: Node, point: str) -> tuple[str, str]:
+    """Name the weights that read now, and what their scores rest on at an operating point."""
+    try:
+        return weights_of(node.cards), scale_of(node.cards, point)
+    except BadBundle as fault:
+        raise Misconfigured(str(fault).splitlines()) from fault
+
+
+def _other(result: Result, digest: str, scale: str) -> str | None:
+    """Say why a result's score is none of those that are fitted; None where it is."""
+    if result.digest != digest:
+        return "were read by other weights than those that read now"
+    if result.card_score is None:
+        return "have no score: the bundle does not judge, or the node was an older one"
+    if not result.scale:
+        return "were read by a node that did not keep yet on what their scores rest"
+    if result.scale != scale:
+        return "have scores of another card of these weights, or of another operating point"
+    return None
 
 
 def _matched(
@@ -229,6 +255,7 @@ def _record(node: Node, outcomes: Outcomes, fitted: Fitted) -> None:
         "calibrated",
         f"on {fitted.fitted_on}; nothing is changed by it",
         digest=fitted.digest,
+        scale=fitted.scale,
         outcomes_sha256=outcomes.sha256,
         cases=fitted.cases,
         cancers=fitted.cancers,

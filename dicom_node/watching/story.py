@@ -147,6 +147,7 @@ def _reading(run: ModelRun) -> dict[str, Any]:
         "operating_point": run.operating_point,
         "raw_score": run.raw_score,
         "card_score": run.card_score,
+        "scale": run.scale,
         "cancer_score": run.cancer_score,
         "findings": run.findings_count,
         "seconds": run.seconds,

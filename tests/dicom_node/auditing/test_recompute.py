@@ -30,6 +30,7 @@ manufacturer = "*"
 operating_point = "sensitive"
 [[analyzing.calibrations]]
 digest = "{CARD.weights_sha256}"
+scale = "{CARD.scale("sensitive")}"
 slope = 0.5
 intercept = -1.0
 """
@@ -102,6 +103,7 @@ def test_A7_results_are_recomputed_from_their_records(
         assert named["version"] == run.version
         assert named["digest"] == run.digest
         assert named["operating_point"] == run.operating_point == "sensitive"
+        assert named["scale"] == run.scale == CARD.scale("sensitive")
         assert [one["intercept"] for one in named["correction"] if one] == [-1.0]
         assert run.card_score != run.cancer_score == named["cancer_score"]
         assert run.raw_score is not None

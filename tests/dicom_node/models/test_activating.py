@@ -347,6 +347,31 @@ def test_what_steers_scores_and_calls_of_two_cards_is_laid_side_by_side(
     assert card.weights_sha256 in "".join(line[32:56].strip() for line in page.splitlines())
 
 
+def test_a_line_that_was_fitted_to_another_card_is_told_of_as_its_weights_are_activated(
+    opening: Open, home: Path, tmp_path: Path
+) -> None:
+    opening()
+    card = load_card(home / "two")
+    with (tmp_path / "node.toml").open("a") as settings:
+        settings.write(
+            f'[[analyzing.calibrations]]\ndigest = "{card.weights_sha256}"\n'
+            f'scale = "{card.scale(None)}"\nslope = 0.5\nintercept = 0.1\n'
+        )
+    assert "another card" not in command("activate", "two")
+    line = Calibration(slope=2.0, intercept=1.0)
+    save_card(home / "two", card.model_copy(update={"finding_calibration": line}))
+    assert "! analyzing.calibrations: the line fitted on unnamed exams belongs to another card" in (
+        command("activate", "two")
+    )
+    said = next(
+        one
+        for one in checkup(Node(load_settings(tmp_path / "node.toml")))
+        if one.question == "is the bundle sound?"
+    )
+    assert said.warning
+    assert "it is not laid over those of this card" in said.sentence
+
+
 def test_cards_are_shown_and_compared(opening: Open, home: Path) -> None:
     opening()
     shown = command("show", "two")

@@ -17,6 +17,7 @@ from small_images import mammogram
 from sqlalchemy.orm import Session
 
 from dicom_node import cli, logs
+from dicom_node.analyzing.deciding import corrections
 from dicom_node.errors import Misconfigured
 from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import now
@@ -25,22 +26,25 @@ from dicom_node.life import State
 from dicom_node.settings.file import ENVIRONMENT_VARIABLE, Settings
 from dicom_node.watching.outcomes import Fitted, Outcomes, fit, outcomes_in
 from dicom_node.wiring import Node
-from inference.bundle import joint_digest
+from inference.bundle import Calibration
 from inference.scores import sigmoid
 
 TRUE_SLOPE, TRUE_INTERCEPT = 0.5, -1.0
 
 
-def read(node: Node, scores: Sequence[float | None], digest: str = "") -> list[str]:
+def read(
+    node: Node, scores: Sequence[float | None], *, scale: str | None = None, first: int = 0
+) -> list[str]:
     """Write down results with these scores, one a study."""
-    digest = digest or joint_digest([card.weights_sha256 for card in node.cards])
-    names = [f"1.2.3.{number}" for number in range(len(scores))]
+    (card,) = node.cards
+    scale = card.scale(None) if scale is None else scale
+    names = [f"1.2.3.{first + number}" for number in range(len(scores))]
     with Session(node.engine) as session, session.begin():
         for name, score in zip(names, scores, strict=True):
             case = _case(name, 1)
             session.add(case)
             session.flush()
-            session.add(_run(case.id, digest, score))
+            session.add(_run(case.id, card.weights_sha256, score, scale))
     return names
 
 
@@ -51,9 +55,9 @@ def _case(name: str, round_: int) -> Case:
     )  # fmt: skip
 
 
-def _run(case_id: int, digest: str, score: float | None) -> ModelRun:
+def _run(case_id: int, digest: str, score: float | None, scale: str = "") -> ModelRun:
     return ModelRun(
-        case_id=case_id, system="shared_trunk", bundle="b", version="1", digest=digest,
+        case_id=case_id, system="shared_trunk", bundle="b", version="1", digest=digest, scale=scale,
         operating_point="balanced", code_version="1", settings_digest="0" * 64, device="cpu",
         seconds=1.0, cancer_score=score, card_score=score, findings_count=0, findings_path="x",
         findings_sha256="0" * 64, made_at=by_the_clock(),
@@ -102,6 +106,8 @@ def test_what_it_prints_are_settings_and_the_trail_has_the_numbers(node: Node) -
     (line,) = settings.analyzing.calibrations
     assert (line.slope, line.intercept) == (found.slope.value, found.intercept.value)
     assert line.digest == node.cards[0].weights_sha256
+    assert line.scale == node.cards[0].scale(None)
+    assert corrections(settings.analyzing, node.cards, "")[1] is not None
     (event,) = [one for one in node.questions.last_events(9) if one.what == "calibrated"]
     assert event.details["cases"] == 400
     assert event.details["slope"][0] == found.slope.value
@@ -146,6 +152,27 @@ def test_only_results_that_stand_and_are_of_the_weights_of_today_count(node: Nod
         "name no exam that was read": 1,
         "were read by other weights than those that read now": 1,
     }
+
+
+def test_scores_of_another_card_are_not_fitted_together_with_those_of_this_one(node: Node) -> None:
+    scores, cancers = drawn(200)
+    names = read(node, scores)
+    (card,) = node.cards
+    line = Calibration(slope=3.0, intercept=1.0)
+    before = card.model_copy(update={"finding_calibration": line}).scale(None)
+    names += read(node, [0.5] * 20, scale=before, first=200)
+    names += read(node, [0.5] * 10, scale="", first=220)
+    told = outcomes(names, [*cancers, *[True] * 30])
+    found = fit(node, told)
+    assert found.cases == 200
+    assert found.left_out == {
+        "have scores of another card of these weights, or of another operating point": 20,
+        "were read by a node that did not keep yet on what their scores rest": 10,
+    }
+    with pytest.raises(Misconfigured, match="needs 25 of each"):
+        fit(node, told, "quiet")
+    with pytest.raises(Misconfigured, match="no operating point 'bold'"):
+        fit(node, told, "bold")
 
 
 def test_accession_numbers_are_looked_up_in_the_images(node: Node) -> None:
