@@ -26,8 +26,8 @@ def who_connects(node: Node) -> str:
     only = f"receiving.address is {address}, this machine alone"
     if shut_out := [*_senders_elsewhere(settings), *_answers_from_elsewhere(settings)]:
         sentence = (
-            f"{only}: {'; '.join(shut_out)}; write the address of this machine in that network "
-            'there, or "0.0.0.0" for every network, and restart the node'
+            f"{only}: {'; '.join(shut_out)}; write the address that they call into "
+            'receiving.address, or "0.0.0.0" for every network, and restart the node'
         )
         raise Misconfigured([sentence])
     anywhere = ["anybody"] if settings.receiving.any_caller else []

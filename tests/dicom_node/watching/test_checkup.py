@@ -134,7 +134,7 @@ def test_a_sender_that_cannot_connect_is_a_fault(addresses: list[str]) -> None:
     with pytest.raises(Misconfigured) as fault:
         connecting("127.0.0.1", addresses)
     wanted = "receiving.address is 127.0.0.1, this machine alone: ROOM_1 cannot connect from "
-    assert str(fault.value).startswith(f"{wanted}{addresses[-1]}; write the address of")
+    assert str(fault.value).startswith(f"{wanted}{addresses[-1]}; write the address that they call")
     assert '"0.0.0.0" for every network' in str(fault.value)
     assert connecting("0.0.0.0", addresses) == "the node listens on 0.0.0.0"  # noqa: S104 - said
 
