@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from dicom_node.commands.at_hand import JSON, console, open_node, say, visible
+from dicom_node.commands.at_hand import (
+    ACCESSION,
+    JSON,
+    NAME_HELP,
+    STUDY_OR_CASE,
+    console,
+    open_node,
+    say,
+    visible,
+)
 from dicom_node.commands.audit import app as audit
 from dicom_node.commands.balance import balance
 from dicom_node.commands.calibrate import calibrate
@@ -294,19 +303,19 @@ def trouble_of_bell(node: "Node") -> str:
 
 @app.command()
 def trace(
-    name: Annotated[str, typer.Argument(metavar="STUDY|CASE")],
+    name: Annotated[str, typer.Argument(metavar=STUDY_OR_CASE, help=NAME_HELP)],
     *,
+    accession: ACCESSION = False,
     as_json: JSON = False,
 ) -> None:
     """Tell the whole story of a study, or of one case: images, reading, objects, receipts."""
+    from dicom_node.watching.accessions import cases_meant
     from dicom_node.watching.pages import story_page
-    from dicom_node.watching.story import cases_named, story
+    from dicom_node.watching.story import story
 
     node = open_node()
-    cases = cases_named(node.questions, name)
+    cases = cases_meant(node, name, accession=accession, several=True)
     told = [story(node.questions, case, node.settings) for case in cases]
-    if not told:
-        raise NotYourTurn(f"the ledger knows no study or case {name}")
     if as_json:
         typer.echo(json.dumps(told, indent=1))
     else:

@@ -93,6 +93,11 @@ class Spool:
         """Return where a file can be read on this machine."""
         return self.inside(name)
 
+    def start(self, name: str, size: int) -> bytes:
+        """Read so many bytes of a file's beginning, or all that there are."""
+        with self.inside(name).open("rb") as file:
+            return file.read(size)
+
     def size(self, name: str) -> int:
         """Say how large a file is; one that is not there raises FileNotFoundError."""
         return self.path(name).stat().st_size

@@ -28,7 +28,7 @@ from dicom_node.life import ANALYZE, AT_THE_END, DELIVER, TOLD, WAITING, Receipt
 from dicom_node.logs import log
 from dicom_node.receiving.purging import purge_images
 from dicom_node.receiving.settle import settle
-from dicom_node.watching.story import cases_named
+from dicom_node.watching.accessions import cases_meant
 from dicom_node.wiring import CODE_VERSION, Node
 
 SETTLE_SECONDS = 1.0
@@ -146,11 +146,9 @@ class Tried:
     sentence: str
 
 
-def try_again(node: Node, name: str) -> Iterator[Tried]:
+def try_again(node: Node, name: str, *, accession: bool = False) -> Iterator[Tried]:
     """Send failed cases back to where they failed, and let waiting ones wait no longer."""
-    cases = cases_named(node.questions, name)
-    if not cases:
-        raise NotYourTurn(f"the ledger knows no study or case {name}")
+    cases = cases_meant(node, name, accession=accession)
     bell = Bell(node.settings)
     for case in cases:
         try:

@@ -46,6 +46,15 @@ class PlainConsole(Console):
 
 console = PlainConsole()
 
+STUDY_OR_CASE = "STUDY|CASE|ACCESSION"
+NAME_HELP = (
+    "A Study Instance UID, a case number, or an accession number. Digits that are the number of a "
+    "case mean that case."
+)
+ACCESSION = Annotated[
+    bool,
+    typer.Option("--accession", help="The name is an accession number, whatever it looks like."),
+]
 JSON = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from dicom_node.commands.at_hand import JSON, open_node, say
+from dicom_node.commands.at_hand import ACCESSION, JSON, NAME_HELP, STUDY_OR_CASE, open_node, say
 from dicom_node.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -150,21 +150,19 @@ def harden(
 
 @app.command()
 def recompute(
-    names: Annotated[list[str], typer.Argument(metavar="STUDY|CASE...")],
+    names: Annotated[list[str], typer.Argument(metavar=f"{STUDY_OR_CASE}...", help=NAME_HELP)],
     *,
+    accession: ACCESSION = False,
     as_json: JSON = False,
 ) -> None:
     """Compute results again from their record. Exit 1 where something else comes out."""
     from dataclasses import asdict
 
-    from dicom_node.errors import NotYourTurn
+    from dicom_node.watching.accessions import cases_meant
     from dicom_node.watching.recompute import recompute as compute_again
-    from dicom_node.watching.story import cases_named
 
     node = open_node()
-    cases = [case for name in names for case in cases_named(node.questions, name)]
-    if not cases:
-        raise NotYourTurn(f"the ledger knows no study or case {', '.join(names)}")
+    cases = [case for name in names for case in cases_meant(node, name, accession=accession)]
     done = [compute_again(node, case) for case in cases]
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in done], indent=1))

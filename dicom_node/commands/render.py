@@ -7,14 +7,23 @@ from typing import Annotated
 
 import typer
 
-from dicom_node.commands.at_hand import JSON, foreign, open_node, say
+from dicom_node.commands.at_hand import (
+    ACCESSION,
+    JSON,
+    NAME_HELP,
+    STUDY_OR_CASE,
+    foreign,
+    open_node,
+    say,
+)
 
 
 def render(
     study: Annotated[
         str,
         typer.Argument(
-            metavar="STUDY", help="A folder of files; or a case or a study of this node."
+            metavar=f"FOLDER|{STUDY_OR_CASE}",
+            help=f"A folder of files; or of this node: {NAME_HELP}",
         ),
     ],
     *,
@@ -26,25 +35,28 @@ def render(
         list[str] | None,
         typer.Option(help="A vendor on the workstation's list; may be given several times."),
     ] = None,
+    accession: ACCESSION = False,
     as_json: JSON = False,
 ) -> None:
     """Draw a study's CAD SR as a mammography workstation would, and say what it leaves out."""
     from dicom_node.errors import NotYourTurn
+    from dicom_node.watching.accessions import cases_meant
     from dicom_node.watching.render import files_of, kept_objects
     from dicom_node.watching.render import render as drawn
-    from dicom_node.watching.story import cases_named
     from dicom_node.watching.workstation import RULES
 
     if rules not in RULES:
         raise typer.BadParameter(f"there are no rules '{rules}'; there are {', '.join(RULES)}")
     chosen = RULES[rules] if vendors is None else replace(RULES[rules], vendors=tuple(vendors))
-    if Path(study).is_dir():
+    if not accession and Path(study).is_dir():
         objects = files_of(Path(study))
     else:
         node = open_node()
-        objects = kept_objects(node.questions, node.spool, study)
-        if not objects and not cases_named(node.questions, study):
-            raise NotYourTurn(f"{study} is no folder, and the ledger knows no such study or case")
+        try:
+            cases = cases_meant(node, study, accession=accession)
+        except NotYourTurn as answer:
+            raise NotYourTurn(f"{study} is no folder, and {answer}") from answer
+        objects = kept_objects(node.questions, node.spool, cases)
     result = drawn(objects, chosen, out)
     if as_json:
         told = {

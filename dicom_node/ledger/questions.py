@@ -162,15 +162,19 @@ class Questions:
             )
             return [Result(*row) for row in rows]
 
-    def image_of(self, study_uid: str) -> Instance | None:
-        """Return one image of a study, one that is kept where there is any."""
+    def files_of_studies(self) -> dict[str, list[str]]:
+        """Name the files that are left of each study, the newest first: images, then objects."""
+        images = select(Instance.study_uid, Instance.path, Instance.purged_at)
+        objects = select(Case.study_uid, Product.path, Product.purged_at)
+        made = objects.join(Product, Product.case_id == Case.id).order_by(Product.id.desc())
+        files: dict[str, list[str]] = {}
         with self._session() as session:
-            return session.scalars(
-                select(Instance)
-                .where(Instance.study_uid == study_uid)
-                .order_by(Instance.purged_at.is_not(None), Instance.id)
-                .limit(1)
-            ).first()
+            for query in (images.order_by(Instance.id.desc()), made):
+                for study_uid, path, purged_at in session.execute(query):
+                    left = files.setdefault(study_uid, [])
+                    if purged_at is None:
+                        left.append(path)
+        return files
 
     def members_of(self, case_id: int) -> Sequence[ModelRun]:
         """Return the readings that agreed to the one that is reported; none where one read."""

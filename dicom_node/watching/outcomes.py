@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dicom_node import facts
 from dicom_node.analyzing.deciding import scale_of, weights_of
 from dicom_node.errors import Misconfigured
 from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.questions import Result
-from dicom_node.reporting.unread import kept_header
+from dicom_node.watching.accessions import number_of
 from dicom_node.wiring import Node
 from inference.errors import BadBundle
 from inference.platt import platt
@@ -208,18 +207,11 @@ def _matched(
 def _by_accession(
     node: Node, results: Iterable[Result], left_out: Counter[str]
 ) -> Iterator[tuple[str, Result]]:
-    """Name results by the accession numbers of their images: the ledger holds none."""
+    """Name results by the accession numbers in their files: the ledger holds none."""
     twice, named = set[str](), dict[str, Result]()
+    files = node.questions.files_of_studies()
     for result in results:
-        image = node.questions.image_of(result.study_uid)
-        try:
-            name = (
-                ""
-                if image is None
-                else facts.text(kept_header(node.spool, image), "AccessionNumber")
-            )
-        except OSError:
-            name = ""
+        name = number_of(node.spool, files.get(result.study_uid, ()))
         if name in named:
             twice.add(name)
         elif name:

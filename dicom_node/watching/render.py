@@ -10,12 +10,12 @@ from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from dicom_node.analyzing.pixel_rules import opened
 from dicom_node.ledger.questions import Questions
+from dicom_node.ledger.tables import Case
 from dicom_node.reporting import drawing
 from dicom_node.reporting.drawing import INK, Mark
 from dicom_node.reporting.labels import MARKING
 from dicom_node.reporting.lightbox import reduced
 from dicom_node.spool import Spool
-from dicom_node.watching.story import cases_named
 from dicom_node.watching.workstation import (
     CAD_SR,
     CLUSTER,
@@ -62,9 +62,8 @@ def files_of(folder: Path) -> list[Opened]:
     return found
 
 
-def kept_objects(questions: Questions, spool: Spool, name: str) -> list[Opened]:
+def kept_objects(questions: Questions, spool: Spool, cases: Sequence[Case]) -> list[Opened]:
     """Open a study's images and what was made of them, as far as the spool still has them."""
-    cases = cases_named(questions, name)
     paths = [image.path for image in questions.images_of(cases[-1])] if cases else []
     paths += [product.path for case in cases for product in questions.products_of(case.id)]
     return [open_file(spool.path(path)) for path in paths if spool.has(path)]

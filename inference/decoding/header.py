@@ -10,7 +10,12 @@ from typing import BinaryIO, NamedTuple
 from pydicom import Dataset, dcmread
 from pydicom.dataset import FileMetaDataset
 from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+)
 
 from inference.errors import Unreadable
 
@@ -61,6 +66,22 @@ def header_at(path: Path, most_bytes: int) -> tuple[Dataset, int]:
         file.seek(0)
         header = dcmread(file, stop_before_pixels=True)
         return header, file.tell()
+
+
+def first_elements(start: bytes, last: int) -> Dataset:
+    """Read a header's elements up to one, from the first bytes of a file; a few more inflated."""
+    file = io.BytesIO(start)
+    read_preamble(file, force=False)
+    syntax = UID(str(_read_file_meta_info(file).TransferSyntaxUID))
+    if syntax == DeflatedExplicitVRLittleEndian:
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        file = io.BytesIO(inflate.decompress(file.read(), len(start)))
+    return read_dataset(
+        file,
+        syntax.is_implicit_VR,
+        syntax.is_little_endian,
+        stop_when=lambda tag, _vr, _length: tag > last,
+    )
 
 
 def _inflated_header(path: Path, meta: FileMetaDataset, most_bytes: int) -> tuple[Dataset, int]:

@@ -16,6 +16,7 @@ BROAD_EXCEPTS = {
     ("dicom_node/tending.py", "_going_on"): "the listener shares its process: care must not end it",
     ("dicom_node/doorbell.py", "_asked"): "the bell never fails its caller; brokers raise anything",
     ("dicom_node/watching/balance.py", "_fault"): "a damaged file: parsers raise anything",
+    ("dicom_node/watching/accessions.py", "number_of"): "the same, of its beginning alone",
     ("dicom_node/models/trying.py", "tried"): "a bundle from anywhere: reading raises anything",
     (
         "dicom_node/analyzing/accept.py",

@@ -69,8 +69,13 @@ def test_another_machine_reads_what_one_has_taken(
     assert list(spool.incoming.iterdir()) == []
     (tmp_path / "other").mkdir()
     other = opened(s3.bucket, tmp_path / "other", tmp_path.name)
+    assert other.start(name, 5) == CONTENT[:5]
+    assert list(other.copies.iterdir()) == []  # no more was fetched than was asked for
+    with pytest.raises(FileNotFoundError):
+        other.start("images/gone.dcm", 5)
     assert other.path(name).read_bytes() == CONTENT
     assert other.size(name) == len(CONTENT)
+    assert other.start(name, 5) == CONTENT[:5]
     assert [found for found, _ in other.names()] == [name]
     assert other.image_sizes() == {name: len(CONTENT)}
 

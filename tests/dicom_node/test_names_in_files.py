@@ -11,9 +11,10 @@ from dicom_node.analyzing.explain import explain
 from dicom_node.analyzing.rules import Terms
 from dicom_node.commands.at_hand import PlainConsole
 from dicom_node.eligibility import Accept
-from dicom_node.errors import Misconfigured
+from dicom_node.errors import Misconfigured, NotYourTurn
 from dicom_node.specimens import phantoms
-from dicom_node.watching.render import files_of, kept_objects, render
+from dicom_node.watching.accessions import cases_meant
+from dicom_node.watching.render import files_of, render
 from dicom_node.watching.workstation import RULES
 from dicom_node.wiring import Node
 
@@ -48,7 +49,8 @@ def test_R4_no_command_that_reads_files_writes_where_their_names_lead(
     render(files_of(files), RULES["strict"], tmp_path / "out")
     explain([files], Terms(Accept(), ("RCC", "LCC", "RMLO", "LMLO")))
     for name in NAMES:
-        assert kept_objects(node.questions, node.spool, name) == []
+        with pytest.raises(NotYourTurn):
+            cases_meant(node, name)
         with pytest.raises(Misconfigured):
             phantoms(PlainConsole(), tmp_path / "phantoms", [1], None, name, 0.4, "screening")
         with pytest.raises(Misconfigured):

@@ -105,7 +105,13 @@ def test_a_user_without_a_name_recalls_by_number(
 
 def test_what_is_not_there_cannot_be_recalled(office: Posted) -> None:
     case_id = office.case()
-    assert typed("recall", "2.25.404") == (1, "the ledger knows no study or case 2.25.404")
+    assert typed("recall", "2.25.404") == (
+        1,
+        (
+            "the ledger knows no study or case 2.25.404, and no study here has that accession "
+            "number: 1 asked"
+        ),
+    )
     study = office.node.questions.case(case_id)
     assert study is not None
     assert typed("recall", study.study_uid, "--round", "2") == (

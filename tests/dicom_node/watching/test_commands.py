@@ -183,7 +183,7 @@ def test_what_nobody_knows_is_not_drawn(ends: Ends, tmp_path: Path) -> None:
     ends("migrate")
     status, _, err = ends("render", "77", "--out", str(tmp_path / "out"))
     assert status == 1
-    assert err.strip() == "77 is no folder, and the ledger knows no such study or case"
+    assert err.strip() == "77 is no folder, and the ledger knows no study or case 77"
     assert not (tmp_path / "out").exists()
 
 
