@@ -20,20 +20,21 @@ from inference.scores import sigmoid
 if TYPE_CHECKING:
     from inference.bundle import Card, Reference
 
-DEVICES = 20  # so many at most are told of
+DEVICES = 20  # so many at most are told of, of those that are judged and of those that are not
 CALM = 0.8  # of the alarm: below, scores that drifted are steady again
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far a device's scores lie from those of the card."""
+    """How far a device's scores lie from those of the card; None: it sent too few exams to tell."""
 
     device: str
     bundle: str
     digest: str
-    drift: float
+    drift: float | None
     exams: int
-    mean: float
+    wanted: int  # so many it takes
+    mean: float | None
     alarm: bool
 
 
@@ -51,34 +52,38 @@ def drift_from(reference: "Reference", scores: Sequence[float]) -> float:
     return max(0.0, index - (parts - 1) * (1 / len(scores) + 1 / reference.exams))
 
 
-def drifts(node: Node) -> list[Drift]:
-    """Look at each device that sent enough exams, the furthest first."""
+def drifts(node: Node, device: str = "") -> list[Drift]:
+    """Look at each device, or at one: the furthest first, last those that sent too few exams."""
     try:
         cards = node.cards
     except Misconfigured:
         return []  # nobody reads; that is told elsewhere
-    found = [one for card in cards for one in _drifts(node, card)]
-    return sorted(found, key=lambda one: -one.drift)[:DEVICES]
+    found = [one for card in cards for one in _drifts(node, card, device)]
+    judged = sorted(
+        (one for one in found if one.drift is not None), key=lambda one: -(one.drift or 0)
+    )
+    unjudged = sorted((one for one in found if one.drift is None), key=lambda one: -one.exams)
+    return judged[:DEVICES] + unjudged[:DEVICES]
 
 
-def _drifts(node: Node, card: "Card") -> Iterator[Drift]:
+def _drifts(node: Node, card: "Card", device: str) -> Iterator[Drift]:
     how, reference, line = node.settings.watching.drift, card.reference, card.calibration
     if reference is None or line is None:
         return
-    lately = last_logits(node.engine, card.weights_sha256, how.exams * DEVICES)
-    for device, logits in lately.items():
-        newest = [sigmoid(line.logit(raw)) for raw in logits[: how.exams]]
-        if len(newest) >= how.least:
-            drift = drift_from(reference, newest)
-            yield Drift(
-                device=device,
-                bundle=f"{card.name} {card.version}",
-                digest=card.weights_sha256,
-                drift=round(drift, 3),
-                exams=len(newest),
-                mean=round(sum(newest) / len(newest), 3),
-                alarm=drift >= how.alarm,
-            )
+    lately = last_logits(node.engine, card.weights_sha256, how.exams, device)
+    for name, logits in lately.items():
+        newest = [sigmoid(line.logit(raw)) for raw in logits]
+        drift = drift_from(reference, newest) if len(newest) >= how.least else None
+        yield Drift(
+            device=name,
+            bundle=f"{card.name} {card.version}",
+            digest=card.weights_sha256,
+            drift=None if drift is None else round(drift, 3),
+            exams=len(newest),
+            wanted=how.least,
+            mean=None if drift is None else round(sum(newest) / len(newest), 3),
+            alarm=drift is not None and drift >= how.alarm,
+        )
 
 
 def watch_scores(node: Node, case_id: int) -> None:
@@ -89,13 +94,14 @@ def watch_scores(node: Node, case_id: int) -> None:
     device = run.imaged_by
     if not was_seen_before(node.engine, device, case_id):
         node.ledger.record("new device", f"{device}: never read before", device=device)
-    for one in drifts(node):
-        if one.device == device:
-            _tell(node, one)
+    for one in drifts(node, device):
+        _tell(node, one)
 
 
 def _tell(node: Node, one: Drift) -> None:
     """Record that scores begin to drift, or are steady again."""
+    if one.drift is None:
+        return
     before = was_drifting(node.engine, one.device, one.digest)
     about = {"device": one.device, "digest": one.digest, "drift": one.drift, "exams": one.exams}
     said = f"{one.device}: {sentence(one)}"
@@ -107,11 +113,17 @@ def _tell(node: Node, one: Drift) -> None:
 
 def drift_told(node: Node) -> list[dict[str, Any]]:
     """Tell how far each device's scores lie from the card's, as plain values."""
-    return [asdict(one) | {"sentence": sentence(one)} for one in drifts(node)]
+    return [
+        asdict(one) | {"judged": one.drift is not None, "sentence": sentence(one)}
+        for one in drifts(node)
+    ]
 
 
 def sentence(one: Drift) -> str:
     """Say how far a device's scores lie from the card's."""
+    if one.drift is None:
+        count = f"{one.exams} exams of the {one.wanted} it takes"
+        return f"not judged yet: {one.bundle} has scored {count}"
     return (
         f"the last {one.exams} exams lie {one.drift:.2f} from the card of {one.bundle}, "
         f"their mean score is {one.mean:.3f}"

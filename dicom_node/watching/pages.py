@@ -58,6 +58,8 @@ def _alarms(console: Console, told: dict[str, Any]) -> None:
     for one in told.get("drift", ()):
         if one["alarm"]:
             _say(console, f"{one['device']}: {one['sentence']}", "scores drift")
+        elif not one["judged"]:
+            _say(console, f"scores of {one['device']}: {one['sentence']}")
 
 
 def _say(console: Console, words: str, alarm: str = "") -> None:

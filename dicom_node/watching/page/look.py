@@ -39,7 +39,7 @@ def status_page(told: Mapping[str, Any], user: str) -> str:
         *_section("Being worked on", told["working"], ("case", "state", "held_by")),
         *_section("Newest cases", told["newest"], _NEWEST),
         *_section("Read by", told["models"], ("name", "version", "system", "weights")),
-        *_section("Scores beside the card", told["drift"], _DRIFT),
+        *_section("Scores beside the card", [_beside(one) for one in told["drift"]], _DRIFT),
         "</main>",
         refresh=True,
     )
@@ -93,6 +93,14 @@ def _facts(told: Mapping[str, Any]) -> Iterator[str]:
     yield _fact("Disk", room, "bad" if is_full else "")
     yield _fact("Version", told["version"])
     yield "</dl></section>"
+
+
+def _beside(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say where a device's scores cannot be judged that they are not."""
+    if one["judged"]:
+        return one
+    count = f"{one['exams']} of {one['wanted']}"
+    return {**one, "exams": count, "mean": "-", "drift": "not judged yet"}
 
 
 def _fact(name: str, value: str, mood: str = "") -> str:

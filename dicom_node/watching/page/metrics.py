@@ -47,8 +47,14 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
             ("fourviews_score_drift_alarm", "Whether that is too far", "alarm"),
             ("fourviews_mean_score", "The mean score of a device's last exams", "mean"),
         ):
-            values = {_labels(one): float(one[key]) for one in told["drift"]}
-            yield from _gauge(name, what, values)
+            judged = {_labels(one): float(one[key]) for one in told["drift"] if one["judged"]}
+            if judged:
+                yield from _gauge(name, what, judged)
+        yield from _gauge(
+            "fourviews_score_drift_judged",
+            "Whether a device has sent enough exams to tell",
+            {_labels(one): float(one["judged"]) for one in told["drift"]},
+        )
     yield from _gauge(
         "fourviews_disk_free_bytes", "Room where images are kept", {"": told["free_bytes"]}
     )

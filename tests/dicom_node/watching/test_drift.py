@@ -18,7 +18,7 @@ from dicom_node.analyzing.rules import Judged, JudgedStudy
 from dicom_node.ledger.tables import Instance
 from dicom_node.life import ANALYZE, State
 from dicom_node.settings.file import Settings
-from dicom_node.watching.drift import drift_from, drift_told, drifts, watch_scores
+from dicom_node.watching.drift import drift_from, drift_told, drifts, sentence, watch_scores
 from dicom_node.watching.page.look import status_page as html_page
 from dicom_node.watching.page.metrics import metrics
 from dicom_node.watching.page.overview import Overview
@@ -87,7 +87,9 @@ def test_a_device_that_drifts_is_told_of_once_and_everywhere(node: Node) -> None
     even = [(part + 0.5) / 50 for part in range(50)]
     scored(node, SAME, even)
     scored(node, OTHER, [0.9] * 49)
-    assert [one.device for one in drifts(node)] == [SAME], "of too few nothing is said"
+    near, few = drifts(node)
+    assert (near.device, near.alarm) == (SAME, False)
+    assert (few.device, few.drift, few.exams, few.alarm) == (OTHER, None, 49, False)
     last = scored(node, OTHER, [0.9])
     far, near = drifts(node)
     assert (far.device, far.alarm, far.mean) == (OTHER, True, 0.9)
@@ -109,6 +111,28 @@ def test_a_device_that_drifts_is_told_of_once_and_everywhere(node: Node) -> None
     last = scored(node, OTHER, even)
     watch_scores(node, last)
     assert told(node) == ["scores drift", "scores steady"]
+
+
+def test_a_device_of_few_exams_is_judged_by_its_own_last_ones(node: Node) -> None:
+    scored(node, OTHER, [0.9] * 50)
+    scored(node, "ROOM_3: ge 000003", [0.5] * 7)
+    for _ in range(3):
+        scored(node, SAME, [(part + 0.5) / 400 for part in range(400)])
+    far, near, few = drifts(node)
+    assert (far.device, far.exams, far.alarm) == (OTHER, 50, True), "behind 1200 of another one"
+    assert (near.device, near.exams) == (SAME, 50)
+    assert sentence(few) == "not judged yet: Tiny 5 0.0.5 has scored 7 exams of the 50 it takes"
+    assert [one.device for one in drifts(node, OTHER)] == [OTHER]
+    seen = standing(node.questions, 5) | {"bell": "", "drift": drift_told(node)}
+    printed = Console(file=StringIO(), width=200)
+    status_page(printed, seen)
+    assert f"scores of {few.device}: not judged yet" in printed.file.getvalue()  # type: ignore[attr-defined]
+    overview = Overview(node).now()
+    lines = metrics(overview)
+    label = f'{{device="{few.device}",bundle="Tiny 5 0.0.5"}}'
+    assert f"fourviews_score_drift_judged{label} 0.0" in lines
+    assert f"fourviews_score_drift{label}" not in lines
+    assert "<td>7 of 50</td><td>-</td><td>not judged yet</td>" in html_page(overview, "me")
 
 
 def test_a_study_names_its_device_and_one_never_seen_is_told_of(node: Node, tmp_path: Path) -> None:
