@@ -172,7 +172,7 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
     from inference.bundle import save_card
     from train.commands.measuring import Asked, acquaintance, on_data
     from train.evaluation import as_in, examined
-    from train.figures import PUBLISHED, USUAL, marking, measured, unmeasured
+    from train.figures import USUAL, marking, measured, published, unmeasured
     from train.fixture import reference
     from train.plots import plot_curves, require_matplotlib
 
@@ -207,7 +207,7 @@ def evaluate(  # noqa: PLR0913 - what one may ask for, each by its name
                 allowed=seen,
             ),
         )
-        counting = PUBLISHED
+        counting = published(patients, analyzer.system.breast)
     if population is not None:
         patients = as_in(patients, cancers=population[0], benign=population[1])
         on += f", weighed as {population[0]:g} cancers and {population[1]:g} benign lesions only"

@@ -6,10 +6,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from train.figures import Patients, Ranking, marks
+from train.figures import marks
 from train.metrics.bootstrap import band
 from train.metrics.froc import curve
 from train.metrics.ranked import ranked
+from train.rankings import Patients, Ranking
 
 _ACROSS = np.linspace(0.0, 1.0, 201)
 _FALSE_MARKS = np.linspace(0.0, 2.0, 201)  # per image

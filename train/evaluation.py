@@ -9,7 +9,7 @@ from functools import partial
 from rich.progress import track
 
 from inference.findings import Box, Finding, Kind, Mask
-from inference.mammogram import Exam, Projection
+from inference.mammogram import Exam, Projection, Side
 from inference.systems.views import BOTH, Scope, ViewByView
 from train.data.lesson import Known, Truth
 from train.data.phantom import Case, case
@@ -47,6 +47,7 @@ class SeenView:
     told: bool | None = None  # whether it shows a cancer, where that is known without lesions
     outlined: bool = True  # all its lesions are known; else a mark may be true, and nobody says so
     groups: tuple[str, ...] = ()  # of whom figures are asked for apart, as "density 2"
+    side: Side | None = None  # of which breast it is, where breasts are counted
 
     def shows_cancer(self, kinds: Sequence[Kind] = BOTH) -> bool:
         """Tell whether the view shows a cancer of these kinds; of which kind may be unknown."""
@@ -205,6 +206,7 @@ def _seen_of(
                 ),
                 outlined=one.outlined,
                 groups=groups_of(sample.projection, sample.facts),
+                side=sample.side,
             )
             for view, (sample, one) in zip(views, images, strict=True)
         ),

@@ -7,26 +7,17 @@ from functools import partial
 
 from inference.bundle import Measurement, OperatingPoint
 from inference.findings import Kind
-from inference.systems.views import BOTH, Scope
-from train.evaluation import SeenPatient, SeenView
-from train.metrics.auc import auc
+from inference.scores import Breast
+from inference.systems.views import Scope
+from train.evaluation import SeenPatient
+from train.metrics.auc import auc, standardized_partial_auc
 from train.metrics.bootstrap import interval, widened
 from train.metrics.froc import OVERLAP_RULE, RULE, Marked, at_threshold, sensitivity_at
+from train.metrics.operating import at_specificity
+from train.metrics.probabilistic import probabilistic_f1
+from train.rankings import Cases, Patients, Ranking, rankings, views_of
 
-Patients = Sequence[SeenPatient]
 Measure = Callable[[Patients], float]
-# Of each case: is it what is asked for, its score, and its weight.
-Cases = tuple[list[bool], list[float], list[float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """What exams or views can be put in order by."""
-
-    name: str
-    rule: str
-    needs: str
-    cases: Callable[[Patients], Cases]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +26,7 @@ class Counting:
 
     rule: str = RULE
     false_marks: tuple[float, ...] = (0.25, 0.5, 1.0)  # per image
+    breasts: Breast | None = None  # how views make a breast, where labels are of breasts
 
 
 # What is told of each group apart.
@@ -43,6 +35,10 @@ _OF_GROUPS = ("image_auc", "image_auc_any_lesion", "sensitivity_at_1_false_marks
 USUAL = Counting()
 # As data sets are measured in publications.
 PUBLISHED = Counting(OVERLAP_RULE, (0.25, 0.5, 1.0, 2.0, 4.0))
+# Screening is read where few women without a cancer are called; the rest of the curve is of no use.
+_MOST_CALLED = 0.2
+# Of radiologists in screening in the United States (BCSC 2009, as Shen quotes it).
+_RADIOLOGISTS = 0.908
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +75,17 @@ def measured(
     for group, some in grouped(patients).items():
         found += [one.model_copy(update={"subgroup": group}) for one in _values(asked, some, on)]
     return found
+
+
+def published(patients: Patients, breast: Breast) -> Counting:
+    """Say how images of a data set are counted.
+
+    Where no image has all its lesions marked, what is told of it was told of its breast: a cancer
+    that another view shows counts for this one, so that breasts are counted too.
+    """
+    if any(view.outlined for patient in patients for view in patient.views):
+        return PUBLISHED
+    return replace(PUBLISHED, breasts=breast)
 
 
 def grouped(patients: Patients) -> dict[str, list[SeenPatient]]:
@@ -135,45 +142,6 @@ def marking(points: Mapping[str, OperatingPoint]) -> dict[str, float]:
     return {name: one.finding_score for name, one in points.items() if one.exam_score is None}
 
 
-def rankings(scope: Scope) -> Iterator[Ranking]:
-    """Name what a system's order of exams and views can be asked for."""
-    if not scope.judges:
-        what = f"any {' or '.join(scope.marks)}"
-        yield Ranking(
-            "exam_auc_any_lesion",
-            f"{what} in any view against the surest finding's score",
-            f"exams with and without {what}",
-            _exams_by_lesion,
-        )
-        yield Ranking(
-            "image_auc_any_lesion",
-            f"{what} in the view against the surest finding's score",
-            f"views with and without {what}",
-            _views_by_lesion,
-        )
-        return
-    what = "cancer" if set(scope.judges) == set(BOTH) else f"malignant {scope.judges[0]}"
-    yield Ranking(
-        "exam_auc",
-        f"{what} in any view against the exam's cancer score",
-        f"exams with and without {what}",
-        partial(_exams_by_cancer, kinds=scope.judges),
-    )
-    yield Ranking(
-        "image_auc",
-        f"{what} in the view against the view's cancer score",
-        f"views with and without {what}",
-        partial(_views_by_cancer, kinds=scope.judges),
-    )
-    if set(scope.judges) != set(BOTH):
-        yield Ranking(
-            "exam_auc_any_cancer",
-            "cancer of any kind in any view, also of kinds that the system does not look for",
-            "exams with and without cancer",
-            partial(_exams_by_cancer, kinds=BOTH),
-        )
-
-
 def marks(patients: Patients, kind: Kind | None = None) -> list[Marked]:
     """Return how each view was marked; of one kind of lesion only, with all false marks.
 
@@ -196,9 +164,13 @@ def marks(patients: Patients, kind: Kind | None = None) -> list[Marked]:
 
 
 def _figures(points: Mapping[str, float], scope: Scope, counting: Counting) -> Iterator[_Figure]:
-    for ranking in rankings(scope):
+    for ranking in rankings(scope, counting.breasts):
         area = partial(_area, cases=ranking.cases)
         yield _Figure(ranking.name, ranking.rule, ranking.needs, area, ranking.cases)
+        if ranking.name == "exam_auc":
+            yield from _in_screening(ranking)
+        if ranking.name == "breast_auc":
+            yield from _of_breasts(ranking)
     if not scope.marks:
         return
     lesion = f"a {' or '.join(scope.marks)}"
@@ -222,6 +194,35 @@ def _figures(points: Mapping[str, float], scope: Scope, counting: Counting) -> I
     )
     for point, threshold in points.items():
         yield from _at_point(point, threshold, lesion, counting.rule)
+
+
+def _in_screening(ranking: Ranking) -> Iterator[_Figure]:
+    """Measure the part of the curve that screening reads, and what radiologists are held to."""
+    yield _Figure(
+        "exam_partial_auc",
+        f"{ranking.rule}, where at most {_MOST_CALLED:.0%} of the others are called; 0.5 by "
+        "chance, 1 at best (McClish 1989)",
+        ranking.needs,
+        partial(_partial_area, cases=ranking.cases),
+        ranking.cases,
+    )
+    yield _Figure(
+        f"exam_sensitivity_at_specificity_{_RADIOLOGISTS:g}",
+        f"{ranking.rule}: the most that is found while {_RADIOLOGISTS:.1%} of the others, as with "
+        "radiologists (BCSC 2009), are not called",
+        ranking.needs,
+        partial(_beside_radiologists, cases=ranking.cases),
+        ranking.cases,
+    )
+
+
+def _of_breasts(ranking: Ranking) -> Iterator[_Figure]:
+    yield _Figure(
+        "breast_probabilistic_f1",
+        f"F1 of {ranking.rule}, which counts as so much of a yes (RSNA 2022)",
+        "a breast with a cancer",
+        partial(_probabilistic, cases=ranking.cases),
+    )
 
 
 def _at_point(point: str, threshold: float, lesion: str, rule: str) -> Iterator[_Figure]:
@@ -254,54 +255,20 @@ def _area(patients: Patients, cases: Callable[[Patients], Cases]) -> float:
     return auc(*cases(patients))
 
 
-def _exams_by_cancer(patients: Patients, kinds: Sequence[Kind]) -> Cases:
-    return (
-        [any(_cancer(view, kinds) for view in patient.views) for patient in patients],
-        [_known(patient.score) for patient in patients],
-        [patient.weight for patient in patients],
-    )
+def _partial_area(patients: Patients, cases: Callable[[Patients], Cases]) -> float:
+    truth, scores, weights = cases(patients)
+    return standardized_partial_auc(truth, scores, _MOST_CALLED, weights)
 
 
-def _views_by_cancer(patients: Patients, kinds: Sequence[Kind]) -> Cases:
-    views = _views(patients)
-    return (
-        [_cancer(view, kinds) for view, _ in views],
-        [_known(view.score) for view, _ in views],
-        [weight for _, weight in views],
-    )
+def _beside_radiologists(patients: Patients, cases: Callable[[Patients], Cases]) -> float:
+    truth, scores, weights = cases(patients)
+    if len(set(truth)) < 2:  # noqa: PLR2004 - with and without
+        return float("nan")
+    return at_specificity(truth, scores, _RADIOLOGISTS, weights).point.sensitivity
 
 
-def _exams_by_lesion(patients: Patients) -> Cases:
-    known = [one for one in patients if one.outlined or any(view.kinds for view in one.views)]
-    return (
-        [any(view.kinds for view in patient.views) for patient in known],
-        [max(view.surest for view in patient.views) for patient in known],
-        [patient.weight for patient in known],
-    )
-
-
-def _views_by_lesion(patients: Patients) -> Cases:
-    views = [(view, weight) for view, weight in _views(patients) if view.outlined or view.kinds]
-    return (
-        [bool(view.kinds) for view, _ in views],
-        [view.surest for view, _ in views],
-        [weight for _, weight in views],
-    )
-
-
-def _views(patients: Patients) -> list[tuple[SeenView, float]]:
-    """Return each view with the weight of its patient."""
-    return [(view, patient.weight) for patient in patients for view in patient.views]
-
-
-def _cancer(view: SeenView, kinds: Sequence[Kind]) -> bool:
-    return view.shows_cancer(kinds)
-
-
-def _known(score: float | None) -> float:
-    if score is None:
-        raise ValueError("a system that judges cancer gave a view no score")
-    return score
+def _probabilistic(patients: Patients, cases: Callable[[Patients], Cases]) -> float:
+    return probabilistic_f1(*cases(patients))
 
 
 def _sensitivity(patients: Patients, rate: float, kind: Kind | None = None) -> float:
@@ -310,7 +277,7 @@ def _sensitivity(patients: Patients, rate: float, kind: Kind | None = None) -> f
 
 def mask_dice(patients: Patients) -> float:
     """Return how well found lesions are outlined, in the mean over them."""
-    return _mean([(each, weight) for view, weight in _views(patients) for each in view.overlaps])
+    return _mean([(each, weight) for view, weight in views_of(patients) for each in view.overlaps])
 
 
 def _found(patients: Patients, threshold: float) -> float:
@@ -325,7 +292,7 @@ def _cancers_found(patients: Patients, threshold: float) -> float:
     return _mean(
         [
             (float(score >= threshold), weight)
-            for view, weight in _views(patients)
+            for view, weight in views_of(patients)
             if view.outlined
             for score, malignant in zip(view.marked.found, view.malignant, strict=True)
             if malignant

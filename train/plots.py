@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from inference.systems.views import Scope
 from train.curves import Banded, froc, roc
 from train.errors import HOW_TO_INSTALL, Refused
-from train.figures import Patients, rankings
+from train.rankings import Patients, rankings
 from train.run_folder import METRICS, Facts, measurements
 
 if TYPE_CHECKING:

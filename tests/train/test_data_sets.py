@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 from small_cbis import write_resized
+from small_tables import write_rsna
 from typer.testing import CliRunner
 
 from inference.bundle import load_card, load_weights, save_bundle
@@ -186,6 +187,28 @@ def test_a_data_set_goes_the_whole_way(
     assert f"{len(pupils)} of the 5 patients" in refused(*tested, "--taught", split)
     said = CliRunner().invoke(app, ["evaluate", str(bundle), *tested, "--seen"])
     assert "some of whom may have taught it" in " ".join(said.output.split())
+    # Labels of breasts, and images of another data set.
+    line = {"view": "CC", "site_id": "1"}
+    write_rsna(
+        tmp_path / "breasts",
+        [
+            {
+                **line,
+                "patient_id": f"{n}",
+                "image_id": f"{n}{side}",
+                "laterality": side,
+                "cancer": c,
+            }
+            for n in (1, 2)
+            for side, c in (("L", str(n - 1)), ("R", "0"))
+        ],
+    )
+    breasts = ["--data", str(tmp_path / "breasts"), "--set", "rsna_2022", *of[4:]]
+    said = CliRunner().invoke(app, ["evaluate", str(bundle), "--write", *breasts])
+    assert said.exit_code == 0, said.output
+    assert {"breast_auc", "breast_probabilistic_f1", "exam_partial_auc"} <= {
+        metric.name for metric in load_card(bundle).metrics
+    }
     assert "needs both --data" in refused(*here)
     assert "are of a data set" in refused("--split", split)
 

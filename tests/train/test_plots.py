@@ -15,9 +15,10 @@ from train.curves import froc, roc
 from train.engine import Run, fit
 from train.errors import Refused
 from train.evaluation import SeenPatient, SeenView
-from train.figures import marks, rankings
+from train.figures import marks
 from train.metrics.froc import Marked, sensitivity_at
 from train.plots import plot_curves, plot_run
+from train.rankings import rankings
 
 SCOPE = Scope(BOTH, BOTH)
 (EXAMS, VIEWS) = rankings(SCOPE)

@@ -10,11 +10,12 @@ from inference.findings import Kind
 from inference.systems.views import Scope
 from train.experiments.held import Held
 from train.experiments.plan import SENSITIVITY
-from train.figures import marks, mask_dice, rankings
+from train.figures import marks, mask_dice
 from train.metrics.auc import auc
 from train.metrics.average_precision import detection_average_precision, detection_recall
 from train.metrics.dice import Dice
 from train.metrics.froc import sensitivity_at
+from train.rankings import rankings
 
 Patients = Sequence[Held]
 Measured = Callable[[Patients], float]

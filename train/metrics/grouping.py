@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from inference.scores import EDGE
 from train.metrics.ranked import decisions, weighed
 
 Gather = Callable[[NDArray[np.float64]], float]
@@ -65,23 +66,14 @@ def per(level: Level, rated: Rated, gather: Gather) -> Rated:
 
 
 def mean_logit(scores: NDArray[np.float64]) -> float:
-    """Return the mean of the evidence of the views of one breast."""
-    return float(expit(logit(scores).mean()))
-
-
-def mean(scores: NDArray[np.float64]) -> float:
-    """Return the mean score."""
-    return float(scores.mean())
+    """Return the mean of the evidence of the views of one breast; no view is beyond all doubt."""
+    held = np.clip(scores, EDGE, 1 - EDGE)
+    return float(expit(logit(held).mean()))
 
 
 def highest(scores: NDArray[np.float64]) -> float:
     """Return the highest score: an exam is as suspicious as its worse breast."""
     return float(scores.max())
-
-
-def noisy_or(scores: NDArray[np.float64]) -> float:
-    """Return the probability that any is positive, were they independent."""
-    return float(1 - np.prod(1 - scores))
 
 
 def _shared(
