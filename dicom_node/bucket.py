@@ -34,6 +34,8 @@ _ON_CONDITION = {"412", "PreconditionFailed", "ConditionalRequestConflict", "Not
 class BucketSpool(Spool):
     """The node's files in a bucket, with copies of the latest on this machine's disk."""
 
+    fills_the_disk = False
+
     def __init__(self, folder: Path, bucket: Bucket, where: str) -> None:
         super().__init__(folder)
         self.copies = folder / "copies"

@@ -275,13 +275,14 @@ def status(
     as_json: JSON = False,
 ) -> None:
     """Tell where everything stands: cases by state, what is owed, what cannot be reached."""
+    from dicom_node.watching.disk import room
     from dicom_node.watching.drift import drift_told
     from dicom_node.watching.pages import status_page
     from dicom_node.watching.story import standing
 
     node = open_node()
     told = standing(node.questions, limit) | {"bell": trouble_of_bell(node)}
-    told |= {"drift": drift_told(node)}
+    told |= {"drift": drift_told(node), "disk": room(node).told()}
     if as_json:
         typer.echo(json.dumps(told, indent=1))
     else:

@@ -39,6 +39,8 @@ class Altered(ValueError):
 class Spool:
     """The node's folder of files."""
 
+    fills_the_disk = True  # of this machine
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.incoming = folder / "incoming"

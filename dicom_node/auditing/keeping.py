@@ -25,6 +25,8 @@ from dicom_node.settings.file import Settings
 
 EVERY_SECONDS = 1.0
 PATIENCE_SECONDS = 10.0
+PLENTY, LITTLE, NONE = "plenty", "little", "none"  # of room for images
+ENOUGH = 1.1  # times the level of the warning
 CHANGED = "the last checkpoint signed something else than what is there; see `audit verify`"
 TAKEN = "checkpoints that were signed are in the ledger no more; see `audit verify`"
 OLDER = "checkpoints lie outside of the ledger that it has not; see `audit verify`"
@@ -66,7 +68,7 @@ class Keeper:
     signer: Signer
     _last: Checkpoint | None = None
     _told: set[str] = field(default_factory=set)
-    _is_low: bool = False
+    _room: str = PLENTY
 
     def say_who_signs(self) -> None:
         """Record a key that has signed nothing yet, whoever made it or put it there."""
@@ -105,15 +107,27 @@ class Keeper:
                 logger.error("the audit trail is not signed", why=told(fault))
 
     def _watch_the_disk(self) -> None:
-        """Record when less is left than is kept in reserve, and when there is more again."""
-        reserve = self.settings.receiving.reserve_megabytes
+        """Record when little is left, when less than is kept in reserve, and when more again."""
+        receiving = self.settings.receiving
+        reserve, warning = receiving.reserve_megabytes, receiving.warns_below
         spool = self.settings.data / "spool"
         free = shutil.disk_usage(spool if spool.exists() else self.settings.data).free >> 20
-        is_low = free < reserve
-        if is_low != self._is_low:
-            self._is_low = is_low
-            what = "watermark reached" if is_low else "watermark left"
-            self.ledger.record(what, f"{free} MB are free, {reserve} MB are kept in reserve")
+        # What is a little over the level is not enough yet: else each image would be told of.
+        little = warning if self._room == PLENTY else warning * ENOUGH
+        room = NONE if free < reserve else LITTLE if free < little else PLENTY
+        if room == self._room:
+            return
+        if NONE in {room, self._room}:
+            what = "watermark reached" if room == NONE else "watermark left"
+        else:
+            what = "space runs low" if room == LITTLE else "space enough"
+        self._room = room
+        sentence = f"{free} MB are free, {reserve} MB are kept in reserve"
+        if room == LITTLE:
+            sentence += f", and below {warning} MB somebody should make room"
+        if room != PLENTY:
+            logger.warning("the disk fills up", why=sentence)
+        self.ledger.record(what, sentence)
 
     def _alarm(self, sentence: str) -> None:
         """Say it in the log and in the trail, once a run."""

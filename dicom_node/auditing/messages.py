@@ -59,6 +59,8 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "calibrated": Meaning("110113", "E", "110131"),
     "model activated": Meaning("110113", "E", "110131"),
     "model rolled back": Meaning("110113", "E", "110131"),
+    "space runs low": Meaning("110113", "E", "110130", SERIOUS),
+    "space enough": Meaning("110113", "E", "110130"),
     "watermark reached": Meaning("110113", "E", "110130", SERIOUS),
     "watermark left": Meaning("110113", "E", "110130"),
     "association accepted": Meaning("110113", "E", "110126"),

@@ -6,6 +6,7 @@ All is asked in one transaction that sees one moment, so the sums are right whil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, Label, Select, and_, case, func, or_, select
@@ -18,6 +19,7 @@ DELIVERED, FAILED, DECLINED, PENDING = "delivered", "failed", "declined", "pendi
 ENDS = {State.DELIVERED: DELIVERED, State.FAILED: FAILED, State.DECLINED: DECLINED}
 KEPT = (*ENDS.values(), PENDING)
 AT_ONCE = 1000  # rows that are held in memory
+NEWEST = 5000  # images, some thousand studies: enough to tell a rate
 NAMED = 5  # so many cases are named in a sentence; the others are counted
 
 
@@ -204,6 +206,15 @@ def images_purged(engine: Engine) -> int:
     """Count the images that are kept no more."""
     with Session(engine.execution_options(reads_only=True)) as session:
         return _purged(session)
+
+
+def received_lately(engine: Engine, since: datetime) -> tuple[int, datetime | None]:
+    """Say how many bytes of images came since then, and since when; of no more than the newest."""
+    newest = select(Instance.size_bytes, Instance.received_at).order_by(Instance.id.desc())
+    with Session(engine.execution_options(reads_only=True)) as session:
+        rows = session.execute(newest.limit(NEWEST)).all()
+    lately = [(size, at) for size, at in rows if at >= since]
+    return sum(size for size, _ in lately), min((at for _, at in lately), default=None)
 
 
 def images_kept(engine: Engine) -> Iterator[tuple[Kept, bool]]:

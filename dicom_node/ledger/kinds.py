@@ -12,6 +12,8 @@ KINDS: Final[dict[str, str]] = {
     "model refused": "a bundle was not opened, and why",
     "model activated": "other bundles read from now on: old and new digests, and by whom",
     "model rolled back": "those bundles read again that read before",
+    "space runs low": "less space is left than the early warning wants; images are taken still",
+    "space enough": "there is more space again than the early warning wants",
     "watermark reached": "less space is left than is kept in reserve: images are refused",
     "watermark left": "there is space again",
     "calibrated": "somebody fitted a line to outcomes; it steers nothing until settings name it",

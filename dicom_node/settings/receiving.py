@@ -10,6 +10,7 @@ from dicom_node.settings.secrets import PrivateKey, Secret
 from dicom_node.settings.values import AETitle, Network, Port, Seconds, Table
 
 View = Literal["LCC", "RCC", "LMLO", "RMLO"]
+WARNING_RESERVES = 4  # so much room, and nobody has said how much, is worth a warning
 VIEWS: tuple[View, ...] = get_args(View)
 ANYWHERE = 0  # how narrowly a table without addresses names one
 
@@ -55,7 +56,9 @@ class Receiving(Table):
     associate_seconds: Seconds = 30.0
     idle_seconds: Seconds = 60.0
     reserve_megabytes: Annotated[int, Field(ge=0)] = 5000
+    warning_megabytes: Annotated[int, Field(ge=0)] = 0
     keep_images_days: Annotated[float, Field(ge=0)] = 0.0
+    emergency_clean: bool = False
     max_object_megabytes: Annotated[int, Field(ge=1)] = 2048
     tls: TLS | None = None
     any_caller: bool = False
@@ -70,6 +73,12 @@ class Receiving(Table):
         named = [(one.names(address), one) for one in self.callers if one.ae_title == ae_title]
         fitting = [(narrow, one) for narrow, one in named if narrow is not None]
         return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
+
+    @property
+    def warns_below(self) -> int:
+        """Say below how many free megabytes somebody is warned, while images are taken still."""
+        wanted = self.warning_megabytes or WARNING_RESERVES * self.reserve_megabytes
+        return max(wanted, self.reserve_megabytes)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

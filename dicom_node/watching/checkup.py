@@ -23,6 +23,7 @@ from dicom_node.receiving.port import try_port
 from dicom_node.receiving.tls import last_day, server_context
 from dicom_node.settings.file import Settings
 from dicom_node.settings.secrets import is_loopback
+from dicom_node.watching.disk import advice
 from dicom_node.watching.images import ask_for_images
 from dicom_node.watching.reach import WARNING, who_connects
 from dicom_node.wiring import BEGINS_HERE, Node, newest_revision, revision
@@ -84,10 +85,13 @@ def _data(node: Node) -> str:
         )
         raise Misconfigured([sentence])
     told = (f"{node.settings.data} can be written, {free} MB free", node.spool.ask())
-    named = node.settings.node.data
+    named, warnings = node.settings.node.data, []
+    if free < node.settings.receiving.warns_below:
+        below = f"images are refused below {reserve} MB"
+        warnings.append(f"{below}: {advice(node.settings.receiving)}")
     if not named.expanduser().is_absolute():
-        return f"{WARNING}{'; '.join(filter(None, told))}; {BEGINS_HERE.format(named)}"
-    return "; ".join(filter(None, told))
+        warnings.append(BEGINS_HERE.format(named))
+    return (WARNING if warnings else "") + "; ".join(filter(None, (*told, *warnings)))
 
 
 def _ledger(node: Node) -> str:

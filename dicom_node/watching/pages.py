@@ -18,6 +18,8 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
     for line in _packed(counts, console) or ["no cases yet"]:
         _say(console, line)
     _say(console, f"last image: {told['last_image_at'] or 'none yet'}")
+    if disk := told.get("disk"):
+        _say(console, disk["sentence"], "the disk fills up:" if disk["low"] else "")
     for name, count in told["owed"].items():
         _say(console, f"owed to {name}: {objects(count)}")
     for name, why in told["unreachable"].items():

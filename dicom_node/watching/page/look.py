@@ -88,9 +88,9 @@ def _facts(told: Mapping[str, Any]) -> Iterator[str]:
     for one in told["drift"]:
         if one["alarm"]:
             yield _fact("Scores drift", f"{one['device']}: {one['sentence']}", "bad")
-    is_full = told["free_bytes"] < told["reserve_bytes"]
+    is_low = told["free_bytes"] < max(told["reserve_bytes"], told["warning_bytes"])
     room = f"{told['free_bytes'] >> 20:,} MB free, {told['reserve_bytes'] >> 20:,} MB kept back"
-    yield _fact("Disk", room, "bad" if is_full else "")
+    yield _fact("Disk", room, "bad" if is_low else "")
     yield _fact("Version", told["version"])
     yield "</dl></section>"
 

@@ -49,6 +49,7 @@ class Overview:
             "drift": drift_told(self.node),
             "free_bytes": shutil.disk_usage(settings.data).free,
             "reserve_bytes": settings.receiving.reserve_megabytes << 20,
+            "warning_bytes": settings.receiving.warns_below << 20,
             "last_image_seconds": last.timestamp() if last is not None else None,
         }
 

@@ -4,6 +4,7 @@ import ast
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from ledger_book import Book
@@ -157,6 +158,30 @@ def test_A3_the_watermark_is_recorded(
     keeper.round()
     assert whats(node) == ["watermark reached", "watermark left"]
     figure("watermark reached and left: recorded")
+
+
+def test_an_early_warning_is_recorded_once_and_taken_back_with_room_to_spare(
+    settled: Callable[..., Settings],
+    opened: Callable[[Settings], Node],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = opened(settled(receiving={"reserve_megabytes": 100}))
+    keeper = Keeper(node.ledger, node.settings, signer(node.settings))
+    for free in (500, 399, 401, 390, 439, 441, 300, 99, 98, 101, 500):
+        left = SimpleNamespace(free=free << 20)
+        monkeypatch.setattr("shutil.disk_usage", lambda _, left=left: left)
+        keeper.round()
+    low, enough, below, back = (
+        "space runs low",
+        "space enough",
+        "watermark reached",
+        "watermark left",
+    )
+    assert whats(node) == [low, enough, low, below, back, enough]
+    sentence = (
+        "399 MB are free, 100 MB are kept in reserve, and below 400 MB somebody should make room"
+    )
+    assert node.questions.events()[0].sentence == sentence
 
 
 def test_A3_who_verifies_or_exports_the_trail_is_recorded(

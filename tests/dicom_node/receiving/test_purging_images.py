@@ -18,6 +18,7 @@ from dicom_node.life import State
 from dicom_node.receiving.keep import Collision, Envelope, keep
 from dicom_node.receiving.purging import purge_images
 from dicom_node.settings.file import Settings
+from dicom_node.settings.receiving import Receiving
 from dicom_node.spool import Spool
 from dicom_node.watching.balance import balance
 from dicom_node.watching.images import ask_for_images
@@ -82,6 +83,31 @@ def test_as_it_is_shipped_the_node_removes_no_image(
     done(node, mammogram(StudyInstanceUID=STUDY))
     assert purge(node) == 0
     assert len(files(node)) == 1
+
+
+def test_in_need_the_oldest_go_whatever_the_days_say_if_a_setting_lets_them(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(7):
+        done(node, mammogram(StudyInstanceUID=f"2.25.{number}"))
+    assert arrive(node, mammogram())
+    monkeypatch.setattr(Spool, "free_bytes", lambda _: 399 << 20)
+
+    def purge_by(**wishes: object) -> int:
+        receiving = Receiving.model_validate({"keep_images_days": 30.0, **wishes})
+        return purge_images(node.ledger, node.questions, node.spool, receiving)
+
+    assert purge_by(reserve_megabytes=100) == 0
+    assert purge_by(reserve_megabytes=99, emergency_clean=True) == 0
+    assert purge_by(reserve_megabytes=100, emergency_clean=True) == 5
+    assert node.questions.cases_of("2.25.4")[0].images_purged_at is not None
+    assert node.questions.cases_of("2.25.5")[0].images_purged_at is None
+    assert node.questions.last_events(1)[0].sentence == (
+        "1 image is removed: 399 MB were free, less than 400"
+    )
+    assert purge_by(reserve_megabytes=100, emergency_clean=True) == 2
+    assert purge_by(reserve_megabytes=100, emergency_clean=True) == 0
+    assert len(files(node)) == 1, "what is not done with stays, come what may"
 
 
 def test_what_a_killed_listener_left_goes_with_the_next_sweep(

@@ -11,6 +11,7 @@ from dicom_node.ledger.ledger import now
 from dicom_node.ledger.outbox import record_loss, record_refusal
 from dicom_node.ledger.roads import close_road
 from dicom_node.life import REPORT, State
+from dicom_node.watching.disk import Room
 from dicom_node.watching.pages import status_page, story_page
 from dicom_node.watching.story import standing, story
 from dicom_node.wiring import Node
@@ -43,6 +44,7 @@ def busy(node: Node) -> Book:
 
 def told(book: Book) -> dict[str, object]:
     seen = standing(book.questions, 20) | {"bell": "", "drift": []}
+    seen["disk"] = Room(12000, 5000, 20000, 3950, 1).told()
     seen["newest"][0] |= {"read_by": "shared_trunk 1.0.0", "left_out": "I01, I13, S03"}
     return seen
 
