@@ -30,6 +30,7 @@ from dicom_node.ledger.questions import Questions
 from dicom_node.life import State
 from dicom_node.models.serving import Models
 from dicom_node.owner import give_to_owner
+from dicom_node.settings.delivering import TELL_OF_NO_RESULT
 from dicom_node.settings.file import Settings
 from dicom_node.shipped import shipped
 from dicom_node.spool import Spool
@@ -131,9 +132,9 @@ class Node:
 
 
 def _tells(settings: Settings) -> frozenset[State]:
-    """Say of which ends the radiologist is told: somebody has to want the report that says so."""
+    """Say of which ends the radiologist is told: somebody has to want an object that says so."""
     reporting, destinations = settings.reporting, settings.delivering.destinations
-    if not any("cad_sr" in one.objects for one in destinations):
+    if not any(TELL_OF_NO_RESULT & {*one.objects} for one in destinations):
         return frozenset()
     wanted = {State.DECLINED: reporting.tell_declined, State.FAILED: reporting.tell_failed}
     return frozenset(state for state, is_told in wanted.items() if is_told)

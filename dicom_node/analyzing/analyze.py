@@ -17,7 +17,7 @@ from dicom_node.analyzing.study_rules import NOT_KEPT, NOTHING_NEW, READABLE
 from dicom_node.errors import Declined
 from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import Ledger, Turn, now
-from dicom_node.ledger.questions import NOTICE, Questions
+from dicom_node.ledger.questions import NOTICES, Questions
 from dicom_node.ledger.removals import missing
 from dicom_node.ledger.shadows import Device, to_read
 from dicom_node.ledger.tables import Case, Finding, Instance, ModelRun, Verdict
@@ -147,7 +147,7 @@ def _has_result(desk: Desk, case: Case) -> bool:
     """Say whether a case told what it read, or is about to; who failed to report it does not."""
     if desk.questions.run_of(case.id) is None:
         return False
-    told = any(product.kind != NOTICE for product in desk.questions.products_of(case.id))
+    told = any(product.kind not in NOTICES for product in desk.questions.products_of(case.id))
     return told or case.state not in {State.FAILED, State.TELLING}
 
 

@@ -16,7 +16,7 @@ from dicom_node.delivering.paying import pay
 from dicom_node.delivering.places import places_at, road_of
 from dicom_node.errors import Busy, Lost, NotYourTurn, Refused
 from dicom_node.ledger.ledger import now
-from dicom_node.ledger.questions import NOTICE, Debt
+from dicom_node.ledger.questions import NOTICES, Debt
 from dicom_node.ledger.roads import Place, waiting_elsewhere
 from dicom_node.ledger.tellings import telling
 from dicom_node.life import DELIVER, PARKED, Receipt
@@ -115,7 +115,7 @@ def _conclude(office: Office, case_id: int) -> None:
     parked = [
         debt.delivery
         for debt in debts
-        if debt.delivery.receipt in PARKED and debt.product.kind != NOTICE
+        if debt.delivery.receipt in PARKED and debt.product.kind not in NOTICES
     ]
     if parked:
         is_lost = all(row.receipt == Receipt.LOST for row in parked)

@@ -23,9 +23,11 @@ from dicom_node.ledger.tables import (
 )
 from dicom_node.life import Commit, Receipt, State
 
-CAD_SR, NOTICE = "cad_sr", "notice"  # kinds of objects; a notice stands in a CAD report's place
+CAD_SR = "cad_sr"  # a kind of objects
+NOTICE_OF = {CAD_SR: "notice", "secondary_capture": "notice_picture"}  # what stands in its place
+NOTICES = frozenset(NOTICE_OF.values())
 REJECTION = "rejection"  # the note of a recall
-NEVER_AGAIN = {NOTICE, REJECTION}  # they tell when they were made: no record makes the same again
+NEVER_AGAIN = {*NOTICES, REJECTION}  # they tell when they were made: no record makes the same again
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,18 +256,17 @@ class Questions:
         Those of the same profile go before: they are what its destinations have. A notice that a
         study was not analyzed comes last; it may be of this very round, tried again.
         """
-        is_former = and_(
-            Case.round < case.round, Product.kind.in_({kind, NOTICE} if kind == CAD_SR else {kind})
-        )
-        if kind == CAD_SR:
-            is_former = or_(is_former, and_(Case.id == case.id, Product.kind == NOTICE))
+        notice = NOTICE_OF.get(kind, kind)
+        is_former = and_(Case.round < case.round, Product.kind.in_({kind, notice}))
+        if notice != kind:
+            is_former = or_(is_former, and_(Case.id == case.id, Product.kind == notice))
         with self._session() as session:
             return session.scalars(
                 select(Product)
                 .join(Case, Product.case_id == Case.id)
                 .where(Case.study_uid == case.study_uid, is_former)
                 .where(Case.id.not_in(select(Recall.case_id)))
-                .order_by(Product.kind == NOTICE, (Product.profile == profile).desc())
+                .order_by(Product.kind != kind, (Product.profile == profile).desc())
                 .order_by(Case.round.desc(), Product.id.desc())
             ).all()
 

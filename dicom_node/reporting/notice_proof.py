@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydicom import config
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, MammographyCADSRStorage
+from pydicom.uid import UID, MammographyCADSRStorage, SecondaryCaptureImageStorage
 
 from dicom_node.errors import told as fault_told
 from dicom_node.life import State
@@ -13,11 +13,27 @@ from dicom_node.reporting import codes, common_proof, sr_proof
 from dicom_node.reporting.circumstances import Circumstances
 from dicom_node.reporting.marks import code_value, is_named, named, walk
 from dicom_node.reporting.notice import Ending, told
+from dicom_node.reporting.notice_picture import drawn
 from dicom_node.reporting.profile import PLAIN, Profile
 from dicom_node.reporting.proof import NOT_THERE, Unsound, read_back
+from dicom_node.reporting.secondary_capture import MAX_LT
 from dicom_node.reporting.status_proof import images_faults, library_of
 from dicom_node.reporting.tidy import PATIENT_AND_STUDY
 from dicom_node.settings.reporting import RESEARCH_USE
+
+FORM = {
+    "Modality": "OT",
+    "ConversionType": "WSD",
+    "ImageType": ["DERIVED", "SECONDARY"],
+    "BurnedInAnnotation": "NO",
+    "SamplesPerPixel": 3,
+    "PhotometricInterpretation": "RGB",
+    "PlanarConfiguration": 0,
+    "PixelRepresentation": 0,
+    "BitsAllocated": 8,
+    "BitsStored": 8,
+    "HighBit": 7,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +65,9 @@ def prove_notice(
     """Raise Unsound unless the notice says how the case ended, and why."""
     with config.disable_value_validation():
         claim = Claim(read_back(dataset), ending, circumstances, profile)
-        reasons = [reason for check in CHECKS for reason in _faults(check, claim)]
+        is_picture = claim.dataset.SOPClassUID == SecondaryCaptureImageStorage
+        checks = PICTURE_CHECKS if is_picture else CHECKS
+        reasons = [reason for check in checks for reason in _faults(check, claim)]
     if reasons:
         raise Unsound(reasons)
 
@@ -119,12 +137,51 @@ def statement(claim: Claim) -> Iterator[str]:
             yield f"no text of the notice says '{sentence}'"
 
 
-CHECKS: tuple[Check, ...] = (
+def form(claim: Claim) -> Iterator[str]:
+    """Check that a picture is a page of words, and no mammogram."""
+    dataset = claim.dataset
+    for keyword, value in FORM.items():
+        if dataset.get(keyword) != value:
+            yield f"{keyword} is {dataset.get(keyword)}, not {value}"
+    for keyword in ("PatientOrientation", "Laterality"):
+        if keyword not in dataset or dataset.get(keyword):
+            yield f"{keyword} is not empty, although no breast is shown"
+    for keyword in ("PresentationIntentType", "ViewCodeSequence", "ImageLaterality"):
+        if keyword in dataset:
+            yield f"the picture looks like a mammogram: {keyword}"
+
+
+def comments(claim: Claim) -> Iterator[str]:
+    """Check that the words beside a picture say what became of the study, and of what use it is."""
+    said = str(claim.dataset.get("ImageComments") or "")
+    if RESEARCH_USE not in said.lower():
+        yield f"the comments do not say '{RESEARCH_USE}'"
+    for sentence in told(claim.ending, claim.circumstances) if len(said) < MAX_LT else ():
+        if sentence not in said:
+            yield f"the comments do not say '{sentence}'"
+
+
+def picture(claim: Claim) -> Iterator[str]:
+    """Check that a picture shows those words, and nothing of an image."""
+    dataset = claim.dataset
+    wanted = drawn(dataset)
+    content = wanted.tobytes()
+    if (dataset.Rows, dataset.Columns) != (wanted.height, wanted.width):
+        yield f"the picture has {dataset.Rows} rows and {dataset.Columns} columns"
+    if dataset.PixelData != content + b"\0" * (len(content) % 2):
+        yield "the picture does not show the words"
+
+
+ALWAYS: tuple[Check, ...] = (
     common_proof.encoding,
     common_proof.values,
     common_proof.identity,
     common_proof.referenced,
     ownership,
+)
+PICTURE_CHECKS: tuple[Check, ...] = (*ALWAYS, form, comments, picture)
+CHECKS: tuple[Check, ...] = (
+    *ALWAYS,
     sr_proof.document,
     sr_proof.evidence,
     sr_proof.tree,

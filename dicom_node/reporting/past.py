@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydicom.uid import UID
 
-from dicom_node.ledger.questions import NOTICE, Questions
+from dicom_node.ledger.questions import NOTICES, Questions
 from dicom_node.ledger.tables import Case, Finding, Lesion
 from dicom_node.reporting.changes import Telling
 from dicom_node.reporting.profile import Profile
@@ -91,7 +91,7 @@ def rounds_before(questions: Questions, case: Case) -> tuple[tuple[str, ...], li
 
 def has_told(questions: Questions, case: Case) -> bool:
     """Say whether a round has told a result; a notice that there is none is no result."""
-    return any(product.kind != NOTICE for product in questions.products_of(case.id))
+    return any(product.kind not in NOTICES for product in questions.products_of(case.id))
 
 
 def _former(questions: Questions, spool: Spool, standing: Sequence[Case]) -> Former | None:

@@ -14,6 +14,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from dicom_node.ledger.questions import NOTICES
 from dicom_node.reporting.codes import Dialect
 from dicom_node.settings.delivering import Destination, Geometry, TransferSyntax
 from dicom_node.settings.reporting import Reporting
@@ -73,7 +74,7 @@ class Profile:
             field.name: field.default
             for field in fields(self)
             if kind not in CONCERNED.get(field.name, {kind})
-            or (kind == "notice" and field.name in OF_FINDINGS)
+            or (kind in NOTICES and field.name in OF_FINDINGS)
         }
         return replace(self, **plain)
 

@@ -1,4 +1,7 @@
-"""Tell of a case that has no result: its notice, for each destination that wants CAD reports."""
+"""Tell of a case that has no result: its notice, for each destination that wants one.
+
+It is a CAD report for whoever wants those, and a picture for whoever wants pictures.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,9 +17,9 @@ from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.tables import Case, Instance, Product
 from dicom_node.ledger.tellings import telling
 from dicom_node.life import State
-from dicom_node.reporting import cad_sr
+from dicom_node.reporting import cad_sr, notice, notice_picture, secondary_capture
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
-from dicom_node.reporting.notice import KIND, Attempt, Ending, notice
+from dicom_node.reporting.notice import Attempt, Ending
 from dicom_node.reporting.notice_proof import prove_notice
 from dicom_node.reporting.outgoing import Wish, Workshop, kept, maker_for, owed, profiles_for
 from dicom_node.reporting.past import has_told, rounds_before
@@ -31,7 +34,10 @@ MAMMOGRAMS = {
     DigitalMammographyXRayImageStorageForProcessing,
     BreastTomosynthesisImageStorage,
 }
-WISH = Wish(KIND, cad_sr.KIND)  # whoever wants the report wants to know why there is none
+WISHES = (  # whoever wants the one wants to know why there is none
+    Wish(notice.KIND, cad_sr.KIND),
+    Wish(notice_picture.KIND, secondary_capture.KIND),
+)
 UNTOLD = {
     "S01": "nobody knows whose notice it would be",
     "S06": "the former result stands, and a notice would hide it",
@@ -66,21 +72,26 @@ def tell(shop: Workshop, case_id: int) -> None:
         ending = Ending(case.telling, case.reason, seen, _attempts(shop, case), stands)
         written = shop.questions.products_of(case_id)
         known = {product.sop_uid for product in written}
-        for number, profile in enumerate(profiles_for(shop, WISH), start=1):
+        for number, (wish, profile) in enumerate(_wanted(shop), start=1):
             circumstances = Circumstances(
                 case.round,
                 by_the_clock().astimezone(),
-                _former(case, written, profile),
+                _former(case, written, wish.kind, profile),
                 0,
                 recalled=recalled,
             )
-            dataset = _proved(shop, ending, circumstances, profile)
+            dataset = _proved(shop, wish.kind, ending, circumstances, profile)
             if str(dataset.SOPInstanceUID) not in known:  # it failed in the same way before
-                name = f"{len(written) + number:02d}-{KIND}.dcm"
-                product = kept(shop, turn, Built(KIND, dataset), profile, name)
-                turn.leave(product, *owed(shop, images, product, WISH))
+                name = f"{len(written) + number:02d}-{wish.kind}.dcm"
+                product = kept(shop, turn, Built(wish.kind, dataset), profile, name)
+                turn.leave(product, *owed(shop, images, product, wish))
         if turn.rows:
             turn.remark = f"a notice is written: {case.telling}"
+
+
+def _wanted(shop: Workshop) -> list[tuple[Wish, Profile]]:
+    """List in which forms the destinations want a notice, each way once."""
+    return [(wish, profile) for wish in WISHES for profile in profiles_for(shop, wish)]
 
 
 def _outdated(shop: Workshop, case: Case) -> str:
@@ -119,9 +130,11 @@ def _attempts(shop: Workshop, case: Case) -> tuple[Attempt, ...]:
     )
 
 
-def _former(case: Case, written: Sequence[Product], profile: Profile) -> Predecessor | None:
+def _former(
+    case: Case, written: Sequence[Product], kind: str, profile: Profile
+) -> Predecessor | None:
     """Name the notice of an earlier failure of this case."""
-    former = [one for one in written if one.kind == KIND and one.profile == profile.words]
+    former = [one for one in written if one.kind == kind and one.profile == profile.words]
     if not former:
         return None
     last = former[-1]
@@ -129,11 +142,15 @@ def _former(case: Case, written: Sequence[Product], profile: Profile) -> Predece
 
 
 def _proved(
-    shop: Workshop, ending: Ending, circumstances: Circumstances, profile: Profile
+    shop: Workshop, kind: str, ending: Ending, circumstances: Circumstances, profile: Profile
 ) -> Dataset:
     circumstances = replace(circumstances, edition=profile.words)
     with config.disable_value_validation():
-        dataset = notice(ending, maker_for(shop, profile), circumstances, profile.dialect)
+        maker = maker_for(shop, profile)
+        if kind == notice_picture.KIND:
+            dataset = notice_picture.notice_picture(ending, maker, circumstances)
+        else:
+            dataset = notice.notice(ending, maker, circumstances, profile.dialect)
     dataset.file_meta.TransferSyntaxUID = profile.transfer_syntax_uid
     prove_notice(dataset, ending, circumstances, profile)
     return dataset

@@ -9,10 +9,10 @@ from pydicom import Dataset
 
 from dicom_node.errors import Busy, Lost
 from dicom_node.ledger.ledger import now
+from dicom_node.ledger.questions import NOTICES
 from dicom_node.ledger.removals import came_by
 from dicom_node.ledger.tables import Case, Instance, Lesion, ModelRun, Product
 from dicom_node.life import REPORT, State
-from dicom_node.reporting import notice
 from dicom_node.reporting.circumstances import Circumstances, Predecessor
 from dicom_node.reporting.common_proof import Origin
 from dicom_node.reporting.lightbox import Lightbox
@@ -269,7 +269,7 @@ def _circumstances(
 def _predecessor(shop: Workshop, product: Product) -> Predecessor:
     case, run = shop.questions.case(product.case_id), shop.questions.run_of(product.case_id)
     assert case is not None
-    is_notice = product.kind == notice.KIND  # of a case that nobody read, or not to its end
+    is_notice = product.kind in NOTICES  # of a case that nobody read, or not to its end
     return Predecessor(
         product.sop_class_uid,
         product.sop_uid,

@@ -21,6 +21,9 @@ ObjectKind = Literal[
     "summary",
 ]
 _VISIBLE = re.compile(r"[!-~]*")  # ASCII, no blanks
+# Which objects tell that a study has no findings, and which that it was not analyzed.
+TELL_OF_NOTHING_FOUND = frozenset[str]({"cad_sr", "secondary_capture", "summary"})
+TELL_OF_NO_RESULT = frozenset[str]({"cad_sr", "secondary_capture"})
 USUAL_OBJECTS: tuple[ObjectKind, ...] = ("cad_sr", "measurement_report", "segmentation")
 
 

@@ -21,6 +21,7 @@ from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.engine import shown, without_secrets
 from dicom_node.receiving.port import try_port
 from dicom_node.receiving.tls import last_day, server_context
+from dicom_node.settings.delivering import TELL_OF_NO_RESULT, TELL_OF_NOTHING_FOUND
 from dicom_node.settings.file import Settings
 from dicom_node.settings.secrets import is_loopback
 from dicom_node.watching.disk import advice
@@ -31,6 +32,10 @@ from dicom_node.wiring import BEGINS_HERE, Node, newest_revision, revision
 SOON_DAYS = 30
 IMAGES = "are the received images there?"
 FAR_FROM_SCREENING = 0.05  # screening finds a cancer in 5 to 10 of 1,000 exams
+TELL = {  # of what, and which objects do
+    "have no findings": TELL_OF_NOTHING_FOUND,
+    "were declined or failed": TELL_OF_NO_RESULT,
+}
 ENCRYPTED = {"require", "verify-ca", "verify-full"}
 
 
@@ -238,6 +243,24 @@ def _destinations(node: Node) -> str:
     return ", ".join(names)
 
 
+def _silence(node: Node) -> str:
+    """Say where silence would be taken for a study without findings."""
+    reporting, destinations = node.settings.reporting, node.settings.delivering.destinations
+    silent = []
+    for one in destinations:
+        if unheard := [what for what, tell in TELL.items() if not tell & {*one.objects}]:
+            hears = f"hears nothing of studies that {' or '.join(unheard)}"
+            silent.append(f"{one.name} ({', '.join(one.objects)}) {hears}")
+    if silent:
+        mend = 'add "cad_sr" or "secondary_capture" to its objects: silence there means nothing'
+        return f"{WARNING}{'; '.join(silent)}; {mend}"
+    wishes = {"declined": reporting.tell_declined, "failed": reporting.tell_failed}
+    if untold := [state for state, is_told in wishes.items() if not is_told]:
+        keys = " and ".join(f"reporting.tell_{state} = false" for state in untold)
+        return f"{WARNING}nobody hears of studies that were {' or '.join(untold)}: {keys}"
+    return "everybody hears of studies that have no findings, and of those that have no result"
+
+
 def _destination(settings: Settings, name: str) -> Answer:
     """Call one destination."""
     question = f"does {name} answer?"
@@ -275,4 +298,5 @@ QUESTIONS: dict[str, Callable[[Node], str]] = {
     "can they connect?": who_connects,
     "do images come encrypted?": _tls,
     "where do results go?": _destinations,
+    "is silence told from no findings?": _silence,
 }

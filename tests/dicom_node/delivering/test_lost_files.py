@@ -8,7 +8,7 @@ from destinations import Destination, Posted
 
 from dicom_node.errors import Busy, Lost
 from dicom_node.ledger.outbox import hurry
-from dicom_node.ledger.questions import NOTICE
+from dicom_node.ledger.questions import CAD_SR, NOTICE_OF
 from dicom_node.ledger.tables import Case, Product
 from dicom_node.life import Receipt, State
 from dicom_node.tending import try_again
@@ -85,7 +85,7 @@ def test_a_notice_whose_file_is_lost_is_told_of_and_its_case_stays_where_it_ende
         case = session.get_one(Case, case_id)
         case.state = case.telling = State.DECLINED
         case.notice_written = True
-        session.get_one(Product, product.id).kind = NOTICE
+        session.get_one(Product, product.id).kind = NOTICE_OF[CAD_SR]
     path = office.node.spool.path(product.path)
     path.rename(path.with_name("kept"))
     office.deliver(case_id)

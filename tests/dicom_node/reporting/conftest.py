@@ -1,12 +1,14 @@
 """An exam of four mammograms, as headers and findings, small enough to build in milliseconds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pytest
+from ended_case import PACS
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 from scenes import all_of
@@ -18,6 +20,8 @@ from dicom_node.reporting.lightbox import Lightbox
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.naming import uid
 from dicom_node.reporting.report import KINDS, report
+from dicom_node.settings.file import Settings
+from dicom_node.wiring import Node
 from inference.findings import Box, ExamFindings, Finding, Kind, Mask, Member, ViewFindings
 from inference.mammogram import Projection, Side
 
@@ -263,3 +267,16 @@ def scenes(  # noqa: PLR0913, PLR0917 - every sort of exam
     }
     sources = [header(side, projection) for side, projection in VIEWS]
     return all_of(sources, exams, maker, first_round)
+
+
+@pytest.fixture
+def telling_node(
+    settled: Callable[..., Settings], opened: Callable[[Settings], Node]
+) -> Callable[..., Node]:
+    """Open nodes that have these destinations; one that wants all that is usual is enough."""
+
+    def make(*destinations: dict[str, Any], **reporting: Any) -> Node:  # noqa: ANN401
+        wanted = {"destinations": list(destinations or (PACS,))}
+        return opened(settled(delivering=wanted, reporting=reporting))
+
+    return make

@@ -18,6 +18,7 @@ from dicom_node.reporting.frame import encoded
 from dicom_node.reporting.maker import Maker
 from dicom_node.reporting.marks import children, code_value, is_named, named, plain_text, walk
 from dicom_node.reporting.notice import Attempt, Ending, notice
+from dicom_node.reporting.notice_picture import notice_picture
 from dicom_node.reporting.notice_proof import prove_notice
 from dicom_node.reporting.proof import Unsound, prove
 from dicom_node.reporting.report import report
@@ -233,6 +234,49 @@ def test_a_spoiled_notice_never_leaves(
         prove_notice(told, not_eligible, first_round)
     assert reason in str(caught.value)
     assert "SOMEBODY" not in str(caught.value)
+
+
+def test_a_notice_may_be_a_picture_of_its_words(
+    not_eligible: Ending, maker: Maker, first_round: Circumstances, tmp_path: Path
+) -> None:
+    made = notice_picture(not_eligible, maker, first_round)
+    prove_notice(made, not_eligible, first_round)
+    said = made.ImageComments
+    assert said.startswith(maker.research_statement)
+    assert f"This study was not analyzed: S02: no image can be read: I01: {RAW}." in said
+    assert f"Not read: LCC (I01: {RAW})." in said
+    assert (made.Modality, made.SeriesNumber, made.BurnedInAnnotation) == ("OT", 9300, "NO")
+    assert made.PatientID == "SYN001"
+    assert "SYN001" not in said
+    assert len(made.PixelData) == made.Rows * made.Columns * 3
+    path = tmp_path / "picture.dcm"
+    path.write_bytes(encoded(made))
+    assert validators.dciodvfy_errors(path) == []
+    assert notice_picture(not_eligible, maker, first_round).SOPInstanceUID == made.SOPInstanceUID
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda d: setattr(d, "PatientID", "X"), "PatientID is not the source's"),
+        (lambda d: setattr(d, "BurnedInAnnotation", "YES"), "BurnedInAnnotation is YES, not NO"),
+        (lambda d: setattr(d, "Laterality", "L"), "Laterality is not empty"),
+        (lambda d: setattr(d, "ImageLaterality", "L"), "looks like a mammogram"),
+        (lambda d: setattr(d, "ImageComments", "research use"), "the comments do not say 'This"),
+        (lambda d: setattr(d, "ImageComments", "No findings."), "do not say 'research use'"),
+        (lambda d: setattr(d, "Rows", d.Rows + 1), "rows and 1200 columns"),
+        (lambda d: setattr(d, "PixelData", bytes(len(d.PixelData))), "does not show the words"),
+        (lambda d: delattr(d, "PixelData"), "cannot be checked"),
+        (lambda d: setattr(d, "SeriesDescription", "MAMMO"), "does not begin with 'AI '"),
+    ],
+)
+def test_a_picture_that_says_something_else_is_unsound(
+    not_eligible: Ending, maker: Maker, first_round: Circumstances, spoil: Spoil, reason: str
+) -> None:
+    made = notice_picture(not_eligible, maker, first_round)
+    spoil(made)
+    with pytest.raises(Unsound, match=reason):
+        prove_notice(made, not_eligible, first_round)
 
 
 def test_no_validator_complains_of_any_status(  # noqa: PLR0913, PLR0917 - fixtures

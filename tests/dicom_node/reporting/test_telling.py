@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from analyzed_case import analyzed, kept, owed, read, reported, workshop
+from analyzed_case import analyzed, kept, owed, read, reported
+from ended_case import PACS, RAW, declined, fail, failed, shop_of, state
 from ledger_book import Book, lose
 from pydicom import Dataset
 from pydicom.uid import (
@@ -14,70 +15,22 @@ from pydicom.uid import (
 )
 from sqlalchemy import update
 
-from dicom_node.errors import Busy, Declined, NotYourTurn
+from dicom_node.errors import Busy, NotYourTurn
 from dicom_node.ledger.ledger import STRIKES, now
 from dicom_node.ledger.recalls import read_again
-from dicom_node.ledger.tables import Case, Instance, Verdict
+from dicom_node.ledger.tables import Case, Instance
 from dicom_node.life import ANALYZE, DELIVER, REPORT, State
 from dicom_node.reporting import turn as turns
 from dicom_node.reporting.marks import plain_text
-from dicom_node.reporting.outgoing import Workshop
 from dicom_node.reporting.proof import Unsound
 from dicom_node.reporting.recall import recall
 from dicom_node.reporting.status_proof import library_of
 from dicom_node.reporting.telling import report_or_tell, tell
-from dicom_node.settings.file import Settings
 from dicom_node.settings.receiving import VIEWS
 from dicom_node.wiring import Node
 from inference.findings import ExamFindings
 
-PACS = {"name": "pacs", "ae_title": "PACS", "host": "localhost", "port": 104}
-RAW = "this is a For Processing image; the network reads For Presentation images"
 Opening = Callable[..., Node]
-
-
-@pytest.fixture
-def telling_node(settled: Callable[..., Settings], opened: Callable[[Settings], Node]) -> Opening:
-    def make(*destinations: dict[str, Any], **reporting: Any) -> Node:  # noqa: ANN401
-        wanted = {"destinations": list(destinations or (PACS,))}
-        return opened(settled(delivering=wanted, reporting=reporting))
-
-    return make
-
-
-def shop_of(node: Node) -> Workshop:
-    return replace(workshop(node), cards=lambda: node.cards)
-
-
-def declined(node: Node, headers: list[Dataset], code: str = "S02") -> int:
-    """Let a study come in that no rule lets through."""
-    case_id = kept(node, headers)
-    case = node.questions.case(case_id)
-    assert case is not None
-    with node.ledger.turn(case_id, ANALYZE) as turn:
-        for image in node.questions.images_of(case):
-            turn.leave(Verdict(case_id=case_id, instance_id=image.id, code="I01", sentence=RAW))
-        raise Declined(code, f"no image can be read: I01: {RAW}")
-    return case_id
-
-
-def failed(node: Node, headers: list[Dataset], words: str = "the disk is on fire") -> int:
-    case_id = kept(node, headers)
-    fail(node, case_id, words)
-    return case_id
-
-
-def fail(node: Node, case_id: int, words: str = "the disk is on fire") -> None:
-    with node.ledger.writing() as session:  # two attempts have failed already
-        session.get_one(Case, case_id).attempts = STRIKES - 1
-    with pytest.raises(RuntimeError), node.ledger.turn(case_id, ANALYZE):
-        raise RuntimeError(words)
-
-
-def state(node: Node, case_id: int) -> tuple[State, State | None, bool]:
-    case = node.questions.case(case_id)
-    assert case is not None
-    return case.state, case.telling, case.notice_written
 
 
 def test_a_declined_study_is_told_of_and_stays_declined(
@@ -143,10 +96,10 @@ def test_who_wants_silence_gets_it(
         tell(shop_of(node), case_id)
 
 
-def test_nobody_is_told_where_nobody_wants_a_cad_report(
+def test_nobody_is_told_where_nobody_wants_a_report_or_a_picture(
     telling_node: Opening, headers: list[Dataset]
 ) -> None:
-    node = telling_node({**PACS, "objects": ["segmentation"]})
+    node = telling_node({**PACS, "objects": ["segmentation", "summary"]})
     assert state(node, failed(node, headers))[1] is None
 
 

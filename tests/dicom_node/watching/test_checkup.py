@@ -55,6 +55,42 @@ def test_a_private_way_is_not(keys: dict[str, str], tmp_path: Path) -> None:
     assert said(tmp_path, **keys) == "nothing leaves this machine in the clear"
 
 
+PACS = {"name": "pacs", "ae_title": "PACS", "host": "localhost", "port": 104}
+SILENCE = "is silence told from no findings?"
+MEND = '; add "cad_sr" or "secondary_capture" to its objects: silence there means nothing'
+
+
+@pytest.mark.parametrize(
+    ("objects", "unheard"),
+    [
+        (["cad_sr"], ""),
+        (["secondary_capture", "presentation_state"], ""),
+        (["presentation_state"], "have no findings or were declined or failed"),
+        (["measurement_report", "segmentation"], "have no findings or were declined or failed"),
+        (["summary"], "were declined or failed"),
+    ],
+)
+def test_a_destination_that_nothing_tells_of_no_result_is_warned_of(
+    objects: list[str], unheard: str, tmp_path: Path
+) -> None:
+    wanted = {"destinations": [PACS, {**PACS, "name": "viewer", "objects": objects}]}
+    given = {"node": {"data": tmp_path}, "delivering": wanted}
+    sentence = QUESTIONS[SILENCE](Node(Settings.model_validate(given)))
+    if unheard:
+        hears = f"viewer ({', '.join(objects)}) hears nothing of studies that {unheard}"
+        assert sentence == f"warning: {hears}{MEND}"
+    else:
+        assert sentence.startswith("everybody hears of studies that have no findings")
+
+
+def test_notices_that_were_turned_off_are_warned_of(tmp_path: Path) -> None:
+    given = {"node": {"data": tmp_path}, "delivering": {"destinations": [PACS]}}
+    given["reporting"] = {"tell_failed": False}
+    assert QUESTIONS[SILENCE](Node(Settings.model_validate(given))) == (
+        "warning: nobody hears of studies that were failed: reporting.tell_failed = false"
+    )
+
+
 def test_a_warning_fails_nothing(tmp_path: Path) -> None:
     node = {"data": tmp_path, "broker": "redis://:rosebud@127.0.0.1:1/0;redis://:x@10.1.2.3/0"}
     answers = {one.question: one for one in checkup(Node(Settings.model_validate({"node": node})))}
