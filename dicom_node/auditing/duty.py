@@ -1,4 +1,8 @@
-"""What a process records of itself: that it began, with which settings, and that it ended."""
+"""What a process records of itself: that it began, with which settings, and that it ended.
+
+The values of the settings are kept once for each change, with stars for secrets: a result names
+them by their digest, and what it was made with can be read years later.
+"""
 
 import hashlib
 import json
@@ -6,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -15,6 +19,7 @@ from dicom_node.ledger.tables import Event
 from dicom_node.settings.file import Settings
 
 DIGITS = 16
+RESULTS = "results_digest"  # how results name these settings: `Settings.digest`
 
 
 @contextmanager
@@ -24,10 +29,14 @@ def on_duty(ledger: Ledger, settings: Settings, what: str, version: str) -> Iter
     digest = _digest(keys)
     with ledger.writing() as session:
         before = _last(session)
-        if before is None or before.get("digest") != digest:
-            changed = changed_keys(before.get("keys", {}) if before else {}, keys)
-            sentence = ", ".join(changed) if before is not None else "seen for the first time"
-            details = {"digest": digest, "keys": keys}
+        if (
+            before is None
+            or before.get("digest") != digest
+            or before.get(RESULTS) != settings.digest
+        ):
+            sentence = _what_changed(before, keys)
+            details = {"digest": digest, "keys": keys, RESULTS: settings.digest}
+            details["values"] = values_of(settings)
             ledger.note(session, "settings changed", sentence, details=details)
         ledger.note(session, "started", what, details={"version": version, "settings": digest})
     try:
@@ -37,9 +46,29 @@ def on_duty(ledger: Ledger, settings: Settings, what: str, version: str) -> Iter
             ledger.record("stopped", what)
 
 
+def _what_changed(before: Mapping[str, Any] | None, keys: Mapping[str, str]) -> str:
+    if before is None:
+        return "seen for the first time"
+    changed = changed_keys(before.get("keys", {}), keys)
+    return ", ".join(changed) or "none; the trail keeps their values from now on"
+
+
+def values_of(settings: Settings) -> dict[str, Any]:
+    """List each value by its key; a secret is stars, or nothing where there is none."""
+    return dict(sorted(_leaves(settings.model_dump(mode="json"))))
+
+
+def values_kept(engine: Engine, digest: str) -> dict[str, Any] | None:
+    """Return the settings that results name by this digest, as the trail keeps them."""
+    events = select(Event.details).where(Event.what == "settings changed").order_by(Event.id.desc())
+    with Session(engine.execution_options(reads_only=True)) as session:
+        kept = (one for one in session.scalars(events) if one.get(RESULTS) == digest)
+        return next((one["values"] for one in kept), None)
+
+
 def key_digests(settings: Settings) -> dict[str, str]:
     """Digest each value; of a secret only whether there is one, or it could be guessed."""
-    return {key: _digest(value) for key, value in sorted(_leaves(settings.model_dump(mode="json")))}
+    return {key: _digest(value) for key, value in values_of(settings).items()}
 
 
 def changed_keys(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from dicom_node.commands.at_hand import ACCESSION, JSON, NAME_HELP, STUDY_OR_CASE, open_node, say
+from dicom_node.commands.at_hand import (
+    ACCESSION,
+    JSON,
+    NAME_HELP,
+    STUDY_OR_CASE,
+    open_node,
+    say,
+    visible,
+)
 from dicom_node.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -146,6 +154,44 @@ def harden(
 
     for sentence in limit(open_node().engine, role):
         say(escape(sentence))
+
+
+@app.command()
+def settings(
+    name: Annotated[str, typer.Argument(metavar=STUDY_OR_CASE, help=NAME_HELP)],
+    *,
+    accession: ACCESSION = False,
+    as_json: JSON = False,
+) -> None:
+    """Print the settings that a result was made with, as the trail keeps them; no secret is."""
+    from dicom_node.auditing.duty import values_kept
+    from dicom_node.watching.accessions import cases_meant
+
+    node = open_node()
+    runs = {
+        case.id: node.questions.run_of(case.id)
+        for case in cases_meant(node, name, accession=accession)
+    }
+    told = [
+        {
+            "case": case_id,
+            "settings_digest": run.settings_digest,
+            "settings": values_kept(node.engine, run.settings_digest),
+        }
+        for case_id, run in runs.items()
+        if run is not None
+    ]
+    if as_json:
+        typer.echo(json.dumps(told, indent=1))
+    for one in told if not as_json else ():
+        say(f"case {one['case']} was read with settings {one['settings_digest']}")
+        if one["settings"] is None:
+            say("    the trail does not hold them: no listener or worker has begun with them")
+        for key_, value in (one["settings"] or {}).items():
+            say(escape(f"    {key_} = {visible(json.dumps(value, ensure_ascii=False))}"))
+    if not told:
+        say(f"{escape(name)} was not read: no settings stand behind a result")
+    raise typer.Exit(0 if any(one["settings"] for one in told) else 1)
 
 
 @app.command()

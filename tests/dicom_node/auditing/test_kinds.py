@@ -10,7 +10,7 @@ import pytest
 from ledger_book import Book
 
 import dicom_node
-from dicom_node.auditing.duty import on_duty
+from dicom_node.auditing.duty import on_duty, values_kept
 from dicom_node.auditing.exporting import export
 from dicom_node.auditing.keeping import Keeper
 from dicom_node.auditing.signing import signer
@@ -107,6 +107,13 @@ def test_A3_a_process_records_its_start_its_end_and_which_settings_changed(
     event = [one for one in other.questions.events() if one.what == "settings changed"][-1]
     assert event.sentence == "node.broker, receiving.port"
     assert "rosebud" not in str(event.details)
+    kept = values_kept(other.engine, other.settings.digest)
+    assert kept is not None
+    assert (kept["receiving.port"], kept["node.broker"]) == (11113, "**********")
+    first = values_kept(other.engine, node.settings.digest)
+    assert first is not None
+    assert (first["receiving.port"], first["node.broker"]) == (11112, "")
+    assert values_kept(other.engine, "0" * 64) is None
     third = {"data": node.settings.data, "broker": "redis://:tulip@localhost/0"}
     again = opened(settled(node=third, receiving={"port": 11113}))
     with on_duty(again.ledger, again.settings, "listen", "1"):
