@@ -71,11 +71,16 @@ def purge_study(ledger: Ledger, study_uid: str, before: datetime, why: str) -> i
     count = 0
     with ledger.writing() as session:
         cases = session.scalars(
-            select(Case).where(Case.study_uid == study_uid).order_by(Case.id).with_for_update()
+            select(Case)
+            .where(Case.study_uid == study_uid)
+            .order_by(
+                Case.round.desc()
+            )  # as all do who hold several rounds: nobody waits crosswise
+            .with_for_update()
         ).all()
         if session.scalar(select(_goes_on(study_uid, before))):
             return 0
-        for case in cases:
+        for case in reversed(cases):
             case.images_purged_at = by_the_clock()
             rows = session.scalars(
                 select(Instance).where(Instance.case_id == case.id, Instance.purged_at.is_(None))

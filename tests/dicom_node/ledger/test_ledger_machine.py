@@ -23,7 +23,9 @@ from dicom_node.ledger.accounts import books
 from dicom_node.ledger.clock import steady
 from dicom_node.ledger.ledger import STRIKES, Ledger, Turn, now
 from dicom_node.ledger.outbox import record_receipt, record_refusal
+from dicom_node.ledger.purges import SETTLED
 from dicom_node.ledger.recalls import RECALLABLE, UNPAID, read_again, recall_case
+from dicom_node.ledger.removals import done_with, purge_study
 from dicom_node.ledger.tables import Case, Delivery, Event, Instance, Product, Recall
 from dicom_node.ledger.tellings import telling
 from dicom_node.life import (
@@ -159,6 +161,13 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def time_passes(self) -> None:
         steady.zero += timedelta(hours=1)
+        for study in {*done_with(self.book.questions, now(), 99)} & {*self.studies}:
+            cases = self.book.questions.cases_of(study)
+            assert {case.state for case in cases} <= AT_THE_END
+            debts = [debt for case in cases for debt in self.book.questions.debts_of(case.id)]
+            assert {debt.delivery.receipt for debt in debts} <= set(SETTLED)
+            purge_study(self.hands[0], study, now(), "test")
+            assert study not in done_with(self.book.questions, now(), 99)
 
     # --- what always holds ------------------------------------------------------------------
 
@@ -289,9 +298,12 @@ def test_A1_R21_the_laws_of_the_ledger_hold_whatever_happens(
     )
     name = book.engine.dialect.name
     events = book.questions.events()
-    recalls = sum(one.what == "recalled" for one in events)
+    recalls, purges = (
+        sum(one.what == what for one in events) for what in ("recalled", "images purged")
+    )
     figure(
-        f"{name}: {machine.steps} steps of three hands, {recalls} recalls, {len(events)} events, "
-        "none missing"
+        f"{name}: {machine.steps} steps of three hands, {recalls} recalls, {purges} purges, "
+        f"{len(events)} events, none missing"
     )
     assert recalls
+    assert purges >= at_length(0, 1)

@@ -1,15 +1,16 @@
 """Which studies are done with, so that their images may go, on both databases."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from ledger_book import Book, owing
 
 from dicom_node.ledger.ledger import now
-from dicom_node.ledger.removals import done_with, purge_study, to_remove
+from dicom_node.ledger.removals import done_with, missing, purge_study, to_remove, told
 from dicom_node.ledger.shadows import Device, to_read
-from dicom_node.ledger.tables import Base, Case, Delivery
+from dicom_node.ledger.tables import Base, Case, Delivery, Instance
 from dicom_node.life import Commit, Receipt, State
 
 STUDY = "2.25.7"
@@ -40,6 +41,31 @@ def test_a_study_with_something_left_to_do_keeps_its_images(book: Book, what: st
         session.add_all(LEFT_TO_DO[what](case_id))
     assert list(done_with(book.questions, now() + SOON, 9)) == []
     assert purge_study(book.ledger, STUDY, now() + SOON, "test") == 0
+
+
+def test_an_image_that_comes_while_those_of_its_study_go_stays(book: Book) -> None:
+    counts = []
+    for number in range(10):
+        study_uid = f"2.25.{number}"
+        first = book.case_at(State.DELIVERED, study_uid)
+        with ThreadPoolExecutor(2) as pool:
+            gone = pool.submit(purge_study, book.ledger, study_uid, now() + SOON, "test")
+            late = pool.submit(book.arrive, study_uid)
+        counts.append(gone.result())
+        (image,) = [one for one in images(book, late.result()) if one.case_id != first]
+        assert image.purged_at is None
+        assert missing(book.questions, case(book, late.result())) == (told(1) if counts[-1] else "")
+    assert set(counts) <= {0, 1}
+
+
+def case(book: Book, case_id: int) -> Case:
+    found = book.questions.case(case_id)
+    assert found is not None
+    return found
+
+
+def images(book: Book, case_id: int) -> Sequence[Instance]:
+    return book.questions.images_of(case(book, case_id))
 
 
 def test_only_studies_at_their_end_are_done_with(book: Book) -> None:
