@@ -20,7 +20,7 @@ from dicom_node.analyzing import deciding
 from dicom_node.errors import Busy, Misconfigured
 from dicom_node.ledger.activations import Bundle, Bundles, bundles_of, newest
 from dicom_node.ledger.ledger import Ledger
-from dicom_node.ledger.tables import NAME_LENGTH, Activation
+from dicom_node.ledger.tables import NAME_LENGTH, Activation, ModelRun
 from dicom_node.logs import log
 from dicom_node.settings.file import Settings
 from dicom_node.shipped import shipped
@@ -193,22 +193,26 @@ class Models:
             except (BadBundle, RuntimeError) as fault:
                 logger.error("cannot read along", bundle=folder.name, why=str(fault))
 
-    def of_weights(self, digests: Sequence[str]) -> "tuple[Analyzer, ...]":
-        """Open those that read a case once; those that read now, where one is not here any more."""
+    def that_read(self, readings: Sequence[ModelRun]) -> "tuple[Analyzer, ...]":
+        """Open those that made these readings; those that read now, where one is not here any more.
+
+        Of several cards for the same weights it is the one whose scores are of the reading's scale.
+        """
         from inference.bundle import CARD, load_card
         from inference.errors import BadBundle
 
-        if [card.weights_sha256 for card in self.serving.cards] == list(digests):
+        reading = self.serving.cards
+        if len(reading) == len(readings) and all(map(_made, reading, readings)):
             return self.serving.analyzers
-        found: dict[str, Path] = {}
-        for card in sorted(home_of(self.settings).glob(f"*/{CARD}")):
+        here: list[tuple[Path, Card]] = []
+        for path in sorted(home_of(self.settings).glob(f"*/{CARD}")):
             with suppress(BadBundle):
-                found.setdefault(load_card(card.parent).weights_sha256, card.parent)
-        if not set(digests) <= set(found):
+                here.append((path.parent, load_card(path.parent)))
+        found = [next((at for at, card in here if _made(card, one)), None) for one in readings]
+        folders = [folder for folder in found if folder is not None]
+        if len(folders) < len(found):
             return self.serving.analyzers
-        return tuple(
-            opened(self.settings, self.ledger(), found[digest], along=True) for digest in digests
-        )
+        return tuple(opened(self.settings, self.ledger(), one, along=True) for one in folders)
 
     def look(self) -> None:
         """Switch to what was activated since, whole; if it cannot be served, stay as it was."""
@@ -248,6 +252,13 @@ class Models:
         except BadBundle as fault:
             raise Misconfigured(str(fault).splitlines()) from fault
         return new
+
+
+def _made(card: "Card", run: ModelRun) -> bool:
+    """Say whether a card's scores are those of a reading; one of old names its weights alone."""
+    if card.weights_sha256 != run.digest or run.operating_point not in card.operating_points:
+        return False
+    return run.scale in ("", card.scale(run.operating_point))
 
 
 def opened(

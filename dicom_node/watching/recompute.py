@@ -7,8 +7,9 @@ the same bundle must see the same, to the last digit, and make the same objects,
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dicom_node.analyzing.accept import judge_study, terms_of
 from dicom_node.analyzing.looking import looked_at, views_of
@@ -23,6 +24,9 @@ from inference.findings import Correction, ExamFindings
 from inference.mammogram import Exam
 from inference.scores import corrected
 from inference.transcript import pack, unpack
+
+if TYPE_CHECKING:
+    from inference.analyzer import Analyzer
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def _readings(
     if study.declined is not None:
         return (f"the study would be declined now: {study.declined}",)
     exam = Exam(case.study_uid, tuple(views_of(node.spool, images, study)))
-    analyzers = node.models.of_weights([row.digest for row in members or [run]])
+    analyzers = node.models.that_read(members or [run])
     if len(members or [run]) != len(analyzers):
         return (f"{len(members or [run])} bundles read it, and now there are {len(analyzers)}",)
     asked = [row.operating_point for row in members or [run]]
@@ -105,9 +109,18 @@ def _readings(
     if agreement.digest != run.digest:
         now, then = agreement.digest[:12], run.digest[:12]
         return (f"the bundle is another one: its weights are {now}, recorded are {then}",)
+    if others := list(_other_cards(analyzers, members or [run])):
+        return tuple(others)
     alone = seen if members else []
     compared = zip([run, *members], [agreement, *alone], strict=True)
     return tuple(said for row, one in compared if (said := _compared(node, row, one)))
+
+
+def _other_cards(analyzers: "Sequence[Analyzer]", rows: Sequence[ModelRun]) -> Iterator[str]:
+    """Say which cards make other scores of the same weights than those that were read with."""
+    for one, row in zip(analyzers, rows, strict=True):
+        if row.scale and one.card.scale(row.operating_point) != row.scale:
+            yield f"the card of {row.bundle} is another one: it makes other scores of its weights"
 
 
 def _correction(node: Node, row: ModelRun) -> Correction | None:

@@ -2,13 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bundle_commands import Open, command, reads
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
-from tiny_bundles import proven, tiny
 from typer.testing import CliRunner
 
 from dicom_node.auditing.belongings import decided_otherwise
@@ -16,7 +15,7 @@ from dicom_node.cli import app
 from dicom_node.commands import at_hand
 from dicom_node.errors import Misconfigured, NotYourTurn
 from dicom_node.ledger.activations import FROM_SETTINGS, history
-from dicom_node.ledger.tables import Activation
+from dicom_node.ledger.tables import Activation, ModelRun
 from dicom_node.models.choosing import NOTHING_CHANGED, activate, roll_back
 from dicom_node.settings.file import load_settings
 from dicom_node.watching.checkup import checkup
@@ -30,56 +29,6 @@ from inference.bundle import (
     load_card,
     save_card,
 )
-
-
-@pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Hold three bundles: one, two, three."""
-    folder = tmp_path_factory.mktemp("bundles")
-    for seed, name in enumerate(("one", "two", "three"), start=1):
-        tiny(folder / name, seed)
-        proven(folder / name)
-    return folder
-
-
-@pytest.fixture
-def home(three: Path, tmp_path: Path) -> Path:
-    """Lend them to a test that changes them."""
-    shutil.copytree(three, tmp_path / "bundles")
-    return tmp_path / "bundles"
-
-
-Open = Callable[..., Node]
-
-
-@pytest.fixture
-def opening(
-    tmp_path: Path, blank_ledger: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> Open:
-    """Open the node of a settings file, as each process does for itself."""
-    (tmp_path / "var").mkdir()
-    shutil.copy(blank_ledger, tmp_path / "var" / "ledger.sqlite")
-    config = tmp_path / "node.toml"
-    monkeypatch.setenv("FOURVIEWS_CONFIG", str(config))
-
-    def make(bundle: str = "one", point: str = "") -> Node:
-        config.write_text(
-            f'[node]\ndata = "{tmp_path / "var"}"\n[analyzing]\nthreads = 1\n'
-            f'bundles = "{home}"\nbundle = "{bundle}"\noperating_point = "{point}"\n'
-        )
-        return Node(load_settings(config))
-
-    return make
-
-
-def command(*words: str) -> str:
-    done = CliRunner().invoke(app, ["models", *words], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
-def reads(node: Node) -> list[str]:
-    return [card.version for card in node.cards]
 
 
 def spoiled(path: Path) -> None:
@@ -174,76 +123,6 @@ def test_a_rollback_to_what_is_not_there_any_more_changes_nothing(
     with pytest.raises(Misconfigured, match="is not the bundle that was activated"):
         roll_back(node.settings, node.ledger, "me@here")
     assert reads(opening()) == ["0.0.2"]
-
-
-def with_phantom(folder: Path, **changes: object) -> None:
-    """Change what a card says of its phantom; without a word, it says nothing of one."""
-    card = load_card(folder)
-    kept = card.regression.model_copy(update=changes) if card.regression and changes else None
-    save_card(folder, card.model_copy(update={"regression": kept}))
-
-
-def test_a_bundle_that_says_something_else_of_its_phantom_is_refused(
-    opening: Open, home: Path
-) -> None:
-    node, two = opening(), home / "two"
-    assert "✓ two  Tiny 2" in (said := command("verify", "two"))
-    assert "phantom 7 gets its scores" in said
-    with_phantom(two, pixels_sha256="0" * 64)
-    assert "gets its scores, though it is drawn otherwise here" in command("verify", "two")
-    kept = load_card(home / "one").regression
-    assert kept is not None
-    assert kept.cancer_score is not None
-    with_phantom(two, pixels_sha256=kept.pixels_sha256, cancer_score=kept.cancer_score + 0.1)
-    for unproven in (False, True):
-        with pytest.raises(Misconfigured, match="the cancer score is"):
-            activate(node.settings, node.ledger, ["two"], "me@here", unproven=unproven)
-
-
-@pytest.mark.parametrize("doubt", ["is drawn otherwise here and gets other scores", "no scores"])
-def test_what_nobody_can_compare_is_no_proof_and_activated_only_knowingly(
-    opening: Open, home: Path, doubt: str
-) -> None:
-    node, two = opening(), home / "two"
-    if "otherwise" in doubt:
-        with_phantom(two, pixels_sha256="0" * 64, cancer_score=0.999)
-    else:
-        with_phantom(two)
-    verified = CliRunner().invoke(app, ["models", "verify", "two"])
-    assert verified.exit_code == 1
-    assert verified.output.startswith("! two")
-    assert doubt in verified.output
-    (told,) = json.loads(command("verify", "two", "--unproven", "--json"))
-    assert (told["sound"], told["proven"]) == (True, False)
-    with pytest.raises(Misconfigured, match="--unproven") as refused:
-        activate(node.settings, node.ledger, ["two"], "me@here")
-    assert refused.value.faults[-1] == NOTHING_CHANGED
-    assert node.questions.events()[-1].what == "model refused"
-    assert "! Tiny 2" in command("activate", "two", "--unproven")
-    event = node.questions.events()[-1]
-    assert event.details["unproven"] == ["two"]
-    assert "not proven by a phantom: two" in event.sentence
-    activate(node.settings, node.ledger, ["three"], "me@here")
-    assert "unproven" not in node.questions.events()[-1].details
-    assert "! Tiny 2" in command("rollback"), "whoever is in need is not kept from it"
-    assert reads(opening()) == ["0.0.2"]
-
-
-def test_a_bundle_without_a_phantom_has_to_read_one_all_the_same(
-    opening: Open, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from inference.systems.views import ViewByView
-
-    def stumbles(*_: object) -> None:
-        raise KeyError("head.weight")
-
-    opening()
-    with_phantom(home / "two")
-    monkeypatch.setattr(ViewByView, "read_exam", stumbles)
-    refused = CliRunner().invoke(app, ["models", "verify", "two", "--unproven"])
-    assert refused.exit_code == 1
-    assert "✗ two" in refused.output
-    assert "head.weight" in refused.output
 
 
 def test_the_settings_decide_until_somebody_activates(opening: Open) -> None:
@@ -370,6 +249,26 @@ def test_a_line_that_was_fitted_to_another_card_is_told_of_as_its_weights_are_ac
     )
     assert said.warning
     assert "it is not laid over those of this card" in said.sentence
+
+
+def test_of_two_cards_for_the_same_weights_the_one_that_read_is_found(
+    opening: Open, home: Path
+) -> None:
+    before = load_card(home / "two")
+    line = Calibration(slope=2.0, intercept=1.0)
+    after = before.model_copy(update={"calibration": line})
+    shutil.copytree(home / "two", home / "again")
+    save_card(home / "again", after)
+    models = opening("again").models
+    for card, scale, read in (
+        (before, before.scale("balanced"), before),
+        (after, after.scale("balanced"), after),
+        (before, "", after),  # nobody kept which: who reads now has the weights
+        (before, "0" * 64, after),  # a card that is gone: who reads now, and that is told
+    ):
+        run = ModelRun(digest=card.weights_sha256, scale=scale, operating_point="balanced")
+        (found,) = models.that_read([run])
+        assert found.card.calibration == read.calibration
 
 
 def test_cards_are_shown_and_compared(opening: Open, home: Path) -> None:

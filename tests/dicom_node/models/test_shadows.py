@@ -12,7 +12,7 @@ from tiny_bundles import proven, tiny
 from dicom_node.doorbell import Bell
 from dicom_node.errors import NotYourTurn
 from dicom_node.ledger.ledger import STRIKES, now
-from dicom_node.ledger.tables import ShadowRun
+from dicom_node.ledger.tables import ModelRun, ShadowRun
 from dicom_node.life import ANALYZE, REPORT, State
 from dicom_node.models.choosing import activate
 from dicom_node.models.comparing import met
@@ -84,6 +84,10 @@ def test_a_shadow_reads_after_the_result_and_is_reported_to_nobody(
     reported = node.questions.run_of(case_id)
     assert reported is not None
     assert reported.cancer_score is not None
+    of_another_card(node, case_id, "0" * 64)
+    (said,) = recompute(node, case).differences
+    assert said == "the card of Tiny 1 is another one: it makes other scores of its weights"
+    of_another_card(node, case_id, reported.scale)
     activate(node.settings, node.ledger, ["along"], "me@here")
     node.models.look()
     again = recompute(node, case)
@@ -163,6 +167,11 @@ def test_a_reading_that_loses_its_worker_again_and_again_is_given_up(
     (run,) = runs(node)
     assert (run.failure, run.due_at) == ("not read in 3 attempts", None)
     assert node.questions.events(case_id=case_id)[-1].what == "read in shadow"
+
+
+def of_another_card(node: Node, case_id: int, scale: str) -> None:
+    with node.ledger.writing() as session:
+        session.execute(update(ModelRun).where(ModelRun.case_id == case_id).values(scale=scale))
 
 
 def runs(node: Node) -> Sequence[ShadowRun]:
