@@ -31,6 +31,7 @@ class Lesion:
     kind: Kind
     malignant: bool | None  # None: nobody said
     mask: Mask | None = None  # where it is known pixel by pixel
+    sort: str = ""  # as "vascular", where somebody said
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class SeenView:
     outlined: bool = True  # all its lesions are known; else a mark may be true, and nobody says so
     groups: tuple[str, ...] = ()  # of whom figures are asked for apart, as "density 2"
     side: Side | None = None  # of which breast it is, where breasts are counted
+    sorts: tuple[str, ...] = ()  # of each lesion in `marked.found`, as "vascular calcification"
 
     def shows_cancer(self, kinds: Sequence[Kind] = BOTH) -> bool:
         """Tell whether the view shows a cancer of these kinds; of which kind may be unknown."""
@@ -157,6 +159,7 @@ def compared(
         cancers=tuple(lesion.kind for lesion in lesions if lesion.malignant),
         lesions=len(lesions),
         overlaps=tuple(_overlaps(findings, asked)),
+        sorts=tuple(f"{lesion.sort} {lesion.kind}" if lesion.sort else "" for lesion in asked),
         told=told,
     )
 
@@ -215,7 +218,7 @@ def _seen_of(
 
 def lesion_of(truth: Truth) -> Lesion:
     """Return a lesion to be found."""
-    return Lesion(truth.box, truth.kind, truth.malignant, truth.mask)
+    return Lesion(truth.box, truth.kind, truth.malignant, truth.mask, truth.sort)
 
 
 def _overlaps(findings: Sequence[Finding], lesions: Sequence[Lesion]) -> Iterator[float]:

@@ -1,6 +1,7 @@
 """The figures that a card states: each with its interval, and counted as its rule says."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,6 +40,7 @@ PUBLISHED = Counting(OVERLAP_RULE, (0.25, 0.5, 1.0, 2.0, 4.0))
 _MOST_CALLED = 0.2
 # Of radiologists in screening in the United States (BCSC 2009, as Shen quotes it).
 _RADIOLOGISTS = 0.908
+_FEWEST = 10  # lesions of a sort that is told apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,9 @@ def measured(
     asked = [one for one in _figures({}, scope, counting) if one.name in _OF_GROUPS]
     for group, some in grouped(patients).items():
         found += [one.model_copy(update={"subgroup": group}) for one in _values(asked, some, on)]
+    for sort in sorts(patients):
+        of_sort = _values([_of_sort(sort, counting)], patients, on)
+        found += [one.model_copy(update={"subgroup": sort}) for one in of_sort]
     return found
 
 
@@ -100,6 +105,24 @@ def grouped(patients: Patients) -> dict[str, list[SeenPatient]]:
         if any(len(one.views) < len(all_.views) for one, all_ in zip(some, patients, strict=True)):
             found[name] = [one for one in some if one.views]
     return found
+
+
+def sorts(patients: Patients) -> list[str]:
+    """Name the sorts of lesions that are told apart: of a few lesions nothing is to be said."""
+    counts = Counter(
+        sort for view, _ in views_of(patients) if view.outlined for sort in view.sorts if sort
+    )
+    return sorted(sort for sort, times in counts.items() if times >= _FEWEST)
+
+
+def _of_sort(sort: str, counting: Counting) -> _Figure:
+    """Measure one sort of lesion against all false marks, which have none (Cao, table 4)."""
+    return _Figure(
+        "sensitivity_at_1_false_marks_per_image",
+        f"of each {sort}, all false marks counted: {counting.rule}",
+        f"a {sort}",
+        partial(_sensitivity, rate=1.0, sort=sort),
+    )
 
 
 def _values(figures: Iterable[_Figure], patients: Patients, on: str) -> Iterator[Measurement]:
@@ -142,8 +165,8 @@ def marking(points: Mapping[str, OperatingPoint]) -> dict[str, float]:
     return {name: one.finding_score for name, one in points.items() if one.exam_score is None}
 
 
-def marks(patients: Patients, kind: Kind | None = None) -> list[Marked]:
-    """Return how each view was marked; of one kind of lesion only, with all false marks.
+def marks(patients: Patients, kind: Kind | None = None, sort: str = "") -> list[Marked]:
+    """Return how each view was marked; of one kind or sort of lesion only, with all false marks.
 
     A view in which some lesions may not be marked has no part: nobody knows which marks are false.
     """
@@ -151,8 +174,8 @@ def marks(patients: Patients, kind: Kind | None = None) -> list[Marked]:
         Marked(
             tuple(
                 score
-                for score, its in zip(view.marked.found, view.kinds, strict=True)
-                if kind is None or its is kind
+                for at, score in enumerate(view.marked.found)
+                if kind in {None, view.kinds[at]} and (not sort or view.sorts[at] == sort)
             ),
             view.marked.false,
             patient.weight,
@@ -271,8 +294,10 @@ def _probabilistic(patients: Patients, cases: Callable[[Patients], Cases]) -> fl
     return probabilistic_f1(*cases(patients))
 
 
-def _sensitivity(patients: Patients, rate: float, kind: Kind | None = None) -> float:
-    return sensitivity_at(marks(patients, kind), rate)
+def _sensitivity(
+    patients: Patients, rate: float, kind: Kind | None = None, sort: str = ""
+) -> float:
+    return sensitivity_at(marks(patients, kind, sort), rate)
 
 
 def mask_dice(patients: Patients) -> float:

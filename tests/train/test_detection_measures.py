@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from inference.findings import Box
+from inference.findings import Box, Mask
 from train.metrics.average_precision import (
     Judged,
     detection_average_precision,
@@ -23,7 +23,7 @@ from train.metrics.froc import (
     overlapping,
     sensitivity_at,
 )
-from train.metrics.iop import Annotation, found_regions, hits, iop_curve, recall_by_type
+from train.metrics.iop import by_prediction, inside
 
 LESIONS = [Box(0, 0, 10, 10), Box(20, 20, 30, 30)]
 
@@ -116,84 +116,27 @@ def test_an_envelope_rises_and_loses_nothing(points: list[tuple[int, int]]) -> N
     assert kept <= set(zip(wild.thresholds, wild.sensitivity, strict=True))
 
 
-def annotated() -> Annotation:
-    regions = np.zeros((40, 40), dtype=np.int64)
-    regions[2:22, 2:22] = 1
-    regions[30:33, 30:33] = 2
-    regions[30:33, 36:39] = 3
-    return Annotation(regions, ("large region", "dot", "dot"))
+def outline(left: int, top: int, width: int, height: int = 1) -> Mask:
+    return Mask(left, top, np.ones((height, width), np.bool_))
 
 
-def test_several_hits_in_one_region_count_once_and_specks_not_at_all() -> None:
-    predicted = np.zeros((40, 40), dtype=np.bool_)
-    predicted[4, 4:7] = predicted[10, 10:13] = True  # two hits in the large region
-    predicted[38, 2:5] = True  # false
-    predicted[31, 30:32] = True  # two pixels: too small to find the dot
-    predicted[25, 2:4] = True  # two pixels: too small to be false
-    assert found_regions(predicted, annotated().regions) == (frozenset({1}), 1)
-    assert found_regions(predicted, annotated().regions, smallest_px=2) == (frozenset({1, 2}), 2)
-
-
-def test_a_prediction_is_true_when_more_than_a_quarter_of_it_is_inside() -> None:
-    regions = np.zeros((3, 20), dtype=np.int64)
-    regions[1, :4] = 1
-    predicted = np.zeros((3, 20), dtype=np.bool_)
-    predicted[1, 3:7] = True  # one of four pixels
-    assert found_regions(predicted, regions) == (frozenset(), 1)
-    predicted[1, 6] = False  # one of three
-    assert found_regions(predicted, regions) == (frozenset({1}), 0)
-
-
-def test_one_blob_finds_only_the_region_it_shares_most_with() -> None:
-    predicted = np.zeros((40, 40), dtype=np.bool_)
-    predicted[30:33, 30:38] = True
-    assert found_regions(predicted, annotated().regions) == (frozenset({2}), 0)
-
-
-def test_pixels_that_touch_at_a_corner_are_one_prediction() -> None:
-    assert found_regions(np.eye(3, dtype=np.bool_), np.ones((3, 3), np.int64)) == (
-        frozenset({1}),
-        0,
-    )
-
-
-def test_recall_is_told_by_type_and_read_by_the_envelope() -> None:
-    probabilities = np.zeros((40, 40))
-    probabilities[5:8, 5:8] = 0.9  # in the large region
-    probabilities[31, 30:33] = 0.6  # the first dot
-    probabilities[36:39, 2:5] = 0.5  # false
-    quiet = Annotation(np.zeros((40, 40), dtype=np.int64), ())
-    thresholds = [0.1, 0.55, 0.8]
-    both = [
-        hits(probabilities, annotated(), thresholds),
-        hits(probabilities * 0, quiet, thresholds),
+def test_several_marks_in_one_region_count_once_with_the_surest() -> None:
+    large, dot = outline(2, 2, 20, 20), outline(30, 30, 3, 3)
+    marks = [
+        (outline(4, 4, 3), 0.5),
+        (outline(10, 10, 3), 0.8),
+        (outline(2, 38, 3), 0.7),
+        (None, 0.6),
     ]
-    whole = iop_curve(both)
-    assert whole.thresholds.tolist() == [math.inf, 0.8, 0.55, 0.1]
-    assert whole.false_per_image.tolist() == [0, 0, 0, 0.5]
-    assert whole.sensitivity == pytest.approx([0, 1 / 3, 2 / 3, 2 / 3])
-    assert whole.envelope().thresholds.tolist() == [0.55]  # no false marks up to there
-    assert recall_by_type(both, 0) == {"dot": 0.5, "large region": 1}
+    judged_marks = by_prediction(marks, [large, dot, None])
+    assert judged_marks == Marked((0.8, -math.inf, -math.inf), (0.7, 0.6))
 
 
-def test_as_components_merge_recall_may_fall_and_the_envelope_keeps_the_best() -> None:
-    probabilities = np.zeros((40, 40))
-    probabilities[30:33, 30:33] = probabilities[30:33, 36:39] = 0.9
-    probabilities[30:33, 33:36] = 0.4  # between the two dots
-    curve_of_it = iop_curve([hits(probabilities, annotated(), [0.3, 0.5])], "dot")
-    assert curve_of_it.sensitivity.tolist() == [0, 1, 0.5]
-    assert curve_of_it.envelope().sensitivity.tolist() == [1]
-    assert curve_of_it.sensitivity_at(1) == 1
-
-
-def test_annotations_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="regions numbered 0 to 1, but 0 types"):
-        Annotation(np.array([[0, 1]]), ())
-    with pytest.raises(ValueError, match="both must be of one image"):
-        hits(np.zeros((2, 2)), annotated(), [0.5])
-    whole = annotated()
-    with pytest.raises(ValueError, match="judge all at the same"):
-        iop_curve([hits(np.zeros((40, 40)), whole, [t]) for t in (0.1, 0.2)])
+def test_a_mark_is_true_when_more_than_a_quarter_of_it_is_inside() -> None:
+    region = outline(0, 1, 4)
+    assert inside(outline(3, 1, 4), region) == 0.25
+    assert by_prediction([(outline(3, 1, 4), 0.9)], [region]) == Marked((-math.inf,), (0.9,))
+    assert by_prediction([(outline(3, 1, 3), 0.9)], [region]) == Marked((0.9,), ())
 
 
 def test_a_label_of_no_class_is_refused_rather_than_counted_for_another() -> None:

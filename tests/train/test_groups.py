@@ -1,11 +1,19 @@
 """Figures are told of each group apart: where a model is weak should be seen."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
+from small_breasts import mass, write_png
 
 from inference.findings import Kind
-from inference.mammogram import Projection
+from inference.mammogram import Projection, Side
 from inference.systems.views import BOTH, Scope
-from train.evaluation import SeenPatient, SeenView, groups_of
+from phantom.study import study
+from train.data.phantom import case
+from train.data.real import opened
+from train.data.sample import Region, Sample
+from train.evaluation import SeenPatient, SeenView, compared, groups_of, lesion_of
 from train.figures import grouped, measured
 from train.metrics.froc import Marked
 
@@ -57,6 +65,43 @@ def test_a_model_that_is_blind_in_dense_breasts_shows_it() -> None:
     assert (found[rate, "density a"].studies, found[rate, "density a"].images) == (2, 4)
     assert (found[rate, "CC"].studies, found[rate, "CC"].images) == (4, 4)
     assert not any(name == "exam_auc" and group for name, group in found)
+
+
+def test_sorts_of_lesions_are_told_apart_against_all_false_marks() -> None:
+    def showing(sort: str, score: float) -> SeenView:
+        return replace(view(score, cancer=True), sorts=(sort,))
+
+    vascular = [showing("vascular calcification", 0.9) for _ in range(10)]
+    round_ = [showing("round calcification", 0.2) for _ in range(10)]
+    few = [showing("coarse calcification", 0.9), showing("", 0.9)]
+    noisy = SeenView(0.5, Marked((), (0.5,) * 25), (), (), (), 0)
+    seen = [
+        SeenPatient(str(number), 0.5, (one,))
+        for number, one in enumerate([*vascular, *round_, *few, noisy])
+    ]
+    found = {one.subgroup: one for one in measured(seen, {}, "tests", SCOPE) if one.subgroup}
+    assert set(found) == {"round calcification", "vascular calcification"}
+    assert found["vascular calcification"].value == 1  # before a false mark
+    assert found["round calcification"].value == 0  # behind 25 in 23 images
+    assert "each round calcification, all false marks" in found["round calcification"].rule
+
+
+def test_a_lesion_is_known_by_its_sort_in_phantoms_and_in_data_sets(tmp_path: Path) -> None:
+    shown, (truths, *_) = study(6, pitch_mm=1.0), case(6, 1.0).truths
+    assert [one.sort for one in truths] == [one.lesion.shape for one in shown.views[0].lesions]
+    assert truths
+    write_png(tmp_path / "a.png", "L")
+    said = ({"shape": "OVAL"}, {"type": "VASCULAR"}, {})
+    known = opened(
+        Sample(
+            *("own", "p", tmp_path / "a.png", Side.LEFT, Projection.CC, None),
+            tuple(Region(mass(), Kind.CALCIFICATION, False, facts) for facts in said),
+            spacing_mm=(1.0, 1.0),
+        )
+    )
+    assert [one.sort for one in known.truths] == ["oval", "vascular", ""]
+    seen = compared(0.5, (), [lesion_of(one) for one in known.truths], SCOPE)
+    assert seen.sorts == ("oval calcification", "vascular calcification", "")
 
 
 def test_a_group_of_everybody_is_none() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from train.metrics.auc import auc
-from train.metrics.bootstrap import by_patient, difference, interval, over_rows, widened
+from train.metrics.bootstrap import difference, interval, widened
 from train.metrics.grouping import Level, Rated, highest, mean_logit, per
 
 VIEWS = Rated(
@@ -85,11 +85,15 @@ def systems(seed: int, better: float) -> Drawn:
     ease = np.repeat(rng.normal(size=150), 2)
     one = ease + (1 + better) * truth + 0.5 * rng.normal(size=300)
     other = ease + truth + 0.5 * rng.normal(size=300)
-    return by_patient(ids.tolist()), truth, one, other
+    return [np.flatnonzero(ids == one_id) for one_id in np.unique(ids)], truth, one, other
 
 
 def auc_of(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> Measure:
-    return over_rows(lambda rows: auc(truth[rows], scores[rows]))
+    def measure(patients: Sequence[NDArray[np.intp]]) -> float:
+        rows = np.concatenate(patients)
+        return auc(truth[rows], scores[rows])
+
+    return measure
 
 
 def test_a_better_system_is_told_from_a_worse_by_pairing() -> None:
@@ -150,10 +154,6 @@ def _mean(values: Sequence[float]) -> float:
 def test_a_difference_without_a_number_is_no_number() -> None:
     found = difference(lambda _: math.nan, lambda _: 0.0, [1, 2], draws=5)
     assert all(map(math.isnan, (found.value, found.low, found.high, found.p)))
-
-
-def test_rows_are_found_by_patient_in_the_order_they_come() -> None:
-    assert [rows.tolist() for rows in by_patient(["b", "a", "b"])] == [[0, 2], [1]]
 
 
 def test_an_interval_without_width_says_how_few_patients_it_rests_on() -> None:

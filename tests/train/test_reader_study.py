@@ -5,6 +5,7 @@ for in a folder beside the checkout.
 """
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from train.metrics.auc import auc, standardized_partial_auc
 from train.metrics.average_precision import average_precision
-from train.metrics.bootstrap import by_patient, difference, over_rows
-from train.metrics.operating import beside_reader
+from train.metrics.bootstrap import difference
+from train.metrics.operating import at_sensitivity, at_specificity, decided
 
 TABLE = Path(__file__).parents[3].joinpath("shared", "data", "reader_study", "results.csv")
 FIGURES = {  # AUC and average precision
@@ -83,13 +84,17 @@ if TABLE.is_file():
         best, worst = (
             table[name].astype(float) for name in ("AI_GMIC_top5_POM", "AI_end2end_ddsm_POM")
         )
-        patients = by_patient(table["case_ID"].tolist())
+        patients = [
+            np.flatnonzero(table["case_ID"] == name) for name in np.unique(table["case_ID"])
+        ]
         assert len(patients) == 720
+
+        def area(drawn: Sequence[NDArray[np.intp]], scores: NDArray[np.float64]) -> float:
+            rows = np.concatenate(drawn)
+            return auc(truth[rows], scores[rows])
+
         found = difference(
-            over_rows(lambda rows: auc(truth[rows], best[rows])),
-            over_rows(lambda rows: auc(truth[rows], worst[rows])),
-            patients,
-            draws=100,
+            lambda drawn: area(drawn, best), lambda drawn: area(drawn, worst), patients, draws=100
         )
         assert 0.2 < found.low < found.value < found.high
         assert found.p == pytest.approx(2 / 101)
@@ -97,7 +102,9 @@ if TABLE.is_file():
     def test_a_model_stands_beside_a_radiologist(table: dict[str, NDArray[np.str_]]) -> None:
         truth, scores = (table[name].astype(float) for name in ("label", "AI_GMIC_top5_POM"))
         recalled = table["Reader01_POM"].astype(float) >= 0.5
-        beside = beside_reader(truth, scores, recalled)
-        assert beside.reader.specificity == pytest.approx(1 - recalled[truth == 0].mean())
-        assert beside.at_specificity.point.specificity >= beside.reader.specificity
-        assert beside.at_sensitivity.point.sensitivity >= beside.reader.sensitivity
+        reader = decided(truth, recalled)
+        assert reader.specificity == pytest.approx(1 - recalled[truth == 0].mean())
+        beside = at_specificity(truth, scores, reader.specificity)
+        assert beside.point.specificity >= reader.specificity
+        beside = at_sensitivity(truth, scores, reader.sensitivity)
+        assert beside.point.sensitivity >= reader.sensitivity

@@ -35,6 +35,7 @@ class Truth:
     mask: Mask
     kind: Kind
     malignant: bool | None  # None: nobody said
+    sort: str = ""  # what kind of its kind, as "vascular"; of no account for what is learned
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -90,6 +90,7 @@ def _truth(seen: SeenLesion) -> Truth:
         mask=Mask(seen.left, seen.top, seen.mask),
         kind=Kind(seen.lesion.kind),
         malignant=seen.lesion.malignant,
+        sort=seen.lesion.shape,
     )
 
 

@@ -119,7 +119,8 @@ def _truth(region: Region, rows: int, columns: int) -> Truth | None:
     place = marked(region.outline, rows, columns)
     if region.kind is None or place is None:
         return None
-    return Truth(place.box, place.mask, region.kind, region.malignant)
+    sort = region.facts.get("shape") or region.facts.get("type") or ""
+    return Truth(place.box, place.mask, region.kind, region.malignant, sort.lower())
 
 
 def _name(sample: Sample) -> str:

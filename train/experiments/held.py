@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 
-from inference.findings import Finding, Kind, Mask
+from inference.findings import Kind, Mask
 from inference.scores import exam_score
 from inference.systems.shared_trunk import SharedTrunk
 from inference.systems.views import Reader, Scope, Seen
@@ -20,8 +20,8 @@ from train.evaluation import Lesion, SeenPatient, SeenView, compared
 from train.experiments.plan import Hit
 from train.metrics.average_precision import Judged, judged
 from train.metrics.dice import Dice
-from train.metrics.froc import Marked, finds, overlaps
-from train.metrics.iop import IOP_ABOVE
+from train.metrics.froc import finds, overlaps
+from train.metrics.iop import by_prediction
 from train.recipes.recipe import prepared_view
 
 LENIENT, STRICT = 0.2, 0.5  # of boxes, for the average precision
@@ -109,8 +109,9 @@ def _compared(lesson: Lesson, seen: Seen, scope: Scope, hit: Hit) -> SeenView:
     view = compared(seen.cancer, seen.findings, lesions, scope, found_by=found_by)
     if hit != "prediction":
         return view
-    there = [lesion for lesion in lesions if lesion.kind in scope.marks]
-    return replace(view, marked=_by_prediction(seen.findings, there))
+    there = [lesion.mask for lesion in lesions if lesion.kind in scope.marks]
+    marks = [(one.mask, one.score) for one in seen.findings]
+    return replace(view, marked=by_prediction(marks, there))
 
 
 def asked(seen: Seen, marks: Sequence[Kind]) -> Seen:
@@ -138,34 +139,6 @@ def _outline(lesson: Lesson, number: int) -> Mask | None:
     area[lesson.placement.rows :] = False
     area[:, lesson.placement.columns :] = False
     return lesson.placement.mask_to_source(area) if area.any() else None
-
-
-def _by_prediction(findings: Sequence[Finding], lesions: Sequence[Lesion]) -> Marked:
-    """Judge marks by the part of themselves that lies in a lesion (Cao, section 4.2.2)."""
-    hits = [[_inside(one.mask, lesion.mask) > IOP_ABOVE for lesion in lesions] for one in findings]
-    return Marked(
-        found=tuple(
-            max(
-                (one.score for one, hit in zip(findings, hits, strict=True) if hit[number]),
-                default=float("-inf"),
-            )
-            for number in range(len(lesions))
-        ),
-        false=tuple(one.score for one, hit in zip(findings, hits, strict=True) if not any(hit)),
-    )
-
-
-def _inside(mark: Mask | None, lesion: Mask | None) -> float:
-    """Return which part of a mark lies in a lesion."""
-    if mark is None or lesion is None:
-        return 0.0
-    top, left = min(mark.top, lesion.top), min(mark.left, lesion.left)
-    rows = max(one.top + one.pixels.shape[0] for one in (mark, lesion)) - top
-    columns = max(one.left + one.pixels.shape[1] for one in (mark, lesion)) - left
-    here, there = (
-        Mask(one.left - left, one.top - top, one.pixels).on(rows, columns) for one in (mark, lesion)
-    )
-    return float((here & there).sum() / here.sum())
 
 
 def _judged(lesson: Lesson, seen: Seen, scope: Scope, iou_above: float) -> Judged:

@@ -28,14 +28,3 @@ def accuracy(table: NDArray[np.float64]) -> float:
     """Return the part of a confusion that is right; NaN of an empty one."""
     total = table.sum()
     return float(np.trace(table) / total) if total > 0 else float("nan")
-
-
-def accuracy_by_class(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the part of each true class that is named right; NaN where it never occurs.
-
-    Patches are mostly background: one accuracy alone would praise a network that knows no lesion.
-    """
-    totals = table.sum(axis=1)
-    right: NDArray[np.float64] = np.full(totals.shape, np.nan)
-    np.divide(np.diag(table), totals, out=right, where=totals > 0)
-    return right

@@ -1,6 +1,6 @@
 """Intervals and tests by resampling patients: views of one patient are no independent facts."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -97,21 +97,6 @@ def difference(
         high=high,
         p=float(min(1.0, 2 * tail / (values.size + 1))) if values.size else float("nan"),
     )
-
-
-def by_patient(patients: Sequence[Hashable]) -> list[NDArray[np.intp]]:
-    """Return the rows of each patient, for measures that read arrays."""
-    rows: dict[Hashable, list[int]] = {}
-    for row, patient in enumerate(patients):
-        rows.setdefault(patient, []).append(row)
-    return [np.array(some, dtype=np.intp) for some in rows.values()]
-
-
-def over_rows(
-    measure: Callable[[NDArray[np.intp]], float],
-) -> Callable[[Sequence[NDArray[np.intp]]], float]:
-    """Let a measure of rows measure patients, each of whom is some rows."""
-    return lambda patients: measure(np.concatenate(patients))
 
 
 def _drawn(patients: Sequence[T], draws: int, seed: int) -> Iterator[list[T]]:

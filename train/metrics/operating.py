@@ -26,15 +26,6 @@ class ThresholdPoint:
     point: Point
 
 
-@dataclass(frozen=True, slots=True)
-class BesideReader:
-    """A reader, and the system where it is as specific and where it is as sensitive."""
-
-    reader: Point
-    at_specificity: ThresholdPoint
-    at_sensitivity: ThresholdPoint
-
-
 def decided(truth: ArrayLike, recalled: ArrayLike, weights: ArrayLike | None = None) -> Point:
     """Return the point of yes-or-no decisions, as a radiologist's."""
     positive, called = decisions(truth), decisions(recalled)
@@ -88,21 +79,6 @@ def at_recall_rate(
     everything = order.yes + order.no
     allowed = np.cumsum(everything) <= rate * everything.sum() + _ROUNDING
     return _at(order, int(allowed.sum()))
-
-
-def beside_reader(
-    truth: ArrayLike,
-    scores: ArrayLike,
-    recalled: ArrayLike,
-    weights: ArrayLike | None = None,
-) -> BesideReader:
-    """Compare a system with a reader of the same cases, at the reader's operating point."""
-    reader = decided(truth, recalled, weights)
-    return BesideReader(
-        reader=reader,
-        at_specificity=at_specificity(truth, scores, reader.specificity, weights),
-        at_sensitivity=at_sensitivity(truth, scores, reader.sensitivity, weights),
-    )
 
 
 def _both(truth: ArrayLike, scores: ArrayLike, weights: ArrayLike | None, wanted: float) -> Ranked:
