@@ -3,7 +3,7 @@
 highdicom cannot hold items by reference, which this template requires, so the tree is our own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydicom.dataset import Dataset
 
@@ -48,7 +48,13 @@ def cad_sr(
     words = impression(sources, exam, maker, circumstances)
     tree = cad_document.report(
         [*library, *others],
-        _summary(told, exam, words, codes.ANSWERS[bool(missed), bool(exam.findings)]),
+        _summary(
+            told,
+            exam,
+            words,
+            codes.ANSWERS[bool(missed), bool(exam.findings)],
+            _members(exam) | _settings(circumstances.settings),
+        ),
         _detections(library, others, exam),
         _analyses(library, others, exam),
     )
@@ -68,6 +74,7 @@ def _summary(
     exam: ExamFindings,
     words: str,
     answer: Concept,
+    once: Mapping[str, str],
 ) -> Item:
     """Give the answer in one code, the exam's score, and the findings (TID 4001 to 4003)."""
     summary = content.code(codes.FINDINGS_SUMMARY, answer)
@@ -76,7 +83,7 @@ def _summary(
         content.text(codes.IMPRESSION_DESCRIPTION, words),
         *_score(exam),
         *_algorithm(exam),
-        *listed_parameters(_members(exam)),
+        *listed_parameters(once),
     )
     for each in told:
         opinion = content.container(codes.INDIVIDUAL_IMPRESSION)
@@ -163,13 +170,17 @@ def _algorithm(exam: ExamFindings) -> Iterable[Item]:
     return cad_document.algorithm(exam.system, exam.version, _exact(exam))
 
 
-def parameters(exam: ExamFindings) -> dict[str, str]:
-    """Name the exact weights and thresholds behind a result, those of each who agreed too."""
-    return _exact(exam) | _members(exam)
+def parameters(exam: ExamFindings, settings: str) -> dict[str, str]:
+    """Name the weights, thresholds and settings behind a result, and those of each who agreed."""
+    return _exact(exam) | _members(exam) | _settings(settings)
 
 
 def _exact(exam: ExamFindings) -> dict[str, str]:
     return {"bundle sha256": exam.digest, "operating point": exam.operating_point}
+
+
+def _settings(digest: str) -> dict[str, str]:
+    return {"settings sha256": digest} if digest else {}
 
 
 def _members(exam: ExamFindings) -> dict[str, str]:

@@ -21,6 +21,7 @@ from dicom_node.reporting.expected_items import (
     number,
     percent,
     pointer,
+    settings,
     template,
     text,
 )
@@ -136,7 +137,8 @@ def _answer(claim: Claim, *, partial: bool) -> Facts:
     if exam.cancer_score is not None:
         below.append(percent(how, codes.CERTAINTY_OF_IMPRESSION, exam.cancer_score))
     below += _algorithm(exam)
-    below += [text(how, codes.ALGORITHM_PARAMETERS, words) for words in members(exam)]
+    once = (*members(exam), *settings(claim.settings))
+    below += [text(how, codes.ALGORITHM_PARAMETERS, words) for words in once]
     for one in _features(claim):
         opinion = container("INFERRED FROM", codes.INDIVIDUAL_IMPRESSION, SEPARATE, [INTENT, one])
         below.append(opinion)

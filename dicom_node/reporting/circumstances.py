@@ -43,6 +43,7 @@ class Circumstances:
     recalled: tuple[str, ...] = ()  # which earlier results were taken back, in sentences
     views_added: tuple[str, ...] = ()  # the names of those of the images added that were read
     given: float | None = None  # what the exam was given, where its score says more than that
+    settings: str = ""  # the digest of those that it was read with
 
     def __post_init__(self) -> None:
         if self.made_at.tzinfo is None:

@@ -64,6 +64,11 @@ class Claim:
         """Return what the exam was given, where its score says more than that."""
         return None if self.origin is None else self.origin.circumstances.given
 
+    @property
+    def settings(self) -> str:
+        """Return the digest of the settings that it was read with, where that is known."""
+        return "" if self.origin is None else self.origin.circumstances.settings
+
 
 Check = Callable[[Claim], Iterator[str]]
 

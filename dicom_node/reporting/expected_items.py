@@ -105,6 +105,12 @@ def members(exam: ExamFindings) -> Iterator[str]:
         )
 
 
+def settings(digest: str) -> Iterator[str]:
+    """Expect the digest of the settings, where it is known."""
+    if digest:
+        yield f"settings sha256 {digest}"
+
+
 def document(of: Subject, headers: Sequence[Dataset]) -> dict[str, object]:
     """Expect what every structured report about these images has around its content."""
     facts: dict[str, object] = {

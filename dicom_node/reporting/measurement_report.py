@@ -63,7 +63,7 @@ def measurement_report(
     number = frame.MEASUREMENT_REPORT_NUMBER + place
     dataset = ComprehensiveSR(
         evidence=[header],
-        content=_content(source, header, exam, maker),
+        content=_content(source, header, exam, maker, circumstances.settings),
         series_instance_uid=naming.series_uid(*names),
         series_number=frame.series_number(number, circumstances.round),
         sop_instance_uid=naming.instance_uid(*names),
@@ -87,7 +87,7 @@ def measurement_report(
 
 
 def _content(
-    source: Source, header: Dataset, exam: ExamFindings, maker: Maker
+    source: Source, header: Dataset, exam: ExamFindings, maker: Maker, settings: str
 ) -> MeasurementReport:
     device = DeviceObserverIdentifyingAttributes(
         uid=naming.device_uid(maker.manufacturer, maker.model, maker.serial_number),
@@ -100,14 +100,14 @@ def _content(
     return MeasurementReport(
         observation_context=ObservationContext(observer_device_context=observer),
         procedure_reported=_concept(codes.IMAGING_PROCEDURE),
-        imaging_measurements=[_group(source, lesion, exam) for lesion in source.lesions],
+        imaging_measurements=[_group(source, lesion, exam, settings) for lesion in source.lesions],
         title=_concept(codes.IMAGING_MEASUREMENT_REPORT),
         referenced_images=[header],
     )
 
 
 def _group(
-    source: Source, lesion: Lesion, exam: ExamFindings
+    source: Source, lesion: Lesion, exam: ExamFindings, settings: str
 ) -> PlanarROIMeasurementsAndQualitativeEvaluations:
     """Describe one lesion in one image (TID 1410)."""
     finding = lesion.finding
@@ -135,7 +135,7 @@ def _group(
             version=exam.version,
             family=_concept(codes.ARTIFICIAL_INTELLIGENCE),
             parameters=[
-                *(f"{name} {value}" for name, value in parameters(exam).items()),
+                *(f"{name} {value}" for name, value in parameters(exam, settings).items()),
                 *sightings(lesion, exam),
             ],
         ),

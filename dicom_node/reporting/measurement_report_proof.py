@@ -19,6 +19,7 @@ from dicom_node.reporting.expected_items import (
     members,
     number,
     percent,
+    settings,
     template,
     text,
 )
@@ -119,7 +120,7 @@ def _group(claim: Claim, about: Source, lesion: Lesion) -> Facts:
     """Expect a finding as a measured region (TID 1410)."""
     exam, finding, how = claim.exam, lesion.finding, "HAS CONCEPT MOD"
     side = code(how, codes.LATERALITY, codes.SIDES[about.view.side])
-    parameters = [*exact(exam), *members(exam)]
+    parameters = [*exact(exam), *members(exam), *settings(claim.settings)]
     if several(exam):
         parameters.append(seen_by(lesion, exam))
     below = [

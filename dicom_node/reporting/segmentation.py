@@ -63,7 +63,9 @@ def segmentation(
         source_images=[_without_frame_of_reference(header)],
         pixel_array=painted(source),
         segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[_segment(kind, source.lesions, exam) for kind in SEGMENT_NUMBERS],
+        segment_descriptions=[
+            _segment(kind, source.lesions, exam, circumstances.settings) for kind in SEGMENT_NUMBERS
+        ],
         series_instance_uid=naming.series_uid(*names),
         series_number=frame.series_number(frame.SEGMENTATION_NUMBER + place, circumstances.round),
         sop_instance_uid=naming.instance_uid(*names),
@@ -107,7 +109,9 @@ def is_painted(lesion: Lesion) -> bool:
     return lesion.finding.mask is not None and bool(lesion.finding.mask.pixels.any())
 
 
-def _segment(kind: Kind, lesions: Sequence[Lesion], exam: ExamFindings) -> SegmentDescription:
+def _segment(
+    kind: Kind, lesions: Sequence[Lesion], exam: ExamFindings, settings: str
+) -> SegmentDescription:
     """Describe a segment; it bears a lesion's own name where it holds that lesion alone."""
     held = [lesion for lesion in lesions if lesion.finding.kind == kind and is_painted(lesion)]
     tracking_id = ", ".join(lesion.name for lesion in held) or None
@@ -122,7 +126,7 @@ def _segment(kind: Kind, lesions: Sequence[Lesion], exam: ExamFindings) -> Segme
             name=exam.system,
             family=codes.ARTIFICIAL_INTELLIGENCE.code,
             version=exam.version,
-            parameters=parameters(exam),
+            parameters=parameters(exam, settings),
         ),
         tracking_id=tracking_id,
         tracking_uid=segment_tracking_uid(uids) if uids else None,

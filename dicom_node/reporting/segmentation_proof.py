@@ -271,6 +271,8 @@ def _segment(claim: Claim, about: Source, kind: Kind) -> Facts:
             f"{member.version}, bundle sha256 {member.digest}, "
             f"operating point {member.operating_point}"
         )
+    if claim.settings:
+        parameters["settings sha256"] = claim.settings
     algorithm = {
         "AlgorithmFamilyCodeSequence": codes.ARTIFICIAL_INTELLIGENCE,
         "AlgorithmName": exam.system,

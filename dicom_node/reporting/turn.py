@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from pydicom import Dataset
 
@@ -106,9 +106,8 @@ def _objects(
     shop: Workshop, case: Case, run: ModelRun, material: Material
 ) -> Iterator[tuple[Wish, Profile, Built]]:
     """Build and prove what the destinations want."""
-    made_at = run.made_at.astimezone()  # the clock on the wall, as the images have it
     for wish, profile in _wanted(shop, run.operating_point):
-        circumstances = _circumstances(shop, case, material, wish.kind, profile, made_at)
+        circumstances = _circumstances(shop, case, material, wish.kind, profile, run)
         for built in _proved(shop, wish.kind, profile, material, circumstances):
             yield wish, profile, built
 
@@ -244,7 +243,7 @@ def _circumstances(
     material: Material,
     kind: str,
     profile: Profile,
-    made_at: datetime,
+    run: ModelRun,
 ) -> Circumstances:
     """Say when this is written and what it replaces; each object names its own predecessor."""
     products = shop.questions.predecessors_of(case, kind, profile.words)
@@ -254,7 +253,7 @@ def _circumstances(
     added -= came_by(shop.questions, case.study_uid, since)  # what was removed and came again
     return Circumstances(
         case.round,
-        made_at,
+        run.made_at.astimezone(),  # the clock on the wall, as the images have it
         former[0] if former else None,
         len(added),
         former,
@@ -263,6 +262,7 @@ def _circumstances(
             for view in material.exams[""].views
             if view.sop_instance_uid in added
         ),
+        settings=run.settings_digest,
     )
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from analyzed_case import kept, owed, read, workshop
+import validators
+from analyzed_case import kept, owed, read, reported, workshop
 from ledger_book import STUDY, Book
 from pydicom import Dataset
 from pydicom.uid import (
@@ -18,8 +20,14 @@ from dicom_node.ledger.ledger import now
 from dicom_node.ledger.tables import Instance, ModelRun, Verdict
 from dicom_node.life import ANALYZE, State
 from dicom_node.reporting import codes
-from dicom_node.reporting.marks import code_value, named, plain_text
+from dicom_node.reporting.circumstances import Circumstances
+from dicom_node.reporting.common_proof import Origin
+from dicom_node.reporting.frame import encoded
+from dicom_node.reporting.maker import Maker
+from dicom_node.reporting.marks import code_value, named, plain_text, walk
 from dicom_node.reporting.outgoing import Workshop
+from dicom_node.reporting.proof import Unsound, prove
+from dicom_node.reporting.report import report as build
 from dicom_node.reporting.turn import report
 from dicom_node.settings.file import Settings
 from dicom_node.wiring import Node
@@ -126,6 +134,40 @@ def test_a_view_that_nobody_waits_for_is_not_missed(
     read(node, case_id, replace(exam, views=exam.views[:2]))
     report(workshop(node), case_id)
     assert "Not received" not in plain_text(owed(node, "pacs")[-1])
+
+
+def test_objects_name_the_settings_that_they_were_made_with(
+    telling_node: Callable[..., Node], headers: list[Dataset], exam: ExamFindings, tmp_path: Path
+) -> None:
+    node = telling_node()
+    reported(node, headers, exam)
+    told = f"settings sha256 {'0' * 64}"  # as the reading has it
+    (cad_sr,) = owed(node, "pacs", "cad_sr")
+    assert [str(item.get("TextValue")) for _, item in walk(cad_sr)].count(told) == 1
+    for one in owed(node, "pacs", "measurement_report"):
+        assert told in [str(item.get("TextValue")) for _, item in walk(one)]
+    for one in owed(node, "pacs", "segmentation"):
+        (algorithm,) = one.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+        assert f"settings sha256={'0' * 64}" in algorithm.AlgorithmParameters
+    path = tmp_path / "cad_sr.dcm"
+    path.write_bytes(encoded(cad_sr))
+    assert validators.dciodvfy_errors(path) == []
+    assert validators.dsrdump_errors(path) == []
+    assert validators.pixelmed_errors([path]) == []
+
+
+def test_a_proof_asks_for_the_settings(
+    headers: list[Dataset], exam: ExamFindings, maker: Maker, first_round: Circumstances
+) -> None:
+    kinds = frozenset({"cad_sr", "measurement_report", "segmentation"})
+    told = replace(first_round, settings="ab" * 32)
+    for made in build(headers, exam, maker, told, kinds):
+        prove(made.dataset, headers, exam, origin=Origin(maker, told))
+        with pytest.raises(Unsound):
+            prove(made.dataset, headers, exam, origin=Origin(maker, first_round))
+    for made in build(headers, exam, maker, first_round, kinds):
+        with pytest.raises(Unsound):
+            prove(made.dataset, headers, exam, origin=Origin(maker, told))
 
 
 @pytest.mark.parametrize(
