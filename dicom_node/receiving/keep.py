@@ -9,7 +9,7 @@ from pydicom import Dataset
 from pydicom.uid import UID
 
 from dicom_node.errors import Busy, Declined
-from dicom_node.ledger.arrivals import Arrival, keep_row, known_image
+from dicom_node.ledger.arrivals import Arrival, Known, keep_row, known_image
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.patience import within
 from dicom_node.receiving.header import IDENTIFIERS, read_header, view_of
@@ -58,13 +58,12 @@ def keep(
     header = _checked(arrived, envelope)
     size, digest = arrived.stat().st_size, digest or data_set_digest(arrived)
     with _LOCKS[hash(envelope.sop_uid) % len(_LOCKS)]:
-        with within(ANSWER_SECONDS):
-            known = known_image(ledger, envelope.sop_uid)
+        known, is_there = _known(ledger, spool, envelope.sop_uid)
         if known is not None and known.is_kept:
             like = known.digest
             if digest != like and data_set_digest(arrived, like=like) != like:
                 raise _collision(spool, arrived, envelope, digest)
-            _pass_duplicate(ledger, spool, arrived, envelope, known.path, like)
+            _pass_duplicate(ledger, spool, arrived, envelope, known.path, is_there=is_there)
             return False
         # What was purged may come again, from an archive perhaps and not to the last byte as it
         # was; but no UID ever belongs to two studies.
@@ -94,6 +93,16 @@ def keep(
     return True
 
 
+def _known(ledger: Ledger, spool: Spool, sop_uid: str) -> tuple[Known | None, bool]:
+    """Say whether an image came before, and whether its file is there and whole."""
+    with within(ANSWER_SECONDS):
+        known = known_image(ledger, sop_uid)
+    if known is None or not known.is_kept or spool.holds(known.path, known.digest):
+        return known, True
+    with within(ANSWER_SECONDS):  # its file is lost, unless it was purged just now
+        return known_image(ledger, sop_uid), False
+
+
 def _checked(arrived: Path, envelope: Envelope) -> Dataset:
     """Refuse what cannot be filed, or is not what the network announced."""
     try:
@@ -120,11 +129,11 @@ def _checked(arrived: Path, envelope: Envelope) -> Dataset:
 
 
 def _pass_duplicate(
-    ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope, name: str, digest: str
+    ledger: Ledger, spool: Spool, arrived: Path, envelope: Envelope, name: str, *, is_there: bool
 ) -> None:
     """Drop an exact duplicate, unless the kept file is gone or damaged: then it is welcome."""
     sentence = "the same image is already here"
-    if spool.holds(name, digest):
+    if is_there:
         arrived.unlink()
     else:
         spool.secure(arrived, name)

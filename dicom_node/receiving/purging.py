@@ -12,7 +12,7 @@ from dicom_node.spool import Spool
 
 STUDIES_AT_ONCE = 50  # the rest goes with the next sweep
 IN_NEED = 5  # studies, the oldest; the next sweep looks at the disk again
-FILES_AT_ONCE = 500
+FILES_AT_ONCE = 200
 
 logger = log("receiving")
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 
 from dicom_node.settings.secrets import PrivateKey, Secret, is_loopback
-from dicom_node.settings.values import AETitle, Port, Seconds, Table
+from dicom_node.settings.values import AETitle, Days, Port, Seconds, Table
 
 Geometry = Literal["orientation", "none", "full"]
 TransferSyntax = Literal["explicit", "implicit", "deflated"]
@@ -121,7 +121,7 @@ class Delivering(Table):
     commitment_after_seconds: Annotated[float, Field(ge=0)] = 10.0
     commitment_seconds: tuple[Seconds, ...] = (600.0, 3600.0, 14400.0)
     commitment_hours: Seconds = 72.0
-    keep_results_days: Annotated[float, Field(ge=0)] = 0.0
+    keep_results_days: Days = 0.0
     destinations: tuple[Destination, ...] = ()
 
     @model_validator(mode="after")

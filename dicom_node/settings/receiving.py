@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, SecretStr, model_validator
 
 from dicom_node.settings.secrets import PrivateKey, Secret
-from dicom_node.settings.values import AETitle, Network, Port, Seconds, Table
+from dicom_node.settings.values import AETitle, Days, Network, Port, Seconds, Table
 
 View = Literal["LCC", "RCC", "LMLO", "RMLO"]
 WARNING_RESERVES = 4  # so much room, and nobody has said how much, is worth a warning
@@ -57,7 +57,7 @@ class Receiving(Table):
     idle_seconds: Seconds = 60.0
     reserve_megabytes: Annotated[int, Field(ge=0)] = 5000
     warning_megabytes: Annotated[int, Field(ge=0)] = 0
-    keep_images_days: Annotated[float, Field(ge=0)] = 0.0
+    keep_images_days: Days = 0.0
     emergency_clean: bool = False
     max_object_megabytes: Annotated[int, Field(ge=1)] = 2048
     tls: TLS | None = None

@@ -26,6 +26,7 @@ def _network(value: str) -> str:
 AETitle = Annotated[str, AfterValidator(_ae_title)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=1e8)]  # three years; no infinity, which has no date
+Days = Annotated[float, Field(ge=0, le=36500)]  # a century at most; 0 is for ever
 Network = Annotated[str, AfterValidator(_network)]
 
 
