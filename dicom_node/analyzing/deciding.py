@@ -85,14 +85,18 @@ def points_asked(analyzing: Analyzing) -> tuple[str, ...]:
 
 
 def idle(analyzing: Analyzing, cards: "Sequence[Card]") -> Iterator[str]:
-    """Say which lines for these weights do nothing, and where such a line is missing."""
+    """Say which lines for these weights do nothing, and where such a line is missing.
+
+    A line beside one that holds is kept for its card to come back, and nothing is said of it.
+    """
     weights = weights_of(cards)
     ours = [one for one in analyzing.calibrations if one.digest == weights]
     if not ours:
         return
     here = {point: scale_of(cards, point) for point in points_asked(analyzing)}
-    yield from (_misplaced(one, cards) for one in ours if one.scale not in here.values())
     bare = [point for point, scale in here.items() if scale not in {one.scale for one in ours}]
+    if bare:
+        yield from (_misplaced(one, cards) for one in ours if one.scale not in here.values())
     for point in bare if len(bare) < len(here) else ():
         yield (
             f"analyzing.calibrations: no line was fitted for operating point {point or 'default'}: "
@@ -110,8 +114,8 @@ def _misplaced(line: SiteCalibration, cards: "Sequence[Card]") -> str:
             return f"{said} is for operating point {point}, at which nothing is read"
     return (
         f"{said} belongs to another card of these weights, whose scores are other ones: it is not "
-        "laid over those of this card; take it out, and run `dicom-node calibrate` once enough "
-        "exams were read with this one"
+        "laid over those of this card; run `dicom-node calibrate` once enough exams were read with "
+        "this one"
     )
 
 

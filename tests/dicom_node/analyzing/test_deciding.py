@@ -192,6 +192,14 @@ def test_a_card_that_scores_otherwise_finds_no_line_and_that_is_said(
     assert ("the line fitted on 60 exams belongs to another card" in said) == same_weights
 
 
+def test_a_line_for_a_former_card_may_wait_beside_the_one_that_holds(card: Card) -> None:
+    line = {"digest": card.weights_sha256, "slope": 0.5, "intercept": 1.0}
+    lines = [line | {"scale": "0" * 64}, line | {"scale": card.scale(None)}]
+    assert list(idle(Analyzing.model_validate({"calibrations": lines}), [card])) == []
+    (said,) = idle(Analyzing.model_validate({"calibrations": lines[:1]}), [card])
+    assert "belongs to another card" in said
+
+
 def test_what_was_measured_and_what_is_called_changes_no_score(card: Card) -> None:
     called = OperatingPoint(finding_score=0.5, exam_score=0.5, chosen_for="a")
     elsewhere = OperatingPoint(finding_score=0.5, exam_score=0.9, chosen_for="b")
