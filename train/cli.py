@@ -108,19 +108,36 @@ def export_run(
     import torch
 
     from train.fixture import with_phantom
-    from train.run_folder import RECIPE, Run, require_finished
+    from train.run_folder import Run, require_finished
 
     torch.set_num_threads(threads)
-    kept = run / RECIPE
-    if not kept.exists():
-        raise Refused(f"{run} is no run folder: it has no {RECIPE}")
-    text = kept.read_text(encoding="utf-8")
-    course = _recipe(text, str(kept), data)
+    text, course = _recipe_of(run, data)
     require_finished(run)
     course.export(Run(run, text), cache, folder, workers=workers)
     card = with_phantom(folder)
     _print(card.metrics, {}, f"on {card.metrics[0].on}" if card.metrics else "")
     typer.echo(f"exported: {folder}; next: train evaluate {folder} {_measuring(course, data)}")
+
+
+@app.command()
+def forest(
+    run: RunFolder,
+    *,
+    cache: Cache = _CACHE,
+    workers: Workers = 2,
+    threads: Threads = 2,
+    data: DataFolder = None,
+) -> None:
+    """Measure the random forest that Shen compares with, on the heatmaps of a run of all_conv."""
+    import torch
+
+    from train.commands.forest import on_heatmaps
+    from train.run_folder import Run
+
+    torch.set_num_threads(threads)
+    text, course = _recipe_of(run, data)
+    found = on_heatmaps(course, Run(run, text), cache, workers=workers)
+    _print([found], {}, f"forest on {found.on}")
 
 
 @app.command()
@@ -311,6 +328,17 @@ def _population(cancers: float | None, benign: float | None) -> tuple[float, flo
     if cancers + benign > 1:
         raise Refused(f"--cancers {cancers:g} and --benign {benign:g} are more than all exams")
     return cancers, benign
+
+
+def _recipe_of(run: Path, data: Path | None) -> tuple[str, "Common"]:
+    """Read the recipe that a run keeps."""
+    from train.run_folder import RECIPE
+
+    kept = run / RECIPE
+    if not kept.exists():
+        raise Refused(f"{run} is no run folder: it has no {RECIPE}")
+    text = kept.read_text(encoding="utf-8")
+    return text, _recipe(text, str(kept), data)
 
 
 def _recipe(text: str, where: str, data: Path | None) -> "Common":

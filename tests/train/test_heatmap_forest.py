@@ -1,11 +1,13 @@
 """Shen's two-step baseline: a forest on what stands out of a heatmap (section 3.1.4)."""
 
 import builtins
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from inference.mammogram import Side
 from inference.networks.all_conv import PatchNet
@@ -20,7 +22,63 @@ from train.baselines.heatmap_forest import (
     grown,
     heatmap,
 )
+from train.cli import app, main
 from train.data.lesson import Lesson
+from train.errors import Refused
+from train.recipes.all_conv import Recipe
+from train.recipes.by_name import read_recipe
+from train.run_folder import Run
+
+RECIPE = """
+system = "all_conv"
+seed = 1
+bundle = { name = "Tiny", version = "0.0.1", license = "Apache-2.0" }
+decision = { flips = true }
+sampling = { per_lesion = 1 }
+optimizer = { kind = "adam", weight_decay = 0.0, clip_norm = 5.0, amp = false, validate_every = 3 }
+[data]
+pitch_mm = 1.0
+training = { first_seed = 6, studies = 2 }
+validation = { first_seed = 8, studies = 2 }
+[preparation]
+height_px = 160
+width_px = 96
+pitch_mm = 1.6
+channels = ["mean", "max"]
+[changes]
+turn_deg = 5.0
+zoom = 0.1
+contrast = 0.1
+flip = true
+mirror = true
+shear_rad = 0.1
+shift = 0.05
+[network]
+in_channels = 2
+[[network.members]]
+trunk = "resnet18"
+norm = "group"
+top = ["8 x 1"]
+width = 8
+patch_px = 32
+top_norm = "group"
+[[picture_stages]]
+name = "pictures"
+learns = "top"
+steps = 2
+learning_rate = 1e-3
+weight_decay = 1e-3
+batch = 2
+cancers = 0.5
+"""
+PATCHES = """
+[[patch_stages]]
+name = "patches"
+learns = "all"
+steps = 2
+learning_rate = 1e-3
+batch = 8
+"""
 
 
 def seen(*areas: tuple[int, slice, slice, float]) -> np.ndarray:
@@ -104,7 +162,7 @@ def test_too_few_pictures_to_split_are_all_scored_alike() -> None:
 
 
 def test_pictures_of_one_kind_grow_no_forest() -> None:
-    with pytest.raises(ValueError, match="with and without cancer"):
+    with pytest.raises(Refused, match="with and without cancer"):
         grown(np.zeros((3, 80)), [False] * 3, seed=1)
 
 
@@ -119,5 +177,34 @@ def test_without_scikit_learn_the_forest_says_what_to_install(
         return real(name, *arguments, **named)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ModuleNotFoundError, match="scikit-learn: install the project with its dev"):
+    with pytest.raises(Refused, match="scikit-learn: install the project with its dev"):
         grown(np.zeros((2, 80)), [False, True], seed=1)
+
+
+def test_the_command_measures_the_forest_of_a_run_on_those_who_steered_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refusal(folder: Path) -> str:
+        monkeypatch.setattr("sys.argv", ["train", "forest", str(folder)])
+        with pytest.raises(SystemExit):
+            main()
+        return capsys.readouterr().err
+
+    assert "is no run folder" in refusal(tmp_path)
+    patchless = Run(tmp_path / "patchless", "without_patches = true\n" + RECIPE)
+    assert "has taught no patch network" in refusal(patchless.folder)
+    run = Run(tmp_path / "run", RECIPE + PATCHES)
+    assert "train it with `train run`" in refusal(run.folder)
+    course, part = read_recipe(RECIPE + PATCHES), run.part("patches_0")
+    assert isinstance(course, Recipe)
+    torch.manual_seed(1)
+    part.begin(seed=1, steps=2, done=0, device="cpu", processes=1)
+    part.end(course.network.members[0].build(2), 2)
+    said = CliRunner().invoke(
+        app, ["forest", str(run.folder), "--cache", str(tmp_path / "cache"), "--workers", "1"]
+    )
+    assert said.exit_code == 0, said.output
+    # Of so few pictures the paper's forest splits none, and scores all alike.
+    (line,) = [line for line in said.output.splitlines() if "image_auc" in line]
+    assert "0.500" in line
+    assert str(course.data.validation) in " ".join(said.output.split())

@@ -16,6 +16,7 @@ from inference.networks.all_conv import PatchNet
 from inference.networks.trunks import channels_last
 from train.data.lesson import Lesson
 from train.data.patches import BACKGROUND
+from train.errors import Refused
 
 CUTOFFS = (0.3, 0.5, 0.7, 0.9)
 TREES, DEPTH, LEAST_SPLIT = 500, 9, 300
@@ -49,11 +50,11 @@ def grown(
     try:
         from sklearn.ensemble import RandomForestClassifier
     except ModuleNotFoundError as fault:
-        raise ModuleNotFoundError(
+        raise Refused(
             "the forest needs scikit-learn: install the project with its dev extra"
         ) from fault
     if len(set(cancers)) < 2:  # noqa: PLR2004 - with and without
-        raise ValueError("a forest needs pictures with and without cancer: take more patients")
+        raise Refused("a forest needs pictures with and without cancer: take more patients")
     forest = RandomForestClassifier(
         n_estimators=TREES, max_depth=DEPTH, min_samples_split=least_split, random_state=seed
     ).fit(features, np.asarray(cancers, dtype=np.int64))

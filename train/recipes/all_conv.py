@@ -138,6 +138,12 @@ class Recipe(Common):
             device=torch.device("cpu"),
         )
 
+    def patches(self, run: Run) -> PatchNet:
+        """Open the first member's patch network, as its own training left it."""
+        network = self.network.members[0].build(self.network.in_channels)
+        network.load_state_dict(run.part("patches_0").weights())
+        return network.eval()
+
     def export(self, run: Run, cache: Path, folder: Path, *, workers: int) -> Card:
         """Calibrate a finished run on its validation patients, and write the bundle."""
         reader = self.reader(run)
