@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 from scipy import ndimage
 from small_cbis import write_resized
 from small_tables import write_rsna
@@ -347,6 +348,12 @@ def test_a_picture_of_a_part_that_is_measured_one_day_stops_the_training_too(
     assert all(
         f"{name}_LEFT_CC.jpg of P_{name}" in str(refused.value) for name in (NAMES[1], NAMES[9])
     )
+
+
+def test_a_part_cannot_steer_what_it_teaches(split: Path) -> None:
+    text = RECIPE.format(split=split).replace("[data]", '[data]\nvalidate_on = "training"')
+    with pytest.raises(ValidationError, match="'training' would steer what it teaches"):
+        Recipe.model_validate(tomllib.loads(text))
 
 
 def test_what_nobody_knows_teaches_nothing(folder: Path) -> None:

@@ -186,6 +186,15 @@ class DataSet(Table):
     _read: dict[tuple[str, str], list[Lesson]] = PrivateAttr(default_factory=dict)
     _compared: bool = PrivateAttr(default=False)  # with those who neither teach nor steer
 
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.train_on == self.validate_on:
+            raise ValueError(
+                f"the part {self.train_on!r} would steer what it teaches: let train_on and "
+                "validate_on name two parts of the split"
+            )
+        return self
+
     def lie_in(self, folder: Path) -> None:
         """Say where the data set lies; a recipe does not know the machine."""
         self._folder = folder
