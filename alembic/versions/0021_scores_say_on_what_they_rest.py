@@ -1,12 +1,12 @@
 """A reading says on what its scores rest, and those of one device are found at once.
 
-Revision: 0022, after 0020.
+Revision: 0021, after 0020.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0022"
+revision = "0021"
 down_revision = "0020"
 branch_labels = None
 depends_on = None
