@@ -17,23 +17,12 @@ from dicom_node.reporting.notice_picture import drawn
 from dicom_node.reporting.profile import PLAIN, Profile
 from dicom_node.reporting.proof import NOT_THERE, Unsound, read_back
 from dicom_node.reporting.secondary_capture import MAX_LT
+from dicom_node.reporting.secondary_capture_proof import COLORED
 from dicom_node.reporting.status_proof import images_faults, library_of
 from dicom_node.reporting.tidy import PATIENT_AND_STUDY
 from dicom_node.settings.reporting import RESEARCH_USE
 
-FORM = {
-    "Modality": "OT",
-    "ConversionType": "WSD",
-    "ImageType": ["DERIVED", "SECONDARY"],
-    "BurnedInAnnotation": "NO",
-    "SamplesPerPixel": 3,
-    "PhotometricInterpretation": "RGB",
-    "PlanarConfiguration": 0,
-    "PixelRepresentation": 0,
-    "BitsAllocated": 8,
-    "BitsStored": 8,
-    "HighBit": 7,
-}
+FORM = {**COLORED, "ImageType": ["DERIVED", "SECONDARY"], "BurnedInAnnotation": "NO"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,10 +11,9 @@ from dicom_node.reporting.unread import not_read
 from dicom_node.reporting.words import exam_score, promised
 from dicom_node.settings.reporting import RESEARCH_USE
 
-FORM = {
+COLORED = {  # whatever the node draws
     "Modality": "OT",
     "ConversionType": "WSD",
-    "BurnedInAnnotation": "YES",
     "SamplesPerPixel": 3,
     "PhotometricInterpretation": "RGB",
     "PlanarConfiguration": 0,
@@ -23,6 +22,7 @@ FORM = {
     "BitsStored": 8,
     "HighBit": 7,
 }
+FORM = {**COLORED, "BurnedInAnnotation": "YES"}
 
 
 def form(claim: Claim) -> Iterator[str]:
