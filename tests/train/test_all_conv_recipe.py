@@ -9,6 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from tiny_recipe import ALL_CONV_CHANGES
 from torch import Tensor
 
 from inference.analyzer import open_bundle
@@ -27,7 +28,8 @@ from train.recipes.all_conv import Patches, Pictures, Recipe
 from train.recipes.all_conv_learning import below, labeled, patch_losses, picture_losses
 from train.recipes.by_name import read_recipe
 
-HEAD = """
+HEAD = (
+    """
 system = "all_conv"
 seed = 1
 bundle = { name = "Tiny", version = "0.0.1", license = "Apache-2.0" }
@@ -43,17 +45,12 @@ height_px = 160
 width_px = 96
 pitch_mm = 1.6
 channels = ["mean", "max"]
-[changes]
-turn_deg = 5.0
-zoom = 0.1
-contrast = 0.1
-flip = true
-mirror = true
-shear_rad = 0.1
-shift = 0.05
-[network]
+"""
+    + ALL_CONV_CHANGES
+    + """[network]
 in_channels = 2
 """
+)
 
 
 def member(trunk: str, norm: str, top: str, width: int = 8, heatmap: str = "false") -> str:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from scipy import ndimage
 from small_cbis import write_resized
 from small_tables import write_rsna
+from tiny_recipe import RETINA_NETWORK
 from typer.testing import CliRunner
 
 from inference.bundle import load_card, load_weights, save_bundle
@@ -33,7 +34,8 @@ from train.recipes.recall_retina import Recipe
 from train.recipes.recipe import Begin
 
 NAMES = [f"{number:05}" for number in range(1, 11)]
-RECIPE = """
+RECIPE = (
+    """
 system = "recall_retina"
 seed = 1
 bundle = {{ name = "Tiny", version = "0.0.1", license = "CC-BY-4.0" }}
@@ -49,15 +51,9 @@ height_px = 96
 width_px = 64
 pitch_mm = 1.6
 channels = ["stretched", "local"]
-[network]
-trunk = "resnet18"
-in_channels = 2
-width = 8
-channels = 16
-norm = "group"
-attach = "c5"
-smallest_anchor_px = 8.0
-[[stages]]
+"""
+    + RETINA_NETWORK
+    + """[[stages]]
 name = "joint"
 steps = 2
 learning_rate = 1e-3
@@ -69,6 +65,7 @@ centered = false
 cancers = 0.5
 benign = 0.5
 """
+)
 
 
 def drawn(number: int) -> Image.Image:

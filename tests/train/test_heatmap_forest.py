@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_recipe import ALL_CONV_CHANGES
 from typer.testing import CliRunner
 
 from inference.mammogram import Side
@@ -29,7 +30,8 @@ from train.recipes.all_conv import Recipe
 from train.recipes.by_name import read_recipe
 from train.run_folder import Run
 
-RECIPE = """
+RECIPE = (
+    """
 system = "all_conv"
 seed = 1
 bundle = { name = "Tiny", version = "0.0.1", license = "Apache-2.0" }
@@ -45,15 +47,9 @@ height_px = 160
 width_px = 96
 pitch_mm = 1.6
 channels = ["mean", "max"]
-[changes]
-turn_deg = 5.0
-zoom = 0.1
-contrast = 0.1
-flip = true
-mirror = true
-shear_rad = 0.1
-shift = 0.05
-[network]
+"""
+    + ALL_CONV_CHANGES
+    + """[network]
 in_channels = 2
 [[network.members]]
 trunk = "resnet18"
@@ -71,6 +67,7 @@ weight_decay = 1e-3
 batch = 2
 cancers = 0.5
 """
+)
 PATCHES = """
 [[patch_stages]]
 name = "patches"

@@ -10,6 +10,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
+from tiny_recipe import RETINA_NETWORK
 
 from inference.analyzer import open_bundle
 from inference.findings import Kind
@@ -25,7 +26,8 @@ from train.recipes.patients import Split
 from train.recipes.recall_retina import Population, Recipe, _truth, outlined, weights
 from train.recipes.recipe import prepared_view
 
-RECIPE = """
+RECIPE = (
+    """
 system = "recall_retina"
 seed = 1
 outlined = 0.5
@@ -43,15 +45,9 @@ height_px = 160
 width_px = 80
 pitch_mm = 1.6
 channels = ["mean", "max"]
-[network]
-trunk = "resnet18"
-in_channels = 2
-width = 8
-channels = 16
-norm = "group"
-attach = "c5"
-smallest_anchor_px = 8.0
-[[stages]]
+"""
+    + RETINA_NETWORK
+    + """[[stages]]
 name = "heads"
 steps = 2
 learning_rate = 1e-3
@@ -75,6 +71,7 @@ centered = false
 cancers = 0.5
 benign = 0.3
 """
+)
 
 
 @pytest.fixture(scope="module")

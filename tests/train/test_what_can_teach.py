@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_recipe import ALL_CONV_CHANGES, RETINA_NETWORK
 
 from inference.analyzer import open_bundle
 from inference.findings import Box, Kind
@@ -41,7 +42,8 @@ width_px = 64
 pitch_mm = 1.6
 channels = ["stretched", "local"]
 """
-DETECTOR = """
+DETECTOR = (
+    """
 system = "recall_retina"
 changes = { turn_deg = 5.0, zoom = 0.1, contrast = 0.1, flip = true }
 decision = { least_score = 0.01, most_overlap = 0.3, same_lesion = 0.3 }
@@ -56,29 +58,18 @@ width_px = 64
 centered = false
 cancers = 0.5
 benign = 0.0
-[network]
-trunk = "resnet18"
-in_channels = 2
-width = 8
-channels = 16
-norm = "group"
-attach = "c5"
-smallest_anchor_px = 8.0
 """
-JUDGE = """
+    + RETINA_NETWORK
+)
+JUDGE = (
+    """
 system = "all_conv"
 {patches}
 decision = { flips = false }
 sampling = { per_lesion = 1 }
-[changes]
-turn_deg = 5.0
-zoom = 0.1
-contrast = 0.1
-flip = true
-mirror = true
-shear_rad = 0.1
-shift = 0.05
-[network]
+"""
+    + ALL_CONV_CHANGES
+    + """[network]
 in_channels = 2
 [[network.members]]
 trunk = "resnet18"
@@ -97,6 +88,7 @@ weight_decay = 1e-4
 batch = 2
 cancers = 0.5
 """
+)
 ON_PATCHES = """
 [[patch_stages]]
 name = "patches"

@@ -1,4 +1,4 @@
-"""The smallest recipe that goes the whole way."""
+"""The smallest recipe that goes the whole way, and tables of the smallest of other systems."""
 
 RECIPE = """
 system = "shared_trunk"
@@ -57,4 +57,24 @@ width_px = 80
 centered = false
 cancers = 0.5
 benign = 0.3
+"""
+ALL_CONV_CHANGES = """
+[changes]
+turn_deg = 5.0
+zoom = 0.1
+contrast = 0.1
+flip = true
+mirror = true
+shear_rad = 0.1
+shift = 0.05
+"""
+RETINA_NETWORK = """
+[network]
+trunk = "resnet18"
+in_channels = 2
+width = 8
+channels = 16
+norm = "group"
+attach = "c5"
+smallest_anchor_px = 8.0
 """
