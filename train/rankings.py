@@ -85,7 +85,7 @@ def views_of(patients: Patients) -> list[tuple[SeenView, float]]:
 
 def _exams_by_cancer(patients: Patients, kinds: Sequence[Kind]) -> Cases:
     return (
-        [any(_cancer(view, kinds) for view in patient.views) for patient in patients],
+        [any(view.shows_cancer(kinds) for view in patient.views) for patient in patients],
         [_known(patient.score) for patient in patients],
         [patient.weight for patient in patients],
     )
@@ -94,7 +94,7 @@ def _exams_by_cancer(patients: Patients, kinds: Sequence[Kind]) -> Cases:
 def _views_by_cancer(patients: Patients, kinds: Sequence[Kind]) -> Cases:
     views = views_of(patients)
     return (
-        [_cancer(view, kinds) for view, _ in views],
+        [view.shows_cancer(kinds) for view, _ in views],
         [_known(view.score) for view, _ in views],
         [weight for _, weight in views],
     )
@@ -118,10 +118,6 @@ def _views_by_lesion(patients: Patients) -> Cases:
     )
 
 
-def _cancer(view: SeenView, kinds: Sequence[Kind]) -> bool:
-    return view.shows_cancer(kinds)
-
-
 def _known(score: float | None) -> float:
     if score is None:
         raise ValueError("a system that judges cancer gave a view no score")
@@ -131,7 +127,12 @@ def _known(score: float | None) -> float:
 def _breasts_by_cancer(patients: Patients, kinds: Sequence[Kind], breast: Breast) -> Cases:
     # By number: a patient who was drawn twice is two.
     views = [
-        ((str(number), "", str(view.side)), _cancer(view, kinds), _known(view.score), one.weight)
+        (
+            (str(number), "", str(view.side)),
+            view.shows_cancer(kinds),
+            _known(view.score),
+            one.weight,
+        )
         for number, one in enumerate(patients)
         for view in one.views
     ]

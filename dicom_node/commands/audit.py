@@ -3,7 +3,7 @@
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -172,7 +172,7 @@ def settings(
         case.id: node.questions.run_of(case.id)
         for case in cases_meant(node, name, accession=accession)
     }
-    told = [
+    told: list[dict[str, Any]] = [
         {
             "case": case_id,
             "settings_digest": run.settings_digest,
@@ -183,15 +183,20 @@ def settings(
     ]
     if as_json:
         typer.echo(json.dumps(told, indent=1))
-    for one in told if not as_json else ():
-        say(f"case {one['case']} was read with settings {one['settings_digest']}")
-        if one["settings"] is None:
-            say("    the trail does not hold them: no listener or worker has begun with them")
-        for key_, value in (one["settings"] or {}).items():
-            say(escape(f"    {key_} = {visible(json.dumps(value, ensure_ascii=False))}"))
-    if not told:
-        say(f"{escape(name)} was not read: no settings stand behind a result")
+    else:
+        for one in told:
+            _behind(**one)
+        if not told:
+            say(f"{escape(name)} was not read: no settings stand behind a result")
     raise typer.Exit(0 if any(one["settings"] for one in told) else 1)
+
+
+def _behind(case: int, settings_digest: str, settings: dict[str, Any] | None) -> None:
+    say(f"case {case} was read with settings {settings_digest}")
+    if settings is None:
+        say("    the trail does not hold them: no listener or worker has begun with them")
+    for name, value in (settings or {}).items():
+        say(escape(f"    {name} = {visible(json.dumps(value, ensure_ascii=False))}"))
 
 
 @app.command()

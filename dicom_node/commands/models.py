@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dicom_node.models.choosing import Chosen
     from dicom_node.models.shelf import Shelved
     from dicom_node.models.trying import Tried
+    from dicom_node.wiring import Node
     from inference.bundle import Card
 
 app = typer.Typer(
@@ -91,7 +92,7 @@ def show(bundle: Name, *, as_json: JSON = False) -> None:
         say(foreign(line))
 
 
-def _card(node: Any, bundle: str) -> "Card":  # noqa: ANN401 - a late Node
+def _card(node: "Node", bundle: str) -> "Card":
     from dicom_node.errors import Misconfigured
     from dicom_node.models.choosing import folder_named
     from inference.bundle import load_card
