@@ -272,5 +272,15 @@ def test_S5_no_secret_is_said_anywhere(
 def test_a_mark_would_be_found() -> None:
     name = next(iter(NAMES.values())).partition("^")[0]
     assert list(leaks(f"... {name} ...".encode(), "x"))
-    assert list(leaks(b"PatientID ZQ700X", "x"))
+    for left in (
+        b"ZQ700X",
+        b"a/ZQ707X.dcm",
+        b"'ZQ7'",
+        b"ZQ70...",
+        b"ZQ7 MAKER",
+        b"ZQ7-kg  ",
+        b"ZQ7Y ",
+    ):
+        assert list(leaks(b"PatientID " + left, "x")), left
+    assert not list(leaks(b"InDZQ7kz3Q/Lnzf7", "x"))  # three letters of a digest
     assert list(leaks(b"born 19370422", "x"))

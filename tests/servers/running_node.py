@@ -189,14 +189,17 @@ class RunningNode:
         return next((case for case in cases if case.round == round_), None)
 
     def wait_for_end(self, study_uid: str, round_: int = 1) -> Case:
-        """Wait until a round has come to an end."""
-        self.wait_until(
-            lambda: (case := self.case(study_uid, round_)) is not None and case.state in ENDS,
-            f"round {round_} of {study_uid} at its end",
-        )
-        case = self.case(study_uid, round_)
-        assert case is not None
-        return case
+        """Wait until a round has come to an end, and return it so: it is told of next."""
+        seen: list[Case] = []
+
+        def ended() -> bool:
+            case = self.case(study_uid, round_)
+            if case is not None and case.state in ENDS:
+                seen.append(case)
+            return bool(seen)
+
+        self.wait_until(ended, f"round {round_} of {study_uid} at its end")
+        return seen[0]
 
     def wait_for_state(self, study_uid: str, state: State) -> None:
         """Wait until the first round is in a state, looking as often as can be."""
