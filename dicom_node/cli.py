@@ -38,6 +38,7 @@ from dicom_node.commands.recall import recall
 from dicom_node.commands.render import render
 from dicom_node.commands.retry import retry
 from dicom_node.commands.rules import app as rules
+from dicom_node.commands.settle import settle
 from dicom_node.commands.unpack import unpack
 from dicom_node.errors import Busy, Misconfigured, NotYourTurn
 from dicom_node.settings.file import ENVIRONMENT_VARIABLE, load_settings, settings_path
@@ -333,6 +334,7 @@ app.command()(_logging(page))
 app.command()(password)
 app.command()(retry)
 app.command()(recall)
+app.command()(settle)
 app.command()(calibrate)
 app.command()(render)
 app.add_typer(models, name="models")

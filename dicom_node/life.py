@@ -42,6 +42,13 @@ MOVES: dict[State, frozenset[State]] = {
 }
 
 
+class Ruling(StrEnum):
+    """What a person, or a setting on a person's behalf, has said of a case that takes images."""
+
+    HELD = "HELD"  # it stays RECEIVING until somebody lets it go on
+    DISCARDED = "DISCARDED"  # it was sent by mistake: DECLINED, and what comes later is held
+
+
 class Verb(NamedTuple):
     """One kind of work on a case: where it starts, where it is meanwhile, where it ends."""
 

@@ -74,6 +74,8 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "duplicate received": Meaning("110104", "U"),
     "image refused": Meaning("110113", "E", "110132", MINOR),
     "round opened": Meaning("110103", "C"),
+    "held": Meaning("110103", "U"),
+    "released": Meaning("110103", "U"),
     "moved": Meaning("110103", "U"),
     "telling": Meaning("110103", "U", outcome=MINOR),
     "new device": Meaning("110113", "E", "110130", MINOR),

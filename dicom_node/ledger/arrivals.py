@@ -13,7 +13,7 @@ from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.patience import within
 from dicom_node.ledger.tables import Association, Case, Instance
-from dicom_node.life import State
+from dicom_node.life import Ruling, State
 
 # Each association and each image asks these: they are built once, and make no objects.
 _OPEN = insert(Association)
@@ -36,7 +36,7 @@ _KNOWN = (
     .limit(1)
 )
 _LAST_ROUND = (
-    select(Case.id, Case.study_uid, Case.round, Case.state)
+    select(Case.id, Case.study_uid, Case.round, Case.state, Case.ruling)
     .where(Case.study_uid == bindparam("study_uid"))
     .order_by(Case.round.desc())
     .limit(1)
@@ -45,6 +45,7 @@ _LAST_ROUND = (
 _TOUCH = update(Case).where(Case.id == bindparam("case_id")).values(last_image_at=bindparam("at"))
 _KEEP = insert(Instance).inline()
 
+AFTER_DISCARDED = "held: the round before was discarded, and another image of the study came"
 SENDER_SECONDS = 2.0  # for what is written down of a sender: its images are not to wait
 
 
@@ -83,6 +84,7 @@ class Round(NamedTuple):
     study_uid: str
     number: int
     state: State
+    ruling: Ruling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,11 +227,13 @@ def _last_round(ledger: Ledger, session: Session, study_uid: str) -> Round | Non
 
 def _next_round(ledger: Ledger, session: Session, study_uid: str, last: Round | None) -> Round:
     at = now()
+    held = AFTER_DISCARDED if last is not None and last.ruling is Ruling.DISCARDED else ""
     case = Case(
         study_uid=study_uid,
         round=1 if last is None else last.number + 1,
         state=State.RECEIVING,
-        reason="",
+        ruling=Ruling.HELD if held else None,
+        reason=held,
         opened_at=by_the_clock(),
         moved_at=at,
         last_image_at=at,
@@ -239,4 +243,6 @@ def _next_round(ledger: Ledger, session: Session, study_uid: str, last: Round | 
     session.add(case)
     session.flush()
     ledger.note(session, "round opened", f"round {case.round}", case=case, end=State.RECEIVING)
+    if held:
+        ledger.note(session, "held", held, case=case)
     return Round(case.id, study_uid, case.round, State.RECEIVING)

@@ -29,6 +29,8 @@ KINDS: Final[dict[str, str]] = {
     "duplicate received": "an image came that was here already",
     "image refused": "an image was not taken, with status and reason; A901 is a collision",
     "round opened": "a study begins, or goes on with another round",
+    "held": "a round is not to be read before somebody lets it go on: by whom or by what",
+    "released": "such a round goes on, and who said so",
     # what is done with it
     "moved": "a case went from one state to another; to REPORTED with what was built",
     "telling": "why nobody could be told how a case ended",

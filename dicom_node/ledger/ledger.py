@@ -153,6 +153,8 @@ class Ledger:
         change = change.values(
             state=end, reason=reason, moved_at=at, due_at=due_at or at, rung_at=None
         )
+        if start is State.RECEIVING:  # a round that somebody holds goes nowhere
+            change = change.where(Case.ruling.is_(None))
         if start in HELD:  # only the holder ends a turn
             change = change.where(Case.lease == lease)
             change = change.values(lease=None, lease_until=None, holder=None)

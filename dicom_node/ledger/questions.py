@@ -21,7 +21,7 @@ from dicom_node.ledger.tables import (
     Road,
     Verdict,
 )
-from dicom_node.life import Commit, Receipt, State
+from dicom_node.life import Commit, Receipt, Ruling, State
 
 CAD_SR = "cad_sr"  # a kind of objects
 NOTICE_OF = {CAD_SR: "notice", "secondary_capture": "notice_picture"}  # what stands in its place
@@ -91,6 +91,12 @@ class Questions:
         with self._session() as session:
             rows = session.execute(select(Case.state, func.count()).group_by(Case.state))
             return {state: count for state, count in rows}  # noqa: C416 - a Row is no tuple to mypy
+
+    def held(self) -> Sequence[Case]:
+        """List the rounds that are not read before somebody lets them go on, the oldest first."""
+        with self._session() as session:
+            is_held = (Case.state == State.RECEIVING, Case.ruling == Ruling.HELD)
+            return session.scalars(select(Case).where(*is_held).order_by(Case.id)).all()
 
     def arriving(self) -> list[Arriving]:
         """List the rounds that still take images."""

@@ -89,29 +89,29 @@ def read_again(ledger: Ledger, case_id: int) -> Case:
                 raise NotYourTurn(f"case {case_id} gave way to round {one.round}: retry that one")
         if gone := missing_in(session, case.study_uid, last.id):
             raise NotYourTurn(f"case {case_id} cannot be read again: {gone}")
-        at = now()
-        opened = Case(
-            study_uid=case.study_uid,
-            round=last.round + 1,
-            state=State.RECEIVED,
-            reason="",
-            opened_at=by_the_clock(),
-            moved_at=at,
-            last_image_at=last.last_image_at,
-            due_at=at,
-            attempts=0,
-        )
-        session.add(opened)
-        try:
-            session.flush()
-        except IntegrityError as rival:
-            sentence = f"another round of case {case_id}'s study was opened just now"
-            raise NotYourTurn(sentence) from rival
-        ledger.note(
-            session,
-            "round opened",
-            f"round {opened.round}: read again by hand, after a recall",
-            case=opened,
-            end=State.RECEIVED,
-        )
-        return opened
+        return opened_by_hand(ledger, session, last, "read again by hand, after a recall")
+
+
+def opened_by_hand(ledger: Ledger, session: Session, last: Case, why: str) -> Case:
+    """Open the round after a study's last one, to be read with the images that are here."""
+    at = now()
+    opened = Case(
+        study_uid=last.study_uid,
+        round=last.round + 1,
+        state=State.RECEIVED,
+        reason="",
+        opened_at=by_the_clock(),
+        moved_at=at,
+        last_image_at=last.last_image_at,
+        due_at=at,
+        attempts=0,
+    )
+    session.add(opened)
+    try:
+        session.flush()
+    except IntegrityError as rival:
+        sentence = f"another round of case {last.id}'s study was opened just now"
+        raise NotYourTurn(sentence) from rival
+    sentence = f"round {opened.round}: {why}"
+    ledger.note(session, "round opened", sentence, case=opened, end=State.RECEIVED)
+    return opened

@@ -21,7 +21,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import JSON
 
 from dicom_node.ledger.columns import Key, Moment
-from dicom_node.life import Commit, Receipt, State
+from dicom_node.life import Commit, Receipt, Ruling, State
 
 UID_LENGTH = 64
 NAME_LENGTH = 64
@@ -83,6 +83,7 @@ class Case(Base):
     telling: Mapped[State | None] = mapped_column(  # the end that somebody has still to be told of
         Enum(State, native_enum=False, length=16)
     )
+    ruling: Mapped[Ruling | None] = mapped_column(Enum(Ruling, native_enum=False, length=16))
     notice_written: Mapped[bool] = mapped_column(default=False)  # and it is only to be delivered
     purged_at: Mapped[datetime | None]  # when the files of its objects were removed
     images_purged_at: Mapped[datetime | None]  # when those of its images were

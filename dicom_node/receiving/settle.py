@@ -10,12 +10,14 @@ from datetime import datetime, timedelta
 from dicom_node.errors import NotYourTurn
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.questions import Arriving, Questions
-from dicom_node.life import State
+from dicom_node.life import Ruling, State
 from dicom_node.settings.receiving import Receiving
 
 
 def complete(arriving: Arriving, receiving: Receiving, at: datetime) -> str | None:
-    """Say why a round is complete, or None while it is not."""
+    """Say why a round is complete, or None while it is not; one that is held never is."""
+    if arriving.case.ruling is Ruling.HELD:
+        return None
     missing = [view for view in receiving.required_views if view not in arriving.views]
     quiet_for = at - arriving.case.last_image_at
     if not arriving.sender_is_connected:
@@ -48,7 +50,7 @@ def settle(ledger: Ledger, questions: Questions, receiving: Receiving) -> list[i
                 why,
                 last_image_at=arriving.case.last_image_at,
             )
-        except NotYourTurn:  # an image came in between, or another sweep was first
+        except NotYourTurn:  # an image or a person came in between, or another sweep
             continue
         settled.append(arriving.case.id)
     return settled

@@ -57,6 +57,8 @@ def _alarms(console: Console, told: dict[str, Any]) -> None:
         _say(console, told["bell"], "the bell:")
     if told["trail_broken"]:
         _say(console, told["trail_broken"], "the audit trail was tampered with")
+    for one in told["held"]:
+        _say(console, f"case {one['case']} is not read before `settle` says so: {one['reason']}")
     for one in told.get("drift", ()):
         if one["alarm"]:
             _say(console, f"{one['device']}: {one['sentence']}", "scores drift")

@@ -196,6 +196,10 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
             {"case": case.id, "state": case.state, "held_by": case.holder}
             for case in questions.cases(sorted(HELD))
         ],
+        "held": [
+            {"case": case.id, "study_uid": case.study_uid, "reason": case.reason}
+            for case in questions.held()
+        ],
         "trail_broken": f"{moment(broken.at)}: {broken.sentence}" if broken else "",
         "refused": [
             {"at": moment(event.at), "what": event.what, "why": event.sentence}
