@@ -46,6 +46,8 @@ class Ruling(StrEnum):
     """What a person, or a setting on a person's behalf, has said of a case that takes images."""
 
     HELD = "HELD"  # it stays RECEIVING until somebody lets it go on
+    RELEASED = "RELEASED"  # somebody did, and no setting holds or ignores it any more
+    IGNORED = "IGNORED"  # it came late, and the result before it stands: DECLINED
     DISCARDED = "DISCARDED"  # it was sent by mistake: DECLINED, and what comes later is held
 
 

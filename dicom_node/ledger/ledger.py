@@ -32,6 +32,7 @@ from dicom_node.life import (
     VERBS,
     WAITING,
     Receipt,
+    Ruling,
     State,
     Verb,
     may_move,
@@ -154,7 +155,7 @@ class Ledger:
             state=end, reason=reason, moved_at=at, due_at=due_at or at, rung_at=None
         )
         if start is State.RECEIVING:  # a round that somebody holds goes nowhere
-            change = change.where(Case.ruling.is_(None))
+            change = change.where(Case.ruling.is_distinct_from(Ruling.HELD))
         if start in HELD:  # only the holder ends a turn
             change = change.where(Case.lease == lease)
             change = change.values(lease=None, lease_until=None, holder=None)

@@ -5,6 +5,7 @@ stays RECEIVING and still takes images; only `moving` would lead it on, and lets
 """
 
 from collections.abc import Collection
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,7 +17,10 @@ from dicom_node.ledger.removals import missing_in
 from dicom_node.ledger.tables import Case
 from dicom_node.life import AT_THE_END, Ruling, State
 
+NOT_READ = (Ruling.DISCARDED, Ruling.IGNORED)
 NOT_READ_YET = (State.RECEIVING, State.RECEIVED)
+HELD_LATE = "held: a late image came, and receiving.late_views holds those"
+IGNORED_LATE = "a late image, which receiving.late_views ignores: the former result stands"
 
 
 def settle_now(ledger: Ledger, case_id: int, by: str) -> int:
@@ -26,12 +30,12 @@ def settle_now(ledger: Ledger, case_id: int, by: str) -> int:
     """
     with ledger.writing() as session:
         case = _locked(session, case_id)
-        if case.ruling is Ruling.DISCARDED:
+        if case.ruling in NOT_READ:
             return _taken_back(ledger, session, case, by).id
         if case.state is State.RECEIVED:
             raise NotYourTurn(f"case {case_id} is RECEIVED already: it waits for a worker alone")
         _can_be_steered(case, (State.RECEIVING,))
-        case.ruling = None
+        case.ruling = Ruling.RELEASED
         session.flush()
         why = f"settled by {by}: more images are not waited for"
         ledger.moving(session, case_id, State.RECEIVING, State.RECEIVED, why)
@@ -58,7 +62,7 @@ def release(ledger: Ledger, case_id: int, by: str) -> None:
         case = _locked(session, case_id)
         if case.ruling is not Ruling.HELD:
             raise NotYourTurn(f"case {case_id} is {case.state}, and nobody holds it")
-        case.ruling, case.reason = None, ""
+        case.ruling, case.reason = Ruling.RELEASED, ""
         ledger.note(session, "released", f"released by {by}", case=case)
 
 
@@ -80,18 +84,38 @@ def discard(ledger: Ledger, case_id: int, by: str) -> None:
         case.ruling, case.telling = Ruling.DISCARDED, None
 
 
-def _taken_back(ledger: Ledger, session: Session, discarded: Case, by: str) -> Case:
-    """Open the next round of a study that was discarded, on the images that are here."""
-    rounds = select(Case).where(Case.study_uid == discarded.study_uid, Case.id > discarded.id)
+def hold_late(ledger: Ledger, case_id: int) -> None:
+    """Hold a round of late images on behalf of the settings, unless a person has said something."""
+    with ledger.writing() as session:
+        case = _locked(session, case_id)
+        if (case.state, case.ruling) != (State.RECEIVING, None):
+            raise NotYourTurn(f"somebody else has spoken of case {case_id}")
+        case.ruling, case.reason = Ruling.HELD, HELD_LATE
+        ledger.note(session, "held", HELD_LATE, case=case)
+
+
+def ignore_late(ledger: Ledger, case_id: int, last_image_at: datetime) -> None:
+    """End a round of late images unread, on behalf of the settings; not if one came in since."""
+    with ledger.writing() as session:
+        case = _locked(session, case_id)
+        if (case.state, case.ruling, case.last_image_at) != (State.RECEIVING, None, last_image_at):
+            raise NotYourTurn(f"case {case_id} has changed")
+        ledger.moving(session, case_id, State.RECEIVING, State.DECLINED, IGNORED_LATE)
+        case.ruling, case.telling = Ruling.IGNORED, None
+
+
+def _taken_back(ledger: Ledger, session: Session, unread: Case, by: str) -> Case:
+    """Open the round after one that was not to be read, on the images that are here."""
+    rounds = select(Case).where(Case.study_uid == unread.study_uid, Case.round > unread.round)
     if later := session.scalars(rounds.order_by(Case.round.desc())).first():
         raise NotYourTurn(
-            f"case {discarded.id} was discarded, and case {later.id} is the study's newest: "
+            f"case {unread.id} has ended, and case {later.id} is the study's newest: "
             f"settle that one"
         )
-    if gone := missing_in(session, discarded.study_uid, discarded.id):
-        raise NotYourTurn(f"case {discarded.id} cannot be read: {gone}")
-    why = f"read after all, which {by} said of a study that was discarded"
-    return opened_by_hand(ledger, session, discarded, why)
+    if gone := missing_in(session, unread.study_uid, unread.id):
+        raise NotYourTurn(f"case {unread.id} cannot be read: {gone}")
+    why = f"read after all, by {by}: case {unread.id} was not"
+    return opened_by_hand(ledger, session, unread, why)
 
 
 def _locked(session: Session, case_id: int) -> Case:

@@ -10,8 +10,13 @@ from datetime import datetime, timedelta
 from dicom_node.errors import NotYourTurn
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.questions import Arriving, Questions
+from dicom_node.ledger.steering import hold_late, ignore_late
+from dicom_node.ledger.tables import Case
 from dicom_node.life import Ruling, State
 from dicom_node.settings.receiving import Receiving
+
+UNDERWAY = {State.RECEIVED, State.ANALYZING, State.ANALYZED, State.REPORTING}
+STANDS = {State.REPORTED, State.DELIVERING, State.DELIVERED}
 
 
 def complete(arriving: Arriving, receiving: Receiving, at: datetime) -> str | None:
@@ -40,17 +45,42 @@ def settle(ledger: Ledger, questions: Questions, receiving: Receiving) -> list[i
     settled = []
     for arriving in questions.arriving():
         why = complete(arriving, receiving, now())
-        if why is None:
-            continue
+        case = arriving.case
         try:
+            if _kept_from_reading(ledger, questions, receiving, case, is_complete=why is not None):
+                continue
+            if why is None:
+                continue
             ledger.move(
-                arriving.case.id,
+                case.id,
                 State.RECEIVING,
                 State.RECEIVED,
                 why,
-                last_image_at=arriving.case.last_image_at,
+                last_image_at=case.last_image_at,
             )
         except NotYourTurn:  # an image or a person came in between, or another sweep
             continue
-        settled.append(arriving.case.id)
+        settled.append(case.id)
     return settled
+
+
+def _kept_from_reading(
+    ledger: Ledger, questions: Questions, receiving: Receiving, case: Case, *, is_complete: bool
+) -> bool:
+    """Hold or ignore a round of late images where the settings say so, and no person has spoken.
+
+    Late is what comes after a result; a round without one, DECLINED or FAILED, hides nothing. While
+    it is open whether the round before will have a result, whoever would ignore waits for that.
+    """
+    if receiving.late_views == "reprocess" or case.round == 1 or case.ruling is not None:
+        return False
+    former = [one for one in questions.cases_of(case.study_uid) if one.round < case.round]
+    recalled = questions.recalls_among([one.id for one in former])
+    states = {one.state for one in former if one.id not in recalled}
+    if not states & (UNDERWAY | STANDS):
+        return False
+    if receiving.late_views == "hold":
+        hold_late(ledger, case.id)
+    elif is_complete and not states & UNDERWAY:
+        ignore_late(ledger, case.id, case.last_image_at)
+    return True

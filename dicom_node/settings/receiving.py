@@ -67,6 +67,7 @@ class Receiving(Table):
     grace_seconds: Annotated[float, Field(ge=0)] = 10.0
     quiet_seconds: Seconds = 60.0
     cap_seconds: Seconds = 1800.0
+    late_views: Literal["reprocess", "ignore", "hold"] = "reprocess"
 
     def caller_at(self, ae_title: str, address: str) -> Caller | None:
         """Find a sender's table; of several that let it in, the one that names it most narrowly."""

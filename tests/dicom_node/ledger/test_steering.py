@@ -81,7 +81,7 @@ def test_what_is_held_goes_nowhere_whoever_looked_before(book: Book) -> None:
             last_image_at=seen[0].case.last_image_at,
         )
     assert steering.settle_now(book.ledger, case_id, BY) == case_id
-    assert found(book, case_id).ruling is None
+    assert found(book, case_id).ruling is Ruling.RELEASED
 
 
 @pytest.mark.parametrize("state", [State.RECEIVING, State.RECEIVED])
