@@ -4,7 +4,7 @@ A state in -ING is held by a process under a lease; a state in -ED is at rest. T
 from a lost lease is always the same: to the state at rest before it.
 """
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 
@@ -40,6 +40,14 @@ MOVES: dict[State, frozenset[State]] = {
     State.DECLINED: frozenset({State.REPORTED, State.TELLING}),
     State.TELLING: frozenset({State.DECLINED, State.FAILED}),
 }
+
+
+class Priority(IntEnum):
+    """Whose turn comes first where several cases wait; the words are those of DICOM."""
+
+    LOW = -1
+    MEDIUM = 0
+    HIGH = 1
 
 
 class Ruling(StrEnum):

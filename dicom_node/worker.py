@@ -8,10 +8,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from billiard import active_children
 from celery import Task, signals
+from sqlalchemy.exc import SQLAlchemyError
 
 from dicom_node.analyzing.analyze import Desk, analyze
 from dicom_node.analyzing.shadowing import read_along, read_late
@@ -19,6 +21,7 @@ from dicom_node.delivering.deliver import deliver
 from dicom_node.delivering.office import Office
 from dicom_node.doorbell import Bell, queue
 from dicom_node.errors import Busy, Misconfigured, NotYourTurn, Refused, told
+from dicom_node.ledger.urgency import goes_before
 from dicom_node.life import ANALYZE, DELIVER, REPORT, VERBS, Verb
 from dicom_node.logs import log, set_up
 from dicom_node.pulse import Hearing, Pulse, Watch, end_with_parent, goes_before_the_listener
@@ -164,7 +167,11 @@ def _at_home(settings: Settings, verbs: Sequence[Verb]) -> dict[str, Any]:
             logger.info("bundle loaded", digest=analyzer.digest[:12])
         for shadow in node.models.shadows:
             logger.info("bundle reads along", digest=shadow.digest[:12])
-    return {"turns": turns(node), "bell": Bell(settings)}
+    return {
+        "turns": turns(node),
+        "bell": Bell(settings),
+        "goes_before": partial(goes_before, node.engine),
+    }
 
 
 def _leave_in_time(**_: object) -> None:
@@ -188,8 +195,28 @@ def _our_own_logging(**_: object) -> None:
     """Keep Celery from setting up logs of its own: that somebody answers the signal is enough."""
 
 
+def _urgent(home: dict[str, Any], case_id: int, verb: Verb, tried: set[int]) -> int | None:
+    """Name what goes before a case.
+
+    A ledger that is away says so to the turn itself, and so does a ring for what is no case.
+    """
+    try:
+        found: int | None = home["goes_before"](int(case_id), verb.before, tried)
+    except (SQLAlchemyError, TypeError, ValueError, OverflowError):
+        return None
+    return found
+
+
 def _task(verb: Verb, home: dict[str, Any], pulse: Pulse) -> Callable[[Task, int], None]:
-    def answer(_: Task, case_id: int) -> None:
+    def hear(_: Task, case_id: int) -> None:
+        """Take the case that was rung for, and before it whatever is more urgent."""
+        tried: set[int] = set()
+        while (urgent := _urgent(home, case_id, verb, tried)) is not None:
+            tried.add(urgent)
+            answer(urgent)
+        answer(case_id)
+
+    def answer(case_id: int) -> None:
         about = {"case": case_id, "verb": verb.name}
         try:
             with pulse.turn():
@@ -209,5 +236,5 @@ def _task(verb: Verb, home: dict[str, Any], pulse: Pulse) -> Callable[[Task, int
         except Exception as fault:  # noqa: BLE001 - recorded as FAILED; Celery would print its words
             logger.error("failed", why=told(fault), **about)
 
-    answer.__name__ = verb.name
-    return answer
+    hear.__name__ = verb.name
+    return hear

@@ -1,4 +1,4 @@
-"""Somebody may hold a study, or say that it was sent by mistake.
+"""Somebody may hold a study, or say that it was sent by mistake; some senders go before others.
 
 Revision: 0022, after 0021.
 """
@@ -14,6 +14,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("cases", sa.Column("ruling", sa.String(16), nullable=True))
+    op.add_column("cases", sa.Column("priority", sa.Integer(), nullable=False, server_default="0"))
 
 
 def downgrade() -> None:
@@ -23,4 +24,5 @@ def downgrade() -> None:
             "some studies are held or were discarded, and revision 0021 would read them: stay at "
             "0022"
         )
+    op.drop_column("cases", "priority")
     op.drop_column("cases", "ruling")

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Integer, bindparam, insert, select, update
+from sqlalchemy import case as either
 from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.orm import Session
 
@@ -13,7 +14,7 @@ from dicom_node.ledger.clock import by_the_clock
 from dicom_node.ledger.ledger import Ledger, now
 from dicom_node.ledger.patience import within
 from dicom_node.ledger.tables import Association, Case, Instance
-from dicom_node.life import Ruling, State
+from dicom_node.life import Priority, Ruling, State
 
 # Each association and each image asks these: they are built once, and make no objects.
 _OPEN = insert(Association)
@@ -42,7 +43,10 @@ _LAST_ROUND = (
     .limit(1)
     .with_for_update()
 )
-_TOUCH = update(Case).where(Case.id == bindparam("case_id")).values(last_image_at=bindparam("at"))
+_PRIORITY = bindparam("priority", type_=Integer)
+_HIGHER = either((Case.priority < _PRIORITY, _PRIORITY), else_=Case.priority)
+_TOUCH = update(Case).where(Case.id == bindparam("case_id"))
+_TOUCH = _TOUCH.values(last_image_at=bindparam("at"), priority=_HIGHER)
 _KEEP = insert(Instance).inline()
 
 AFTER_DISCARDED = "held: the round before was discarded, and another image of the study came"
@@ -65,6 +69,10 @@ class Arrival:
     size_bytes: int
     digest: str
     generation: int = 0  # so often it had come and was purged before
+    priority: Priority = Priority.MEDIUM  # its sender's: the round takes the highest it meets
+
+
+_OF_AN_IMAGE = tuple(one.name for one in fields(Arrival) if one.name != "priority")
 
 
 class Known(NamedTuple):
@@ -182,11 +190,11 @@ def known_image(ledger: Ledger, sop_uid: str) -> Known | None:
 def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> Round:
     """Add one image to the open round of its study, or open the next round."""
     at = now()
-    case = _open_round(ledger, session, arrival.study_uid)
+    case = _open_round(ledger, session, arrival.study_uid, arrival.priority)
     connection = session.connection()
-    connection.execute(_TOUCH, {"case_id": case.id, "at": at})
+    connection.execute(_TOUCH, {"case_id": case.id, "at": at, "priority": int(arrival.priority)})
     row = {"case_id": case.id, "path": path, "received_at": by_the_clock()}
-    row |= {one.name: getattr(arrival, one.name) for one in fields(arrival)}
+    row |= {one: getattr(arrival, one) for one in _OF_AN_IMAGE}
     connection.execute(_KEEP, row)
     details = {"sop_uid": arrival.sop_uid, "view": arrival.view, "caller": arrival.caller}
     again = "it was kept before and removed, and came again" if arrival.generation else ""
@@ -194,19 +202,19 @@ def keep_row(ledger: Ledger, session: Session, arrival: Arrival, path: str) -> R
     return case
 
 
-def _open_round(ledger: Ledger, session: Session, study_uid: str) -> Round:
+def _open_round(ledger: Ledger, session: Session, study_uid: str, priority: Priority) -> Round:
     """Find the round that still takes images, or open one; two images at once open the same."""
     last = _last_round(ledger, session, study_uid)
     if last is not None and last.state == State.RECEIVING:
         return last
     try:
         with session.begin_nested():
-            return _next_round(ledger, session, study_uid, last)
+            return _next_round(ledger, session, study_uid, last, priority)
     except IntegrityError:  # another image of the study opened it just now
         last = _last_round(ledger, session, study_uid)
         if last is not None and last.state == State.RECEIVING:
             return last
-        return _next_round(ledger, session, study_uid, last)
+        return _next_round(ledger, session, study_uid, last, priority)
 
 
 def _last_round(ledger: Ledger, session: Session, study_uid: str) -> Round | None:
@@ -225,13 +233,16 @@ def _last_round(ledger: Ledger, session: Session, study_uid: str) -> Round | Non
     return last
 
 
-def _next_round(ledger: Ledger, session: Session, study_uid: str, last: Round | None) -> Round:
+def _next_round(
+    ledger: Ledger, session: Session, study_uid: str, last: Round | None, priority: Priority
+) -> Round:
     at = now()
     held = AFTER_DISCARDED if last is not None and last.ruling is Ruling.DISCARDED else ""
     case = Case(
         study_uid=study_uid,
         round=1 if last is None else last.number + 1,
         state=State.RECEIVING,
+        priority=int(priority),
         ruling=Ruling.HELD if held else None,
         reason=held,
         opened_at=by_the_clock(),
@@ -242,7 +253,10 @@ def _next_round(ledger: Ledger, session: Session, study_uid: str, last: Round | 
     )
     session.add(case)
     session.flush()
-    ledger.note(session, "round opened", f"round {case.round}", case=case, end=State.RECEIVING)
+    sentence = f"round {case.round}"
+    if priority is not Priority.MEDIUM:
+        sentence += f", of {priority.name.lower()} priority"
+    ledger.note(session, "round opened", sentence, case=case, end=State.RECEIVING)
     if held:
         ledger.note(session, "held", held, case=case)
     return Round(case.id, study_uid, case.round, State.RECEIVING)

@@ -70,7 +70,7 @@ def rung(session: Session, at: datetime, again: timedelta) -> Sequence[Case]:
             select(Case)
             .where(kind, Case.due_at <= at)
             .where(or_(Case.rung_at.is_(None), Case.rung_at < at - again))
-            .order_by(Case.id)
+            .order_by(Case.priority.desc(), Case.id)
             .limit(MOST_AT_ONCE)
             .with_for_update(skip_locked=True)  # another sweep rings for it, or somebody takes it
         )

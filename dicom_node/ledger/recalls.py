@@ -95,10 +95,12 @@ def read_again(ledger: Ledger, case_id: int) -> Case:
 def opened_by_hand(ledger: Ledger, session: Session, last: Case, why: str) -> Case:
     """Open the round after a study's last one, to be read with the images that are here."""
     at = now()
+    overtaken = f"another round of case {last.id}'s study was opened just now"  # no row after that
     opened = Case(
         study_uid=last.study_uid,
         round=last.round + 1,
         state=State.RECEIVED,
+        priority=last.priority,
         reason="",
         opened_at=by_the_clock(),
         moved_at=at,
@@ -110,8 +112,7 @@ def opened_by_hand(ledger: Ledger, session: Session, last: Case, why: str) -> Ca
     try:
         session.flush()
     except IntegrityError as rival:
-        sentence = f"another round of case {last.id}'s study was opened just now"
-        raise NotYourTurn(sentence) from rival
+        raise NotYourTurn(overtaken) from rival
     sentence = f"round {opened.round}: {why}"
     ledger.note(session, "round opened", sentence, case=opened, end=State.RECEIVED)
     return opened

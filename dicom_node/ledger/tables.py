@@ -83,6 +83,7 @@ class Case(Base):
     telling: Mapped[State | None] = mapped_column(  # the end that somebody has still to be told of
         Enum(State, native_enum=False, length=16)
     )
+    priority: Mapped[int] = mapped_column(default=0)  # see `life.Priority`
     ruling: Mapped[Ruling | None] = mapped_column(Enum(Ruling, native_enum=False, length=16))
     notice_written: Mapped[bool] = mapped_column(default=False)  # and it is only to be delivered
     purged_at: Mapped[datetime | None]  # when the files of its objects were removed

@@ -12,6 +12,7 @@ from dicom_node.errors import Busy, Declined
 from dicom_node.ledger.arrivals import Arrival, Known, keep_row, known_image
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.patience import within
+from dicom_node.life import Priority
 from dicom_node.receiving.header import IDENTIFIERS, read_header, view_of
 from dicom_node.receiving.structure import Unsound
 from dicom_node.spool import Spool, data_set_digest
@@ -30,6 +31,7 @@ class Envelope:
     sop_class_uid: str
     sop_uid: str
     transfer_syntax_uid: str
+    priority: Priority = Priority.MEDIUM
 
 
 class Collision(Declined):
@@ -87,6 +89,7 @@ def keep(
                 size_bytes=size,
                 digest=digest,
                 generation=generation,
+                priority=envelope.priority,
             )
             keep_row(ledger, session, arrival, name)
             spool.take(arrived, name)

@@ -23,6 +23,7 @@ from dicom_node.errors import Busy, Declined, told
 from dicom_node.ledger.arrivals import close_left_open
 from dicom_node.ledger.ledger import Ledger
 from dicom_node.ledger.tables import NAME_LENGTH
+from dicom_node.life import Priority
 from dicom_node.logs import log
 from dicom_node.receiving.callers import (
     APPLICATION_UNKNOWN,
@@ -264,6 +265,7 @@ class Listener:
             sop_class_uid=str(request.AffectedSOPClassUID or ""),
             sop_uid=str(request.AffectedSOPInstanceUID or ""),
             transfer_syntax_uid=str(context.transfer_syntax[0]),
+            priority=Priority[self.receiving.priority_of(caller, address).upper()],
         )
         about = {"sop_uid": envelope.sop_uid, "caller": envelope.caller}
         try:

@@ -12,6 +12,7 @@ from dicom_node.settings.values import AETitle, Days, Network, Port, Seconds, Ta
 View = Literal["LCC", "RCC", "LMLO", "RMLO"]
 WARNING_RESERVES = 4  # so much room, and nobody has said how much, is worth a warning
 VIEWS: tuple[View, ...] = get_args(View)
+USUAL = "medium"
 ANYWHERE = 0  # how narrowly a table without addresses names one
 
 
@@ -21,6 +22,7 @@ class Caller(Table):
     ae_title: AETitle
     addresses: tuple[Network, ...] = ()
     return_port: Port = 104
+    priority: Literal["low", "medium", "high"] = "medium"
 
     def names(self, address: str) -> int | None:
         """Say how narrowly this table names an address; None where it may not come from there.
@@ -74,6 +76,13 @@ class Receiving(Table):
         named = [(one.names(address), one) for one in self.callers if one.ae_title == ae_title]
         fitting = [(narrow, one) for narrow, one in named if narrow is not None]
         return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
+
+    def priority_of(self, ae_title: str, address: str) -> str:
+        """Say how urgent the studies of a sender are."""
+        if all(one.priority == USUAL for one in self.callers):
+            return USUAL  # at most sites no image has to ask whose table is its sender's
+        sender = self.caller_at(ae_title, address)
+        return USUAL if sender is None else sender.priority
 
     @property
     def warns_below(self) -> int:

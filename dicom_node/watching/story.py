@@ -11,7 +11,7 @@ from dicom_node.ledger.commitments import OPEN
 from dicom_node.ledger.ledger import now
 from dicom_node.ledger.questions import REJECTION, Questions
 from dicom_node.ledger.tables import Case, Delivery, Event, ModelRun, Recall, Verdict
-from dicom_node.life import HELD, Receipt, State
+from dicom_node.life import HELD, Priority, Receipt, State
 from dicom_node.settings.file import Settings
 
 REFUSALS = 5  # shown by `status`
@@ -57,6 +57,7 @@ def story(questions: Questions, case: Case, settings: Settings) -> dict[str, Any
         "study_uid": case.study_uid,
         "round": case.round,
         "state": case.state,
+        "priority": Priority(case.priority).name.lower(),
         "reason": case.reason,
         "recalled": _recalled(recall),
         "held_by": case.holder,
