@@ -35,6 +35,7 @@ def status_page(told: Mapping[str, Any], user: str) -> str:
         *_tiles(told["cases"]),
         *_facts(told),
         *_section("Failed, and why", told["failures"], ("case", "since", "reason")),
+        *_section("Held until somebody says", told["held"], ("case", "reason")),
         *_section("Turned away last", told["refused"], ("at", "what", "why")),
         *_section("Being worked on", told["working"], ("case", "state", "held_by")),
         *_section("Newest cases", told["newest"], _NEWEST),
