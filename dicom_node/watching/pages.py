@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dicom_node.delivering.deliver import objects
+from dicom_node.watching.latency import duration
 
 INDENT = 6
 
@@ -34,10 +35,23 @@ def status_page(console: Console, told: dict[str, Any]) -> None:
     _alarms(console, told)
     for one in told["refused"]:
         _say(console, f"{one['at']}  {one['what']}: {one['why']}")
+    _legs(console, told["legs"])
     if told["newest"]:
         console.print(f"{'case':>{INDENT}}  round  state       since", style="bold")
     for one in told["newest"]:
         _case(console, one)
+
+
+def _legs(console: Console, legs: list[dict[str, Any]]) -> None:
+    """Print how long the newest cases took, leg by leg: lines of fixed width."""
+    if legs:
+        head = f"{'how long it took lately':<27}{'cases':>7}{'half':>10}{'95 %':>10}"
+        console.print(f"{head}{'longest':>10}{'waits now':>12}", style="bold")
+    for one in legs:
+        times = [duration(one[name]) for name in ("half", "most", "longest", "waits")]
+        row = f"{one['from']} to {one['to']}".ljust(27) + f"{one['cases']:>7}"
+        row += "{:>10}{:>10}{:>10}{:>12}".format(*times)
+        console.print(row, highlight=False, markup=False, soft_wrap=True)
 
 
 def _case(console: Console, told: dict[str, Any]) -> None:

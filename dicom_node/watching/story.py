@@ -13,6 +13,7 @@ from dicom_node.ledger.questions import REJECTION, Questions
 from dicom_node.ledger.tables import Case, Delivery, Event, ModelRun, Recall, Verdict
 from dicom_node.life import HELD, Priority, Receipt, State
 from dicom_node.settings.file import Settings
+from dicom_node.watching.latency import legs_told
 
 REFUSALS = 5  # shown by `status`
 CASE_NUMBER_DIGITS = 12  # longer words without a dot are no case numbers
@@ -201,6 +202,7 @@ def standing(questions: Questions, limit: int) -> dict[str, Any]:
             {"case": case.id, "study_uid": case.study_uid, "reason": case.reason}
             for case in questions.held()
         ],
+        "legs": legs_told(questions.engine),
         "trail_broken": f"{moment(broken.at)}: {broken.sentence}" if broken else "",
         "refused": [
             {"at": moment(event.at), "what": event.what, "why": event.sentence}

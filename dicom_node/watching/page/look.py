@@ -4,10 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from dicom_node.watching.latency import duration
+
 RESEARCH = "For research use only. Not for diagnosis."
 REFRESH_SECONDS = 30
 _NEWEST = ("case", "round", "state", "since", "read_by", "left_out", "reason")
 _DRIFT = ("device", "bundle", "exams", "mean", "drift")
+_LEGS = ("leg", "cases", "half", "most", "longest", "waits_now")
 _TROUBLE, _DONE = {"FAILED"}, {"DELIVERED"}
 
 
@@ -38,6 +41,7 @@ def status_page(told: Mapping[str, Any], user: str) -> str:
         *_section("Held until somebody says", told["held"], ("case", "reason")),
         *_section("Turned away last", told["refused"], ("at", "what", "why")),
         *_section("Being worked on", told["working"], ("case", "state", "held_by")),
+        *_section("How long it took lately", [_leg(one) for one in told["legs"]], _LEGS),
         *_section("Newest cases", told["newest"], _NEWEST),
         *_section("Read by", told["models"], ("name", "version", "system", "weights")),
         *_section("Scores beside the card", [_beside(one) for one in told["drift"]], _DRIFT),
@@ -102,6 +106,13 @@ def _beside(one: Mapping[str, Any]) -> Mapping[str, Any]:
         return one
     count = f"{one['exams']} of {one['wanted']}"
     return {**one, "exams": count, "mean": "-", "drift": "not judged yet"}
+
+
+def _leg(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say how long a leg took, in words."""
+    times = {key: duration(one[key]) for key in ("half", "most", "longest")}
+    name = f"{one['from']} to {one['to']}"
+    return {"leg": name, "cases": one["cases"], **times, "waits_now": duration(one["waits"])}
 
 
 def _fact(name: str, value: str, mood: str = "") -> str:

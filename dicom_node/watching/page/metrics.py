@@ -1,9 +1,10 @@
 """The numbers of the node in Prometheus' text format: names of settings and senders, no others."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dicom_node.life import State
+from dicom_node.watching.latency import CASES
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -41,19 +42,20 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
         "Destinations that could not be reached the last time",
         {"": len(told["unreachable"])},
     )
+    yield from _latency(told["legs"])
     if told["drift"]:
         for name, what, key in (
             ("fourviews_score_drift", "How far a device's scores lie from the card's", "drift"),
             ("fourviews_score_drift_alarm", "Whether that is too far", "alarm"),
             ("fourviews_mean_score", "The mean score of a device's last exams", "mean"),
         ):
-            judged = {_labels(one): float(one[key]) for one in told["drift"] if one["judged"]}
+            judged = {_of(one): float(one[key]) for one in told["drift"] if one["judged"]}
             if judged:
                 yield from _gauge(name, what, judged)
         yield from _gauge(
             "fourviews_score_drift_judged",
             "Whether a device has sent enough exams to tell",
-            {_labels(one): float(one["judged"]) for one in told["drift"]},
+            {_of(one): float(one["judged"]) for one in told["drift"]},
         )
     yield from _gauge(
         "fourviews_disk_free_bytes", "Room where images are kept", {"": told["free_bytes"]}
@@ -71,15 +73,37 @@ def _lines(told: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
+def _latency(legs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Write how long the newest cases took for each leg: quantiles, as they cannot be summed up."""
+    took = {
+        _labels(leg=one["leg"], quantile=quantile): one[key]
+        for one in legs
+        for quantile, key in (("0.5", "half"), ("0.95", "most"), ("1", "longest"))
+        if one[key] is not None
+    }
+    waits = {_label("leg", one["leg"]): one["waits"] for one in legs if one["waits"] is not None}
+    counts = {_label("leg", one["leg"]): one["cases"] for one in legs}
+    for name, what, values in (
+        ("fourviews_leg_seconds", f"How long each leg took the last {CASES} cases", took),
+        ("fourviews_leg_cases", "How many of these have it behind them", counts),
+        ("fourviews_leg_wait_seconds", "How long the oldest case on it waits there", waits),
+    ):
+        if values:
+            yield from _gauge(name, what, values)
+
+
 def _gauge(name: str, what: str, values: Mapping[str, float]) -> Iterator[str]:
     yield f"# HELP {name} {what}."
     yield f"# TYPE {name} gauge"
     yield from (f"{name}{label} {value}" for label, value in values.items())
 
 
-def _labels(one: Mapping[str, Any]) -> str:
-    device, bundle = _label("device", one["device"]), _label("bundle", one["bundle"])
-    return f"{device[:-1]},{bundle[1:]}"
+def _labels(**named: str) -> str:
+    return "{" + ",".join(_label(name, value)[1:-1] for name, value in named.items()) + "}"
+
+
+def _of(one: Mapping[str, Any]) -> str:
+    return _labels(device=one["device"], bundle=one["bundle"])
 
 
 def _label(name: str, value: str) -> str:

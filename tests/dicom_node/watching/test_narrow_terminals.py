@@ -73,6 +73,7 @@ def test_status_fits_on_eighty_columns_and_says_everything(busy: Book) -> None:
         assert len(row.split()) == 5
     for state, count in busy.questions.count_by_state().items():
         assert any(f"{state} {count}" in line for line in lines), "no break between the two"
+    assert "reported to delivered" in page
     assert "read by shared_trunk 1.0.0" in rejoined
     assert "left out I01, I13, S03" in rejoined
 
