@@ -44,6 +44,7 @@ from dicom_node.errors import Busy, Misconfigured, NotYourTurn
 from dicom_node.settings.file import ENVIRONMENT_VARIABLE, load_settings, settings_path
 
 if TYPE_CHECKING:
+    from dicom_node.renewing import Renewal
     from dicom_node.wiring import Node
 
 app = typer.Typer(
@@ -128,15 +129,21 @@ def up() -> None:
     from dicom_node.auditing.keeping import sign_the_rest
     from dicom_node.household import keep_house
     from dicom_node.receiving.port import wait_for_port
+    from dicom_node.renewing import may_start_anew
     from dicom_node.tending import stop_on_signals
 
     node = open_node(begins=True)
     settings = node.settings
     serve = settings.watching.page.serve
-    stop = threading.Event()
-    stop_on_signals(stop)
+    stop, tell = threading.Event(), threading.Event()
+
+    def again() -> None:
+        if may_start_anew(settings):
+            tell.set()
+
+    stop_on_signals(stop, again)
     wait_for_port(settings.receiving, stop)
-    status = keep_house(settings_path().absolute(), stop, with_page=serve)
+    status = keep_house(settings_path().absolute(), stop, tell, with_page=serve)
     sign_the_rest(node.ledger, settings)
     raise typer.Exit(status)
 
@@ -148,31 +155,38 @@ def listen(number: Annotated[int, typer.Option(hidden=True)] = 0) -> None:
     from dicom_node.household import keep_listeners
     from dicom_node.ledger.arrivals import close_left_open
     from dicom_node.receiving.port import wait_for_port
+    from dicom_node.renewing import Renewal
     from dicom_node.tending import caring, stop_on_signals
 
     node = open_node(begins=True)
-    stop = threading.Event()
-    stop_on_signals(stop)
+    stop, tell, renewal = threading.Event(), threading.Event(), Renewal(node)
+
+    def again() -> None:
+        if renewal.again():
+            tell.set()
+
+    stop_on_signals(stop, again)
     receiving = node.settings.receiving
     if number:  # one of several on a port: another process settles and sweeps
-        _take_in(node, stop, number)
+        _take_in(renewal, stop, number)
     elif receiving.processes == 1:
         with caring(node, stop):
-            _take_in(node, stop)
+            _take_in(renewal, stop)
     else:
         wait_for_port(receiving, stop)
         node.spool.forget_incoming()  # there may have been more of them, or one alone
         close_left_open(node.ledger, "", alone=True)
         with caring(node, stop):
             path = settings_path().absolute()
-            raise typer.Exit(keep_listeners(path, receiving.processes, stop))
+            raise typer.Exit(keep_listeners(path, receiving.processes, stop, tell))
 
 
-def _take_in(node: "Node", stop: threading.Event, number: int = 0) -> None:
+def _take_in(renewal: "Renewal", stop: threading.Event, number: int = 0) -> None:
     """Listen until told to stop; then the door closes at once."""
     from dicom_node.receiving.commitment import committers
     from dicom_node.receiving.listener import Listener
 
+    node = renewal.node
     listener = Listener(
         node.settings.receiving,
         node.ledger,
@@ -181,6 +195,7 @@ def _take_in(node: "Node", stop: threading.Event, number: int = 0) -> None:
         committers=committers(node.settings),
     )
     listener.start()
+    renewal.take = lambda new: listener.renew(new.receiving, committers(new))
     try:
         stop.wait()
     finally:

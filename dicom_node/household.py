@@ -66,6 +66,7 @@ class Member:
     started_at: float = 0.0
     due_at: float | None = None  # when it is started again; None while it runs
     wait_seconds: float = SOON_SECONDS
+    renews: bool = False  # told to end, to be started again at once
 
     @property
     def name(self) -> str:
@@ -81,6 +82,7 @@ class Member:
             HEAD_OF_HOUSEHOLD: str(os.getpid()),
             PULSE: str(self.pulse),
         }
+        self.renews = False
         self.process = subprocess.Popen(  # noqa: S603 - our own program
             command, env=environment, start_new_session=True, pass_fds=(self.pulse,)
         )
@@ -98,6 +100,9 @@ class Member:
         assert self.process is not None
         status = int(self.process.returncode)
         self.kill_all()  # whoever it left behind
+        if self.renews:
+            self._start_again()
+            return None
         seconds = self._wait_after(status)
         self.due_at = time.monotonic() + seconds
         logger.error("ended by itself", what=self.name, status=status, again_in_seconds=seconds)
@@ -121,6 +126,13 @@ class Member:
         self.wait_seconds = min(2 * self.wait_seconds, LATE_SECONDS)
         return seconds
 
+    def tell(self) -> None:
+        """Let a listener read its settings again; any other process is started anew."""
+        if self.process is None or self.has_ended():
+            return
+        self.renews = "listen" not in self.arguments
+        self.process.send_signal(signal.SIGTERM if self.renews else signal.SIGHUP)
+
     def has_ended(self) -> bool:
         """Say whether the process is gone."""
         return self.process is None or self.process.poll() is not None
@@ -142,18 +154,28 @@ class Member:
         self.process.wait()
 
 
-def keep_house(config: Path, stop: threading.Event, *, with_page: bool = False) -> int:
-    """Run all processes until told to stop; start again whichever ends by itself, or hangs."""
-    return _keep((*HOUSEHOLD, PAGE) if with_page else HOUSEHOLD, config, stop)
+def keep_house(
+    config: Path, stop: threading.Event, tell: threading.Event, *, with_page: bool = False
+) -> int:
+    """Run all processes until told to stop; start again whichever ends by itself, or hangs.
+
+    `tell` lets those that can read their settings again.
+    """
+    return _keep((*HOUSEHOLD, PAGE) if with_page else HOUSEHOLD, config, stop, tell)
 
 
-def keep_listeners(config: Path, count: int, stop: threading.Event) -> int:
+def keep_listeners(config: Path, count: int, stop: threading.Event, tell: threading.Event) -> int:
     """Run several listeners on one port, and start again whichever ends by itself, or hangs."""
     numbers = range(1, count + 1)
-    return _keep([("listen", "--number", str(number)) for number in numbers], config, stop)
+    return _keep([("listen", "--number", str(number)) for number in numbers], config, stop, tell)
 
 
-def _keep(household: Sequence[tuple[str, ...]], config: Path, stop: threading.Event) -> int:
+def _keep(
+    household: Sequence[tuple[str, ...]],
+    config: Path,
+    stop: threading.Event,
+    tell: threading.Event,
+) -> int:
     watch = Watch(SILENT_SECONDS, told=_hangs)
     members = [Member(arguments, config, watch.ends[1]) for arguments in household]
     try:
@@ -161,7 +183,11 @@ def _keep(household: Sequence[tuple[str, ...]], config: Path, stop: threading.Ev
             member.start()
         watch.begin()
         while not stop.wait(LOOK_SECONDS):
+            told = tell.is_set()
+            tell.clear()
             for member in list(members):
+                if told:
+                    member.tell()
                 if member.look() == MISCONFIGURED:
                     if member.arguments != PAGE:
                         return MISCONFIGURED

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -210,8 +210,10 @@ def _peers(node: Node, debts: Sequence[Debt]) -> set[str]:
     return {str(peer_of(node.settings, row.destination, row.target)) for row in owed}
 
 
-def stop_on_signals(stop: threading.Event) -> None:
-    """Let SIGTERM and Ctrl-C set the event.
+def stop_on_signals(stop: threading.Event, again: Callable[[], None] | None = None) -> None:
+    """Let SIGTERM and Ctrl-C set the event, and SIGHUP read the settings again, where that is told.
+
+    At a terminal SIGHUP says that it was closed, and ends the process as it ends any other.
 
     A handler in Python would have to wait for the main thread, which sleeps on where the kernel
     gives the signal to another one. So each signal is a byte in a pipe, which a thread reads.
@@ -219,12 +221,22 @@ def stop_on_signals(stop: threading.Event) -> None:
     hears, tells = os.pipe()
     os.set_blocking(tells, False)
     signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
-    for number in STOPPING:
+    renewing = {signal.SIGHUP} if again is not None and not _has_terminal() else set()
+    for number in STOPPING | renewing:
         signal.signal(number, lambda *_: None)
 
     def wait_for_one() -> None:
-        while not STOPPING.intersection(os.read(hears, 1)):
-            pass
+        while not STOPPING.intersection(heard := os.read(hears, 1)):
+            if again is not None and renewing.intersection(heard):  # a stop is heard meanwhile
+                threading.Thread(target=again, name="settings", daemon=True).start()
         stop.set()
 
     threading.Thread(target=wait_for_one, name="signals", daemon=True).start()
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -47,7 +47,7 @@ BEGINS_HERE = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Node:
     """All that a process of the node works with."""
 
@@ -81,6 +81,11 @@ class Node:
         actor = f"{socket.gethostname()[:48]}:{os.getpid()}"
         lease_seconds = self.settings.watching.lease_seconds
         return Ledger(self.engine, actor, lease_seconds, _tells(self.settings))
+
+    def renew(self, settings: Settings) -> None:
+        """Have other settings from now on, which differ in nothing that is open already."""
+        self.settings = settings
+        self.ledger.tells = _tells(settings)
 
     @cached_property
     def questions(self) -> Questions:

@@ -25,25 +25,27 @@ RESULTS = "results_digest"  # how results name these settings: `Settings.digest`
 @contextmanager
 def on_duty(ledger: Ledger, settings: Settings, what: str, version: str) -> Iterator[None]:
     """Record that a process works, and how its settings differ from those before."""
-    keys = key_digests(settings)
-    digest = _digest(keys)
     with ledger.writing() as session:
-        before = _last(session)
-        if (
-            before is None
-            or before.get("digest") != digest
-            or before.get(RESULTS) != settings.digest
-        ):
-            sentence = _what_changed(before, keys)
-            details = {"digest": digest, "keys": keys, RESULTS: settings.digest}
-            details["values"] = values_of(settings)
-            ledger.note(session, "settings changed", sentence, details=details)
+        digest = note_settings(ledger, session, settings)
         ledger.note(session, "started", what, details={"version": version, "settings": digest})
     try:
         yield
     finally:
         with suppress(SQLAlchemyError):  # a database that is away keeps nobody from stopping
             ledger.record("stopped", what)
+
+
+def note_settings(ledger: Ledger, session: Session, settings: Settings, sentence: str = "") -> str:
+    """Keep the settings where they are not those before, and return how the trail names them."""
+    keys = key_digests(settings)
+    digest = _digest(keys)
+    before = _last(session)
+    if before is None or before.get("digest") != digest or before.get(RESULTS) != settings.digest:
+        details = {"digest": digest, "keys": keys, RESULTS: settings.digest}
+        details["values"] = values_of(settings)
+        said = sentence or _what_changed(before, keys)
+        ledger.note(session, "settings changed", said, details=details)
+    return digest
 
 
 def _what_changed(before: Mapping[str, Any] | None, keys: Mapping[str, str]) -> str:

@@ -54,6 +54,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "stopped": Meaning("110100", "E", "110121"),
     "listening": Meaning("110100", "E", "110120"),
     "settings changed": Meaning("110113", "E", "110131"),
+    "settings refused": Meaning("110113", "E", "110131", MINOR),
     "model loaded": Meaning("110113", "E", "110131"),
     "model refused": Meaning("110113", "E", "110131", SERIOUS),
     "calibrated": Meaning("110113", "E", "110131"),

@@ -6,7 +6,8 @@ KINDS: Final[dict[str, str]] = {
     # the node
     "started": "a process of the node began to work, with its version and its settings' digest",
     "stopped": "a process of the node ended in good order",
-    "settings changed": "a process began with other settings: what they are, never which secrets",
+    "settings changed": "a process has other settings from now on: all of them, but no secret",
+    "settings refused": "settings were to be read again and have a fault: the old ones hold",
     "listening": "the node takes in images",
     "model loaded": "a bundle was opened, with the digest of its weights",
     "model refused": "a bundle was not opened, and why",

@@ -122,8 +122,9 @@ class Listener:
         self.handlers = (answerer(self.ledger, self.committers),)
         where = (self.receiving.address, self.receiving.port)
         try:
-            offered = [*contexts(), *([commitment_context()] if self.committers.known else [])]
-            self._server = Server(ae, where, offered, self, self._places, shared=self.number > 0)
+            self._server = Server(
+                ae, where, self._offered(), self, self._places, shared=self.number > 0
+            )
         except OSError as trouble:
             raise cannot_listen(self.receiving, trouble) from trouble
         # Not before the port is ours: what is half received there may be another's who has it.
@@ -136,6 +137,21 @@ class Listener:
         )
         secure = self.tls is not None
         logger.info("listening", ae_title=self.receiving.ae_title, at=self.name, tls=secure)
+
+    def _offered(self) -> list[PresentationContext]:
+        return [*contexts(), *([commitment_context()] if self.committers.known else [])]
+
+    def renew(self, receiving: Receiving, committers: Committers) -> None:
+        """Have other settings for whoever comes from now on; who is connected keeps the old ones.
+
+        The port, its certificate and its places are those of the start.
+        """
+        self.receiving, self.committers = receiving, committers
+        self.handlers = (answerer(self.ledger, committers),)
+        if self._server is not None:
+            self._server.contexts = self._offered()
+            self._server.ae.network_timeout = receiving.idle_seconds
+            self._server.ae.dimse_timeout = receiving.idle_seconds
 
     def _forget_incoming(self) -> int:
         """Remove what an earlier run left half received, and leave the other processes' alone."""
