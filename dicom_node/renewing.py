@@ -21,6 +21,7 @@ OF_RECEIVING = frozenset(
         *("callers", "any_caller", "associate_seconds", "idle_seconds", "max_object_megabytes"),
         *("reserve_megabytes", "warning_megabytes", "keep_images_days", "emergency_clean"),
         *("required_views", "grace_seconds", "quiet_seconds", "cap_seconds"),
+        "late_views",
     }
 )
 """What of [receiving] holds at once; the listener also takes all of [delivering]."""

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from dicom_node.ledger.tables import Case, Event, Recall
-from dicom_node.life import State
+from dicom_node.life import Ruling, State
 
 
 class Milestone(StrEnum):
@@ -75,11 +75,14 @@ def newest_passed(engine: Engine, cases: int) -> list[Passed]:
 
 
 def waits_since(engine: Engine, leg: Leg) -> datetime | None:
-    """Tell since when the oldest case that is on a leg is on it; None where none is."""
+    """Tell since when the oldest case that is on a leg is on it; None where none is.
+
+    One that somebody holds waits for that person, and for no part of the node.
+    """
     with Session(engine.execution_options(reads_only=True)) as session:
         oldest = session.scalar(
             select(func.min(Case.id))
-            .where(Case.state.in_(leg.states))
+            .where(Case.state.in_(leg.states), Case.ruling.is_distinct_from(Ruling.HELD))
             .where(Case.id.not_in(select(Recall.case_id)))
         )
         if oldest is None:

@@ -10,6 +10,7 @@ from sqlalchemy import event
 from dicom_node.errors import Busy
 from dicom_node.ledger import ledger as ledger_module
 from dicom_node.ledger.legs import newest_passed
+from dicom_node.ledger.steering import hold, release
 from dicom_node.life import ANALYZE, DELIVER, REPORT, State
 from dicom_node.watching import latency
 from dicom_node.watching.latency import duration, legs_told, within
@@ -85,6 +86,16 @@ def test_who_waits_is_told_although_no_leg_is_over(book: Book, wait: Wait) -> No
     assert took(book)["report"] == (5, 0)
 
 
+def test_a_case_that_somebody_holds_keeps_nobody_waiting(book: Book, wait: Wait) -> None:
+    case_id = book.arrive("2.25.1")
+    wait(100)
+    assert took(book)["settle"] == (None, 100)
+    hold(book.ledger, case_id, "somebody")
+    assert took(book)["settle"] == (None, 0)
+    release(book.ledger, case_id, "somebody")
+    assert took(book)["settle"] == (None, 100)
+
+
 def test_a_step_back_belongs_to_its_leg_and_a_late_image_settles_again(
     book: Book, wait: Wait
 ) -> None:
@@ -151,4 +162,4 @@ def test_it_is_found_through_indexes(node: Node, book: Book, wait: Wait) -> None
     assert "events USING INDEX ix_events_case_id" in told
     assert "SCAN events" not in told
     assert "ix_events_what" not in told
-    assert "cases USING COVERING INDEX ix_cases_state_cases_due_at" in told
+    assert "cases USING INDEX ix_cases_state_cases_due_at" in told
