@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydicom import Dataset
 
-from dicom_node.analyzing.accept import header_answers, judge_study, look
+from dicom_node.analyzing.accept import CANNOT_BE_READ, header_answers, judge_study, look
+from dicom_node.analyzing.own_rules import OWN, own_answers
 from dicom_node.analyzing.pixel_rules import FILE, FILE_SIZE, PIXELS, too_large
 from dicom_node.analyzing.rules import Judged, JudgedStudy, Rule, Terms
 from dicom_node.facts import or_nothing, text
@@ -77,8 +78,17 @@ def _explained(path: Path, terms: Terms) -> Explained:
         pixels = declined.sentence if declined else ""
     answers = (
         (FILE, ""),
-        *header_answers(judged.header, terms),
+        *_header_answers(judged.header, terms),
         (FILE_SIZE, large.sentence if large else ""),
         (PIXELS, pixels),
     )
     return Explained(path, judged, answers)
+
+
+def _header_answers(header: Dataset, terms: Terms) -> Iterator[tuple[Rule, Answer]]:
+    """Tell the site's own rules apart, which the judgement asks as one."""
+    for rule, answer in header_answers(header, terms):
+        if rule is not OWN or not terms.accept.rules or answer == CANNOT_BE_READ:
+            yield rule, answer
+        else:
+            yield from own_answers(header, terms.accept.rules)

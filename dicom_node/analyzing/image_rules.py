@@ -18,6 +18,7 @@ from pydicom.uid import (
 )
 
 from dicom_node import facts
+from dicom_node.analyzing.own_rules import OWN, own_fault
 from dicom_node.analyzing.rules import Rule, Terms
 from dicom_node.facts import says, shown, text, words
 from dicom_node.vocabulary import (
@@ -241,6 +242,10 @@ def _nothing_burned_in(header: Dataset, terms: Terms) -> str:
     )
 
 
+def _own(header: Dataset, terms: Terms) -> str:
+    return own_fault(header, terms.accept.rules)
+
+
 IMAGE_RULES: dict[Rule, Fault] = {
     Rule(
         "I01",
@@ -390,4 +395,5 @@ IMAGE_RULES: dict[Rule, Fault] = {
         "an image whose own pixels are said to name the patient",
         ("burned_in",),
     ): _nothing_burned_in,
+    OWN: _own,
 }

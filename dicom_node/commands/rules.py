@@ -29,6 +29,7 @@ def rules(context: typer.Context, *, as_json: JSON = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from dicom_node.analyzing.accept import rules as every_rule
+    from dicom_node.analyzing.own_rules import sentence
 
     terms = _terms()
     told = [_row(rule, terms.accept) for rule in every_rule()]
@@ -40,7 +41,10 @@ def rules(context: typer.Context, *, as_json: JSON = False) -> None:
     for row in told:
         say(f"[bold]{row['code']}[/] {foreign(row['asks'])}")
         for key, value in row["settings"].items():
-            say(f"      {key} = {foreign(json.dumps(value))}")
+            if key != "rules":
+                say(f"      {key} = {foreign(json.dumps(value))}")
+    for own in terms.accept.rules:
+        say(f"      [bold]{foreign(own.name)}[/]: {foreign(sentence(own))}")
 
 
 def _row(rule: "Rule", accept: Accept) -> dict[str, Any]:

@@ -94,7 +94,8 @@ def load_settings(given: Path | None = None) -> Settings:
     """Read the settings, or say every fault of the file at once."""
     path = settings_path(given)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
     except OSError as trouble:
         raise Misconfigured([f"{path}: cannot be read: {trouble.strerror}"]) from trouble
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
@@ -102,4 +103,4 @@ def load_settings(given: Path | None = None) -> Settings:
     try:
         return Settings.model_validate(table)
     except ValidationError as faults:
-        raise Misconfigured(sentences(path, Settings, faults)) from None
+        raise Misconfigured(sentences(path, text, Settings, faults)) from None

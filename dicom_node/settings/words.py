@@ -1,7 +1,8 @@
 """What is wrong with a file of settings, in words for whoever edits it."""
 
 import difflib
-from collections.abc import Callable, Iterator
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -36,12 +37,49 @@ _PLAIN: dict[str, Callable[[dict[str, Any]], str]] = {
 _ONE_TABLE = {"dict_type", "model_type"}
 
 
-def sentences(path: Path, whole: type[BaseModel], faults: ValidationError) -> list[str]:
-    """Write each fault as `file: key.path: what is wrong`."""
+def sentences(path: Path, text: str, whole: type[BaseModel], faults: ValidationError) -> list[str]:
+    """Write each fault as `file: key.path: what is wrong`; in lists, with its line."""
+    told = faults.errors(include_url=False)
+    # A key that is there once is found by its name; one of several tables by its line alone.
+    listed = any(isinstance(part, int) for fault in told for part in fault["loc"])
+    beginnings = list(_beginnings(text)) if listed else []
     return [
-        f"{path}: {'.'.join(str(part) for part in fault['loc'])}: {_said(whole, fault)}"
-        for fault in faults.errors(include_url=False)
+        f"{path}: {'.'.join(str(part) for part in fault['loc'])}: "
+        f"{_said(whole, fault)}{_line(beginnings, fault['loc'])}"
+        for fault in told
     ]
+
+
+def _beginnings(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read the file again with one line more each time: what is there after so many lines.
+
+    So a text that only looks like a table deceives nobody.
+    """
+    lines = text.split("\n")
+    for count in range(len(lines) + 1):
+        try:
+            yield count, tomllib.loads("\n".join(lines[:count]))
+        except tomllib.TOMLDecodeError:
+            continue  # in the middle of a value that has several lines
+
+
+def _line(beginnings: Sequence[tuple[int, object]], where: tuple[int | str, ...]) -> str:
+    """Say on which line a place in one of several tables begins: right behind what lacks it."""
+    if not any(isinstance(part, int) for part in where):
+        return ""
+    depths = [_depth(table, where) for _, table in beginnings]
+    first = depths.index(max(depths))
+    return f" [line {beginnings[first - 1][0] + 1}]" if first else ""
+
+
+def _depth(table: object, where: tuple[int | str, ...]) -> int:
+    """Count the parts of a place that are there."""
+    for depth, part in enumerate(where):
+        try:
+            table = table[part]  # type: ignore[index]
+        except (IndexError, KeyError, TypeError):
+            return depth
+    return len(where)
 
 
 def _said(whole: type[BaseModel], fault: ErrorDetails) -> str:

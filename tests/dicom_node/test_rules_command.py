@@ -192,3 +192,27 @@ def test_what_a_header_holds_is_never_printed(tmp_path: Path) -> None:
     assert "also I11: laterality is a word that is not known, not L or R" in asked.stdout
     assert "Small" not in asked.stdout + asked.stderr
     assert asked.stderr == ""
+
+
+def test_own_rules_are_listed_as_sentences_and_say_of_a_file_whether_they_apply(
+    ends: Ends, tmp_path: Path
+) -> None:
+    with (tmp_path / "node.toml").open("a") as file:
+        file.write(
+            '[[analyzing.accept.rules]]\nname = "rooms"\ntag = "StationName"\n'
+            'none_of = ["MG1"]\ndo = "decline"\nwhy = "only [room] 1 is read"\n'
+        )
+    rule = "decline an image whose StationName is none of MG1: only [room] 1 is read"
+    assert f"      rooms: {rule}\n" in ends("rules")[1]
+    told = json.loads(ends("rules", "--json")[1])["rules"]
+    (own,) = (one for one in told if one["code"] == "I25")
+    assert own["settings"]["rules"][0]["none_of"] == ["MG1"]
+    folder = stored(tmp_path / "study", mammogram("LCC", StudyInstanceUID=STUDY, StationName="MG1"))
+    status, out = ends("rules", "test", "--every", folder)
+    assert status == 0
+    assert f"✓ I25 rooms: does not apply; it would {rule}" in out
+    stored(folder, mammogram("RCC", StudyInstanceUID=STUDY, StationName="Mueller"))
+    status, out = ends("rules", "test", folder)
+    assert status == 1
+    assert "I25: rooms: only [room] 1 is read" in out
+    assert "Mueller" not in out
