@@ -39,6 +39,7 @@ from dicom_node.commands.render import render
 from dicom_node.commands.retry import retry
 from dicom_node.commands.rules import app as rules
 from dicom_node.commands.settle import settle
+from dicom_node.commands.simulate import app as simulate
 from dicom_node.commands.unpack import unpack
 from dicom_node.errors import Busy, Misconfigured, NotYourTurn
 from dicom_node.settings.file import ENVIRONMENT_VARIABLE, load_settings, settings_path
@@ -357,6 +358,7 @@ app.add_typer(rules, name="rules")
 app.add_typer(audit, name="audit")
 app.command()(echo)
 app.command()(send)
+app.add_typer(simulate, name="simulate")
 app.command()(phantom)
 app.command()(unpack)
 

@@ -11,8 +11,8 @@ from dicom_node.settings.file import Settings, load_settings
 from dicom_node.settings.values import AETitle, Port
 
 Value = TypeVar("Value")
-_TITLE: TypeAdapter[str] = TypeAdapter(AETitle)
-_PORT: TypeAdapter[int] = TypeAdapter(Port)
+TITLE: TypeAdapter[str] = TypeAdapter(AETitle)
+PORT: TypeAdapter[int] = TypeAdapter(Port)
 
 
 def echo(
@@ -34,7 +34,7 @@ def echo(
     from dicom_node.delivering.commitment import see_commitment
     from dicom_node.delivering.places import who_commits
 
-    peer = _peer(load_settings(), destination, calling or (None if destination else SENDER))
+    peer = peer_at(load_settings(), destination, calling or (None if destination else SENDER))
     ask(peer)
     over = " over TLS" if peer.tls is not None else ""
     console.print(f"{peer} answers{over}")
@@ -55,17 +55,18 @@ def send(
     """Send images, as a modality would (C-STORE, nothing re-encoded)."""
     from dicom_node.delivering.posting import post
 
-    peer = _peer(load_settings(), to, calling)
+    peer = peer_at(load_settings(), to, calling)
     refused = post(peer, files, console)
     raise typer.Exit(1 if refused else 0)
 
 
-def _peer(settings: Settings, name: str | None, calling: str | None) -> Any:  # noqa: ANN401 - late
+def peer_at(settings: Settings, name: str | None, calling: str | None) -> Any:  # noqa: ANN401 - late
+    """Find whom to call: a destination by its name, anybody by AE@host:port, or this node."""
     from dicom_node.delivering.places import peer_of
     from dicom_node.delivering.sender import Peer
 
     receiving = settings.receiving
-    caller = _valid(_TITLE, calling or receiving.ae_title)
+    caller = valid(TITLE, calling or receiving.ae_title)
     if name is None:
         host = "127.0.0.1" if receiving.address == "0.0.0.0" else receiving.address  # noqa: S104
         return Peer(receiving.ae_title, host, receiving.port, caller, 30.0, receiving.tls)
@@ -74,7 +75,7 @@ def _peer(settings: Settings, name: str | None, calling: str | None) -> Any:  # 
         host, _, port = place.rpartition(":")
         if not (ae_title and host and port.isdigit()):
             raise typer.BadParameter(f"{name} is not AE@host:port")
-        return Peer(_valid(_TITLE, ae_title), host, _valid(_PORT, port), caller, 30.0)
+        return Peer(valid(TITLE, ae_title), host, valid(PORT, port), caller, 30.0)
     peer = peer_of(settings, name, "")
     if peer is None and any(one.name == name for one in settings.delivering.destinations):
         raise typer.BadParameter(f"{name} is whoever sends: call a sender as AE@host:port")
@@ -84,7 +85,7 @@ def _peer(settings: Settings, name: str | None, calling: str | None) -> Any:  # 
     return peer
 
 
-def _valid(kind: TypeAdapter[Value], given: str) -> Value:
+def valid(kind: TypeAdapter[Value], given: str) -> Value:
     """Take what the settings would take, too."""
     try:
         return kind.validate_python(given)

@@ -21,7 +21,7 @@ from rich.console import Console
 from senders import until
 from small_images import file_of, mammogram
 
-from dicom_node.commands.peers import _peer
+from dicom_node.commands.peers import peer_at
 from dicom_node.delivering.posting import post
 from dicom_node.delivering.sender import Peer
 from dicom_node.delivering.sender import echo as call
@@ -115,7 +115,7 @@ def test_dcmtk_is_served_over_tls(secure: OpenListener, ours: Authority) -> None
 def itself(port: int, tls: dict[str, object]) -> Peer:
     """Find whom `send` and `echo` call without a name."""
     settings = Settings.model_validate({"receiving": {"port": port, "tls": tls}})
-    found = _peer(settings, None, "TESTER")
+    found = peer_at(settings, None, "TESTER")
     assert isinstance(found, Peer)
     return found
 
