@@ -198,8 +198,11 @@ class FaultyPacs:
         wire = cable.socket
         with suppress(OSError):
             while self.floods and self.flooded < ENOUGH_BYTES:
-                wire.sendall(self.floods)
-                self.flooded += len(self.floods)
+                left = memoryview(self.floods)
+                while left:  # counted as it goes: the other end may hang up before all of it
+                    sent = wire.send(left)
+                    self.flooded += sent
+                    left = left[sent:]
 
     def _sent(self, event: Event) -> None:
         """Spoil what is about to go out: pynetdicom tells of a message before it sends it."""

@@ -233,7 +233,7 @@ def test_S5_no_fault_repeats_what_stood_in_the_place_of_a_secret(
 ) -> None:
     with pytest.raises(ValidationError) as raised:
         House.model_validate(given)
-    said = sentences(Path("node.toml"), House, raised.value)
+    said = sentences(Path("node.toml"), "", House, raised.value)
     figure(f"{sum('1234567' in one for one in said)} of {len(said)} faults repeat a secret")
     assert said
     assert not any("1234567" in one for one in said)
