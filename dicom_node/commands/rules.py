@@ -43,8 +43,8 @@ def rules(context: typer.Context, *, as_json: JSON = False) -> None:
         for key, value in row["settings"].items():
             if key != "rules":
                 say(f"      {key} = {foreign(json.dumps(value))}")
-    for own in terms.accept.rules:
-        say(f"      [bold]{foreign(own.name)}[/]: {foreign(sentence(own))}")
+        for own in terms.accept.rules if "rules" in row["settings"] else ():
+            say(f"      [bold]{foreign(own.name)}[/]: {foreign(sentence(own))}")
 
 
 def _row(rule: "Rule", accept: Accept) -> dict[str, Any]:
