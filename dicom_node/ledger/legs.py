@@ -63,6 +63,8 @@ _FIRST = {
     (State.DELIVERING, State.DELIVERED): Milestone.DELIVERED,
 }
 
+OPENED_SETTLED = ("round opened", State.RECEIVED)  # by hand, on images that were here already
+
 Passed = dict[Milestone, datetime]
 
 
@@ -116,7 +118,7 @@ def _milestones(
     if what == "image received":
         yield Milestone.FIRST_IMAGE, first
         yield Milestone.LAST_IMAGE, last
-    elif move == (State.RECEIVING, State.RECEIVED):
+    elif move == (State.RECEIVING, State.RECEIVED) or (what, move[1]) == OPENED_SETTLED:
         yield Milestone.SETTLED, last
     else:
         for known, milestone in _FIRST.items():

@@ -10,7 +10,7 @@ from sqlalchemy import event
 from dicom_node.errors import Busy
 from dicom_node.ledger import ledger as ledger_module
 from dicom_node.ledger.legs import newest_passed
-from dicom_node.ledger.steering import hold, release
+from dicom_node.ledger.steering import discard, hold, release, settle_now
 from dicom_node.life import ANALYZE, DELIVER, REPORT, State
 from dicom_node.watching import latency
 from dicom_node.watching.latency import duration, legs_told, within
@@ -94,6 +94,18 @@ def test_a_case_that_somebody_holds_keeps_nobody_waiting(book: Book, wait: Wait)
     assert took(book)["settle"] == (None, 0)
     release(book.ledger, case_id, "somebody")
     assert took(book)["settle"] == (None, 100)
+
+
+def test_a_round_that_somebody_opened_is_waited_for_too(book: Book, wait: Wait) -> None:
+    case_id = book.arrive("2.25.1")
+    discard(book.ledger, case_id, "somebody")
+    wait(50)
+    opened = settle_now(book.ledger, case_id, "somebody")
+    wait(100)
+    assert took(book)["analyze"] == (None, 100)
+    with book.ledger.turn(opened, ANALYZE):
+        pass
+    assert took(book)["analyze"] == (100, 0)
 
 
 def test_a_step_back_belongs_to_its_leg_and_a_late_image_settles_again(
