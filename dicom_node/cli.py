@@ -131,15 +131,16 @@ def up() -> None:
     from dicom_node.household import keep_house
     from dicom_node.receiving.port import wait_for_port
     from dicom_node.renewing import may_start_anew
-    from dicom_node.tending import stop_on_signals
+    from dicom_node.tending import let_sighup_wait, stop_on_signals
 
+    let_sighup_wait()
     node = open_node(begins=True)
     settings = node.settings
     serve = settings.watching.page.serve
     stop, tell = threading.Event(), threading.Event()
 
     def again() -> None:
-        if may_start_anew(settings):
+        if may_start_anew(node):
             tell.set()
 
     stop_on_signals(stop, again)
@@ -157,8 +158,9 @@ def listen(number: Annotated[int, typer.Option(hidden=True)] = 0) -> None:
     from dicom_node.ledger.arrivals import close_left_open
     from dicom_node.receiving.port import wait_for_port
     from dicom_node.renewing import Renewal
-    from dicom_node.tending import caring, stop_on_signals
+    from dicom_node.tending import caring, let_sighup_wait, stop_on_signals
 
+    let_sighup_wait()
     node = open_node(begins=True)
     stop, tell, renewal = threading.Event(), threading.Event(), Renewal(node)
 
@@ -196,7 +198,7 @@ def _take_in(renewal: "Renewal", stop: threading.Event, number: int = 0) -> None
         committers=committers(node.settings),
     )
     listener.start()
-    renewal.take = lambda new: listener.renew(new.receiving, committers(new))
+    renewal.begin(lambda new: listener.renew(new.receiving, committers(new)))
     try:
         stop.wait()
     finally:

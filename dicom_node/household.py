@@ -73,6 +73,10 @@ class Member:
         """Name it as one would start it."""
         return " ".join(self.arguments)
 
+    @property
+    def _hears_of_settings(self) -> bool:
+        return "listen" in self.arguments
+
     def start(self) -> None:
         """Start the process in a group of its own, so that Ctrl-C reaches it through us alone."""
         command = [sys.executable, "-m", "dicom_node", *self.arguments]
@@ -83,9 +87,15 @@ class Member:
             PULSE: str(self.pulse),
         }
         self.renews = False
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
-            command, env=environment, start_new_session=True, pass_fds=(self.pulse,)
-        )
+        # SIGHUP would end a listener that cannot hear it yet: it waits until that one asks for it.
+        waits = {signal.SIGHUP} if self._hears_of_settings else set()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, waits)
+        try:
+            self.process = subprocess.Popen(  # noqa: S603 - our own program
+                command, env=environment, start_new_session=True, pass_fds=(self.pulse,)
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self.started_at, self.due_at = time.monotonic(), None
         logger.info("started", what=self.name, pid=self.process.pid)
 
@@ -130,7 +140,7 @@ class Member:
         """Let a listener read its settings again; any other process is started anew."""
         if self.process is None or self.has_ended():
             return
-        self.renews = "listen" not in self.arguments
+        self.renews = not self._hears_of_settings
         self.process.send_signal(signal.SIGTERM if self.renews else signal.SIGHUP)
 
     def has_ended(self) -> bool:

@@ -36,16 +36,18 @@ def renewed(held: Settings, wanted: Settings) -> Settings:
     return held.model_copy(update={"receiving": receiving, "delivering": wanted.delivering})
 
 
-def may_start_anew(held: Settings) -> bool:
+def may_start_anew(node: Node) -> bool:
     """Say whether the file is sound, and processes that read it now would work beside the others.
 
     A worker with another ledger, queue or spool than the listener's would find no case of its own.
+    No process is told of a file with a fault, so that it is written down here.
     """
     try:
         wanted = load_settings()
     except Misconfigured as faults:
-        logger.error("settings refused: the old ones hold", why="; ".join(faults.faults))
+        _keep_the_old(node, "; ".join(faults.faults))
         return False
+    held = node.settings
     moved = [name for name in ("node", "bucket") if getattr(held, name) != getattr(wanted, name)]
     if moved:
         tables = " and ".join(f"[{name}]" for name in moved)
@@ -58,8 +60,14 @@ class Renewal:
     """What a listener does when it is told that its settings have changed."""
 
     node: Node
-    take: Callable[[Settings], None] | None = None  # the listener, once there is one
+    _take: Callable[[Settings], None] | None = field(default=None, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def begin(self, take: Callable[[Settings], None]) -> None:
+        """Know the listener from now on, and tell it what was read again while it was made."""
+        with self._lock:
+            self._take = take
+            take(self.node.settings)
 
     def again(self) -> bool:
         """Read the settings again, and let hold what can; say whether they could be used."""
@@ -67,7 +75,7 @@ class Renewal:
             try:
                 self._renew(load_settings())
             except Misconfigured as faults:
-                self._keep_the_old("; ".join(faults.faults))
+                _keep_the_old(self.node, "; ".join(faults.faults))
             except SQLAlchemyError as trouble:
                 logger.error(
                     "settings not renewed: the ledger cannot be reached; tell it again",
@@ -90,14 +98,15 @@ class Renewal:
             with self.node.ledger.writing() as session:
                 note_settings(self.node.ledger, session, holds, sentence)
         self.node.renew(holds)
-        if self.take is not None:
-            self.take(holds)
+        if self._take is not None:
+            self._take(holds)
         logger.info("settings read again", hold=changed or "none", need_restart=waits or "none")
 
-    def _keep_the_old(self, why: str) -> None:
-        """Say why the file cannot be used; the process goes on as it was."""
-        logger.error("settings refused: the old ones hold", why=why)
-        try:
-            self.node.ledger.record("settings refused", f"the old ones hold: {why}")
-        except SQLAlchemyError as trouble:
-            logger.warning("the ledger cannot be reached", why=type(trouble).__name__)
+
+def _keep_the_old(node: Node, why: str) -> None:
+    """Say why the file cannot be used; the process goes on as it was."""
+    logger.error("settings refused: the old ones hold", why=why)
+    try:
+        node.ledger.record("settings refused", f"the old ones hold: {why}")
+    except SQLAlchemyError as trouble:
+        logger.warning("the ledger cannot be reached", why=type(trouble).__name__)

@@ -210,6 +210,11 @@ def _peers(node: Node, debts: Sequence[Debt]) -> set[str]:
     return {str(peer_of(node.settings, row.destination, row.target)) for row in owed}
 
 
+def let_sighup_wait() -> None:
+    """Keep SIGHUP from ending a process that is about to hear it; `stop_on_signals` lets it in."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
+
 def stop_on_signals(stop: threading.Event, again: Callable[[], None] | None = None) -> None:
     """Let SIGTERM and Ctrl-C set the event, and SIGHUP read the settings again, where that is told.
 
@@ -224,6 +229,7 @@ def stop_on_signals(stop: threading.Event, again: Callable[[], None] | None = No
     renewing = {signal.SIGHUP} if again is not None and not _has_terminal() else set()
     for number in STOPPING | renewing:
         signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # one may wait since the start
 
     def wait_for_one() -> None:
         while not STOPPING.intersection(heard := os.read(hears, 1)):

@@ -19,7 +19,7 @@ from dicom_node.auditing.duty import note_settings, values_kept
 from dicom_node.household import Member
 from dicom_node.receiving.commitment import committers
 from dicom_node.renewing import OF_RECEIVING, Renewal, may_start_anew, renewed
-from dicom_node.settings.file import Settings, load_settings
+from dicom_node.settings.file import Settings
 from dicom_node.settings.receiving import Receiving
 
 ECHO = [("1.2.840.10008.1.1", "1.2.840.10008.1.2")]
@@ -38,9 +38,10 @@ class Door:
 
     def __init__(self, listener: OpenListener, path: Path) -> None:
         self.at, self.path = listener, path
-        self.renewal = Renewal(listener.node, self._take)
+        self.renewal = Renewal(listener.node)
+        self.renewal.begin(self.take)
 
-    def _take(self, settings: Settings) -> None:
+    def take(self, settings: Settings) -> None:
         self.at.listener.renew(settings.receiving, committers(settings))
 
     def told(self, more: str, **receiving: object) -> bool:
@@ -138,14 +139,57 @@ def test_every_key_that_holds_at_once_is_one_and_the_others_stay() -> None:
 
 def test_workers_are_not_started_anew_beside_a_listener_with_another_ledger(door: Door) -> None:
     door.told(PACS)
-    held = load_settings()
-    assert may_start_anew(held)
+    node = door.at.node
+    assert may_start_anew(node)
     door.path.write_text(
         door.path.read_text().replace("[receiving]", 'database = "x"\n[receiving]')
     )
-    assert not may_start_anew(held)
+    assert not may_start_anew(node)
+    assert door.at.sentences("settings refused") == []
     door.path.write_text("[")
-    assert not may_start_anew(held)
+    assert not may_start_anew(node)
+    (refused,) = door.at.sentences("settings refused")
+    assert "is no valid TOML" in refused
+
+
+def test_what_is_read_again_before_the_door_opens_holds_at_the_door(door: Door) -> None:
+    door.renewal = Renewal(door.at.node)
+    assert door.told(CALLER.format("ROOM_1"))
+    assert not door.lets_in("ROOM_1")
+    door.renewal.begin(door.take)
+    assert door.lets_in("ROOM_1")
+
+
+def test_a_listener_that_is_told_while_it_starts_hears_it_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = """
+import signal, threading
+from dicom_node.tending import let_sighup_wait, stop_on_signals
+let_sighup_wait()
+signal.raise_signal(signal.SIGHUP)
+told = threading.Event()
+stop_on_signals(threading.Event(), told.set)
+raise SystemExit(0 if told.wait(55) else "it was not told")
+"""
+    own = [program("setsid"), "--wait", sys.executable, "-c", script]
+    done = subprocess.run(own, check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "waits"))
+    (tmp_path / "waits").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "waits").chmod(0o755)
+    hears, pulse = os.pipe()
+    listener = Member(("listen",), tmp_path / "node.toml", pulse)
+    listener.start()
+    try:
+        listener.tell()
+        time.sleep(0.2)
+        assert not listener.has_ended()
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()), "whoever starts it still hears"
+    finally:
+        listener.kill_all()
+        os.close(hears)
+        os.close(pulse)
 
 
 def test_a_worker_that_is_told_ends_and_is_started_again_at_once(
