@@ -32,7 +32,7 @@ SPECIAL_SERIES = (
 )
 
 NUMBERS = {"DS", "FD", "FL", "IS", "SL", "SS", "UL", "US", "SV", "UV", "DA", "US or SS"}
-TEXTS = {"AE", "AS", "CS", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UI"}
+TEXTS = {"AE", "AS", "CS", "DT", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT"}
 FIRST_GROUP = 0x0008  # what stands before it speaks of the file or of a message
 
 

@@ -7,6 +7,7 @@ the header.
 """
 
 from collections.abc import Iterator, Sequence
+from math import isnan
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
@@ -107,6 +108,8 @@ def _within(asked: Condition, found: Sequence[str]) -> bool:
     if least is None and most is None:
         return True
     numbers = [float(value) for value in found]
+    if any(map(isnan, numbers)):  # it says so itself, and would be within no limits
+        raise ValueError("no number")
     return any(
         (least is None or number >= least) and (most is None or number <= most)
         for number in numbers

@@ -63,6 +63,8 @@ def station(**changes: object) -> Dataset:
         (asked("ImageType", one_of=["primary"]), True),
         (asked("ImageType", none_of=["PRIMARY"]), False),
         (asked("ProcedureCodeSequence.CodeValue", one_of=["MGSCR"]), True),
+        (asked("ProcedureCodeSequence.LongCodeValue", none_of=["MGSCR"]), True),
+        (asked("ProcedureCodeSequence.URNCodeValue", present=True), False),
         (asked("ProcedureCodeSequence.CodeMeaning", contains=["biopsy"]), False),
         (asked("StationName", contains=["old"], also=[asked("KVP", at_least=20)]), True),
         (asked("StationName", contains=["old"], also=[asked("KVP", at_least=40)]), False),
@@ -96,6 +98,9 @@ def test_a_value_that_cannot_be_compared_leaves_the_image_out_and_is_not_quoted(
     assert said(no_sequence, procedure) == unreadable
     no_number.add_new("KVP", "LO", NAME)
     assert said(no_number, asked("KVP", at_least=1)) == unreadable
+    nothing_measured = station()
+    nothing_measured.add_new("KVP", "FD", float("nan"))
+    assert said(nothing_measured, asked("KVP", at_most=30)) == unreadable
 
 
 @pytest.mark.parametrize(
