@@ -78,7 +78,7 @@ def test_a_fresh_node_has_nothing_to_tell(ends: Ends) -> None:
     status, out, _ = ends("status", "--json")
     assert status == 0
     counts = ("cases", "owed", "unreachable", "parked", "lost", "not_committed")
-    lists = ("refused", "working", "newest", "drift")
+    lists = ("refused", "working", "held", "legs", "newest", "drift")
     words = ("last_image_at", "bell", "trail_broken")
     nothing: list[tuple[tuple[str, ...], object]] = [(counts, {}), (lists, []), (words, "")]
     told = json.loads(out)
