@@ -9,17 +9,23 @@ _FIRST_PORT, _LAST_PORT = 15000, 32000
 _ATTEMPTS = 100
 
 
-def free_port() -> int:
-    """Find one port of the loopback interface that can be bound now."""
+def free_port(*neighbors: int) -> int:
+    """Find one port of the loopback interface that can be bound now, and those so far behind it."""
+    last = _LAST_PORT - max(neighbors, default=0)  # they, too, are to be below that range
     for _ in range(_ATTEMPTS):
-        port = _FIRST_PORT + secrets.randbelow(_LAST_PORT - _FIRST_PORT)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        port = _FIRST_PORT + secrets.randbelow(last - _FIRST_PORT)
+        if all(_is_free(port + far) for far in (0, *neighbors)):
             return port
-    raise RuntimeError(f"no free port found between {_FIRST_PORT} and {_LAST_PORT}")
+    raise RuntimeError(f"no free port found between {_FIRST_PORT} and {last}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,7 +1,6 @@
 """A private S3 server: SeaweedFS, master, volume, filer and gateway in one process."""
 
 import json
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -18,15 +17,7 @@ from private_process import PrivateProcess
 from dicom_node.settings.bucket import Bucket
 
 KEY, SECRET = "node", "a-secret-of-the-tests"
-
-
-def _port() -> int:
-    """Find a port whose neighbor 10000 further up is free, too: SeaweedFS takes both."""
-    while True:
-        port = free_port()
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port + 10000)):
-                return port
+GRPC = 10000  # so far behind each of its ports SeaweedFS takes another one
 
 
 class S3Server:
@@ -34,7 +25,7 @@ class S3Server:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._ports = [_port() for _ in range(4)]
+        self._ports = [free_port(GRPC) for _ in range(4)]
         self._process: PrivateProcess | None = None
         identity = {
             "name": "node",
