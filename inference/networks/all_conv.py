@@ -26,7 +26,7 @@ class PatchNet(nn.Module):
     (section 2.2). A norm of None is VGG's own; ResNet needs one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument a key of the card
         self,
         *,
         trunk: PatchTrunk = "resnet50",
@@ -35,11 +35,12 @@ class PatchNet(nn.Module):
         norm: Norm | None = "batch",
         classes: int = 5,
         patch_px: int = 224,
+        edges: int = 0,
     ) -> None:
         super().__init__()
         if patch_px % _STRIDE:
             raise ValueError(f"patch_px is {patch_px}; choose a multiple of {_STRIDE}")
-        self.trunk = _trunk(trunk, in_channels, width, norm)
+        self.trunk = _trunk(trunk, in_channels, width, norm, edges)
         self.classifier = nn.Linear(self.trunk.channels, classes)
         self.window = patch_px // _STRIDE  # features along the side of a patch
 
@@ -225,13 +226,17 @@ class _Unit(nn.Module):
         return F.relu(self.convolutions(features) + self.shortcut(features))
 
 
-def _trunk(name: PatchTrunk, in_channels: int, width: int, norm: Norm | None) -> Trunk | VggTrunk:
+def _trunk(
+    name: PatchTrunk, in_channels: int, width: int, norm: Norm | None, edges: int
+) -> Trunk | VggTrunk:
     if name == "vgg16":
+        if edges:
+            raise ValueError("only a ResNet can be told of edges: leave them out for vgg16")
         return VggTrunk(in_channels=in_channels, width=width, norm=norm)
     if norm is None:
         raise ValueError(f"{name} needs a norm; only vgg16 can do without")
     resnet: TrunkName = name
-    return Trunk(resnet, in_channels=in_channels, width=width, norm=norm)
+    return Trunk(resnet, in_channels=in_channels, width=width, norm=norm, edges=edges)
 
 
 def _block(block: Block, channels: int, norm: Norm) -> tuple[nn.Sequential, int]:

@@ -23,7 +23,6 @@ from torchvision.ops import (  # type: ignore[import-untyped]
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7  # type: ignore[import-untyped]
 
 from inference.networks.anchors import Anchors, doubling
-from inference.networks.edges import Edges
 from inference.networks.focal import sigmoid_focal
 from inference.networks.trunks import Norm, Trunk, TrunkName, group_norm
 
@@ -102,8 +101,7 @@ class RecallRetinaNet(nn.Module):
     ) -> None:
         super().__init__()
         self.classes, self.attach = classes, attach
-        self.edges = Edges(edges)
-        self.trunk = Trunk(trunk, in_channels=in_channels + edges, width=width, norm=norm)
+        self.trunk = Trunk(trunk, in_channels=in_channels, width=width, norm=norm, edges=edges)
         c5 = self.trunk.channels
         self.pyramid = FeaturePyramidNetwork(
             [c5 // 4, c5 // 2, c5], channels, LastLevelP6P7(c5, channels)
@@ -179,7 +177,7 @@ class RecallRetinaNet(nn.Module):
 
     def _seen(self, pictures: Tensor, shown: Shown) -> Sight:
         """Look at a batch, B C H W. Boxes and losses want single precision, whatever it came in."""
-        features, stages = self.trunk.stem(self.edges(pictures)), []
+        features, stages = self.trunk.stem(pictures), []
         for stage in (
             self.trunk.layer1,
             self.trunk.layer2,

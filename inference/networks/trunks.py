@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck  # type: ignore[import-untyped]
 from torchvision.ops import FrozenBatchNorm2d  # type: ignore[import-untyped]
 
+from inference.networks.edges import Edges
+
 TrunkName = Literal["resnet18", "resnet34", "resnet50"]
 Norm = Literal["group", "frozen_batch", "batch"]
 Stride = Literal[32, 16, 8]
@@ -25,10 +27,11 @@ class Trunk(nn.Module):
 
     A width of 64 is torchvision's. A stride of 16 or 8 keeps the last stages fine, as
     torchvision's `replace_stride_with_dilation` does. With 3 as its last stage it ends at the
-    features that detectors call C4, a stride of 16.
+    features that detectors call C4, a stride of 16. It may be told of `edges` in some directions,
+    as more channels of the picture.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument a key of the card
         self,
         name: TrunkName,
         *,
@@ -37,11 +40,13 @@ class Trunk(nn.Module):
         output_stride: Stride = 32,
         norm: Norm = "group",
         last_stage: Literal[3, 4] = 4,
+        edges: int = 0,
     ) -> None:
         super().__init__()
         block, depths = _DEPTHS[name]
         layer = _NORMS[norm]
-        self.conv1 = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
+        self.edges = Edges(edges)
+        self.conv1 = nn.Conv2d(in_channels + edges, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = layer(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
@@ -75,7 +80,8 @@ class Trunk(nn.Module):
 
     def stem(self, pictures: Tensor) -> Tensor:
         """Return what the first stage reads; a network of several scales goes on by itself."""
-        features: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(pictures))))
+        seen = self.bn1(self.conv1(self.edges(pictures)))
+        features: Tensor = self.maxpool(self.relu(seen))
         return features  # B w H/4 W/4
 
     def forward(self, pictures: Tensor) -> Tensor:

@@ -83,6 +83,7 @@ class Patches(BaseModel):
     width: int = Field(ge=8)
     norm: Norm | Literal["none"]  # only vgg16 can do without
     patch_px: int = Field(ge=32, multiple_of=32)
+    edges: int = Field(default=0, ge=0)  # directions in which the last channel's edges are told
 
     def build(self, in_channels: int) -> PatchNet:
         """Make the network, with weights that were never trained."""
@@ -92,6 +93,7 @@ class Patches(BaseModel):
             width=self.width,
             norm=None if self.norm == "none" else self.norm,
             patch_px=self.patch_px,
+            edges=self.edges,
         )
 
 

@@ -62,6 +62,13 @@ def test_the_pages_say_of_whom_the_default_scores_speak() -> None:
         assert "reference" not in tomllib.loads(CARDS[phantom].read_text(encoding="utf-8"))
 
 
+def test_what_is_said_of_the_other_bundle_of_films_is_what_its_card_says() -> None:
+    card = tomllib.loads(CARDS["all_conv_cbis"].read_text(encoding="utf-8"))
+    page = " ".join(documents()["docs/networks.md"].split())
+    image, exam = (stated(card, (name,)) for name in ("image_auc", "exam_auc"))
+    assert f"its `image_auc` is {image}, its `exam_auc` {exam}" in page
+
+
 def test_the_table_of_the_default_bundle_says_what_its_card_says() -> None:
     card = tomllib.loads(CARDS["recall_retina_cbis"].read_text(encoding="utf-8"))
     assert all("CBIS-DDSM, part validation" in metric["on"] for metric in card["metrics"])

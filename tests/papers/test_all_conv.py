@@ -21,7 +21,7 @@ from inference.networks.all_conv import (
     augmented_score,
     paper_top,
 )
-from inference.networks.trunks import parameters_in
+from inference.networks.trunks import Trunk, parameters_in
 from inference.networks.vgg import VggTrunk
 
 TRUNKS: tuple[PatchTrunk, ...] = ("resnet50", "vgg16")
@@ -80,6 +80,17 @@ def test_a_vgg_trunk_may_have_a_norm_that_the_paper_could_not_add() -> None:  # 
 def test_a_resnet_without_norm_is_refused() -> None:
     with pytest.raises(ValueError, match="resnet18 needs a norm"):
         PatchNet(trunk="resnet18", norm=None)
+
+
+def test_a_resnet_may_be_told_of_edges_and_vgg_not() -> None:  # from chance it hardly finds them
+    told = PatchNet(trunk="resnet18", in_channels=1, width=8, norm="group", patch_px=64, edges=6)
+    assert isinstance(told.trunk, Trunk)
+    assert told.trunk.conv1.in_channels == 7
+    assert told(torch.rand(2, 1, 64, 64)).shape == (2, 5)
+    whole = AllConvNet(told, [VggBlock(8, convolutions=1)], norm="group")
+    assert whole(torch.rand(1, 1, 128, 64)).classes.shape == (1, 2)
+    with pytest.raises(ValueError, match="only a ResNet"):
+        PatchNet(trunk="vgg16", norm=None, edges=6)
 
 
 def test_a_patch_that_is_no_whole_number_of_strides_is_refused() -> None:

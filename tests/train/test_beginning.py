@@ -7,10 +7,11 @@ import torch
 from safetensors.torch import load_file
 from tiny_recipe import RECIPE
 
+from inference.networks.trunks import Trunk
 from train.engine import WEIGHTS, Run
 from train.errors import Refused
 from train.recipes.by_name import read_recipe
-from train.recipes.recipe import Common
+from train.recipes.recipe import Begin, Common
 
 BUNDLE = Path("bundles/shared_trunk_phantom")
 
@@ -41,3 +42,15 @@ def test_patients_who_taught_the_trunk_cannot_steer_what_begins_with_it(tmp_path
     recipe, _ = begun(**{"validation = { first_seed = 8": "validation = { first_seed = 10699"})
     with pytest.raises(Refused, match=r"learned from patients among .*move data.validation"):
         recipe.lessons(recipe.data.validation, recipe.preparation, tmp_path, 1)  # type: ignore[attr-defined]
+
+
+def test_of_several_networks_it_is_the_firsts_trunk_and_half_precision_is_no_hindrance() -> None:
+    several = Path("bundles/recall_retina_cbis")
+    trunk = Trunk("resnet18", in_channels=3, width=24, norm="batch", edges=6)
+    Begin(bundle=several).fill(trunk)
+    theirs = load_file(several / "weights.safetensors")
+    assert theirs["0.trunk.conv1.weight"].dtype == torch.float16
+    for name, weight in trunk.state_dict().items():
+        if name.endswith("weight"):
+            assert torch.equal(weight, theirs[f"0.trunk.{name}"].float())
+            assert not torch.equal(weight, theirs[f"1.trunk.{name}"].float())

@@ -118,14 +118,17 @@ class Begin(Table):
     bundle: Path = Field(strict=False)
 
     def fill(self, trunk: nn.Module) -> None:
-        """Copy the bundle's trunk into a network's, as far as the network's goes."""
+        """Copy the bundle's trunk into a network's, as far as the network's goes.
+
+        Of a bundle of several networks it is the first one's.
+        """
         weights = load_weights(self.bundle, load_card(self.bundle))
         stopped = tuple(
             f"{name}." for name, part in trunk.named_children() if not part.state_dict()
         )
         own = {
             name.removeprefix("trunk."): tensor
-            for name, tensor in weights.items()
+            for name, tensor in ((name.removeprefix("0."), one) for name, one in weights.items())
             if name.startswith("trunk.") and not name.removeprefix("trunk.").startswith(stopped)
         }
         try:
